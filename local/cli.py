@@ -1,0 +1,47 @@
+"""What the programs in local/ share: options, log lines, errors without tracebacks."""
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from sertools.errors import UserError
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is the program's docstring; abbreviations of options are refused."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+
+
+def add_config(arguments: argparse.ArgumentParser) -> None:
+    """Add ``--config FILE`` and ``--set key=value`` (see sertools.config.load_config)."""
+    arguments.add_argument("--config", type=Path, help="YAML file with settings")
+    arguments.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="override one setting, e.g. --set training.epochs=3; may be repeated",
+    )  # fmt: skip
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program: log lines on stdout as they come, user errors in one line, exit codes true."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.captureWarnings(True)
+    warnings.simplefilter("once")
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        # a full disk or a missing permission is the user's to mend; anything else is a bug
+        if error.errno is None or error.filename is None and error.errno != 28:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

