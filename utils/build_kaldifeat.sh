@@ -35,12 +35,14 @@ print(os.path.dirname(torch.__file__), int(torch._C._GLIBCXX_USE_CXX11_ABI))')
   args="-DTorch_DIR=$here/kaldifeat/torch -DTORCH_ROOT=$torch_root -DTORCH_CXX11_ABI=$abi"
   args+=" -DFETCHCONTENT_SOURCE_DIR_PYBIND11=$here/kaldifeat/pybind11 -Dpybind11_DIR=$tmp/tools/pybind11/share/cmake/pybind11"
   args+=" -DPYBIND11_FINDPYTHON=OFF -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0"
-  args+=" -DCMAKE_CXX_STANDARD=17 -DCMAKE_POLICY_VERSION_MINIMUM=3.5"
+  args+=" -DCMAKE_CXX_STANDARD=17 -DCMAKE_POLICY_VERSION_MINIMUM=3.5 -DCMAKE_INSTALL_LIBDIR=lib"
   log=$tmp/build.log
   PATH="$tmp/tools/bin:$PATH" PYTHONPATH="$tmp/tools" KALDIFEAT_CMAKE_ARGS="$args" KALDIFEAT_MAKE_ARGS="-j2" \
-    "$python" -m pip wheel -v --no-build-isolation --no-deps --require-hashes -w "$tmp/wheels" \
+    "$python" -m pip wheel -v --no-cache-dir --no-build-isolation --no-deps --require-hashes -w "$tmp/wheels" \
     -r "$tmp/kaldifeat.txt" > "$log" 2>&1 || { tail -n 40 "$log" >&2; fail "kaldifeat did not build (above: the end of the log)"; }
   mkdir -p "$(dirname "$cache")"
   rm -rf "$cache.new" && cp -r "$tmp/wheels" "$cache.new" && rm -rf "$cache" && mv "$cache.new" "$cache"
 fi
-"$python" -m pip install -q --no-deps --no-index "$cache"/*.whl
+"$python" -m pip install -q --force-reinstall --no-deps --no-index "$cache"/*.whl
+"$python" -c 'import torch, kaldifeat; kaldifeat.Mfcc(kaldifeat.MfccOptions())(torch.zeros(16000))' ||
+  { rm -rf "$cache"; fail "kaldifeat was built and does not run"; }

@@ -1,0 +1,39 @@
+"""Fixtures and skips that all tests share."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared folder beside the project; skips the test where it is absent."""
+    path = ROOT.parent / "shared"
+    if not path.exists():
+        pytest.skip("no ../shared beside the project")
+    return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what cannot run here, saying why."""
+    absent = {
+        name: pytest.mark.skip(reason=f"{name} is not installed")
+        for name in ("k2", "kaldifeat")
+        if importlib.util.find_spec(name) is None
+    }
+    if not torch.cuda.is_available():
+        absent["gpu"] = pytest.mark.skip(reason="no CUDA device")
+    for item in items:
+        for name, skip in absent.items():
+            if name in item.keywords:
+                item.add_marker(skip)
