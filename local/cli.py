@@ -4,8 +4,11 @@ import argparse
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from tqdm import tqdm
 
 from sertools.errors import UserError
 
@@ -26,6 +29,22 @@ def add_config(arguments: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+@contextmanager
+def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function ``(done, total)`` that moves a progress bar.
+
+    On a terminal the bar moves; in a log file it leaves a line every half minute.
+    """
+    interval = 0.1 if sys.stderr.isatty() else 30.0
+    with tqdm(desc=title, unit=unit, mininterval=interval, maxinterval=10 * interval, ascii=True) as bar:
+
+        def move(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield move
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a program: log lines on stdout as they come, user errors in one line, exit codes true."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -38,7 +57,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(1)
     except OSError as error:
         # a full disk or a missing permission is the user's to mend; anything else is a bug
-        if error.errno is None or error.filename is None and error.errno != 28:
+        if error.errno is None or (error.filename is None and error.errno != 28):
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

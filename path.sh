@@ -1,0 +1,31 @@
+# The environment of every recipe: source it from bash (egs/*/path.sh does, and so run.sh).
+# shellcheck shell=bash
+
+sertools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+sertools_env=${SERTOOLS_ENV:-$sertools_root/.venv}
+sertools_path=$sertools_root/utils:$sertools_root/local
+
+if [ -x "$sertools_env/bin/python3" ]; then
+  export SERTOOLS_ROOT=$sertools_root
+  sertools_path=$(cd "$sertools_env/bin" && pwd):$sertools_path
+  sertools_status=0
+else
+  echo "path.sh: there is no environment in $sertools_env: run \`make env\` in $sertools_root," \
+    "or let SERTOOLS_ENV name the folder of one" >&2
+  # recipe.sh stops where this is missing
+  unset SERTOOLS_ROOT
+  sertools_status=1
+fi
+
+# sourced twice, PATH stays as it is
+case $PATH: in
+  "$sertools_path":*) ;;
+  *) export PATH=$sertools_path:$PATH ;;
+esac
+# the same sort order on every machine, whatever its language, and UTF-8 in every program
+export LC_ALL=C.UTF-8
+# log lines appear as they are written
+export PYTHONUNBUFFERED=1
+
+unset sertools_root sertools_env sertools_path
+return $sertools_status

@@ -1,0 +1,1 @@
+"""SER systems: where features, folds, networks and the training loop are put together."""

@@ -1,0 +1,138 @@
+"""Utterances in memory, and the batches that training and prediction take from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lhotse import CutSet
+from torch import Tensor
+
+from sertools.errors import UserError
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance.
+
+    Attributes:
+        id: as in folds and predictions.
+        speaker, corpus: who speaks, and where it is from.
+        features: float32 (T, F).
+        label: index of its class.
+    """
+
+    id: str
+    speaker: str
+    corpus: str
+    features: Tensor
+    label: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some utterances, padded to the longest.
+
+    Attributes:
+        utterances: in the order of the rows.
+        features: float32 (N, T, F).
+        lengths, labels: int64 (N,).
+    """
+
+    utterances: tuple[Utterance, ...]
+    features: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+
+def load_utterances(cuts_path: Path | str, labels: dict[str, int]) -> dict[str, Utterance]:
+    """Read the features of labelled utterances.
+
+    Args:
+        cuts_path: cuts with features, from the feature stage.
+        labels: utterance id to index of class.
+
+    Raises:
+        UserError: an utterance is not in the cuts, or has no features.
+    """
+    found: dict[str, Utterance] = {}
+    for cut in CutSet.from_file(cuts_path):
+        if cut.id not in labels:
+            continue
+        if not cut.has_features:
+            raise UserError(f"{cuts_path}: {cut.id} has no features; run the feature stage again")
+        supervision = cut.supervisions[0]
+        found[cut.id] = Utterance(
+            id=cut.id,
+            speaker=str(supervision.speaker),
+            corpus=str((supervision.custom or {}).get("corpus", "unknown")),
+            features=torch.from_numpy(cut.load_features()).float(),
+            label=labels[cut.id],
+        )
+    missing = [utterance for utterance in labels if utterance not in found]
+    if missing:
+        raise UserError(
+            f"{len(missing)} utterances of the folds are not in {cuts_path} (the first: {missing[0]}); "
+            "folds and features come from different manifests: run the stages for folds and features again"
+        )
+    return found
+
+
+def collate(utterances: Sequence[Utterance], max_frames: int = 0, generator: torch.Generator | None = None) -> Batch:
+    """Make a batch.
+
+    Args:
+        utterances: at least one.
+        max_frames: longer utterances are cut to a random stretch of this length; 0 for never.
+        generator: places the stretch.
+    """
+    features = []
+    for utterance in utterances:
+        x = utterance.features
+        if 0 < max_frames < len(x):
+            start = int(torch.randint(len(x) - max_frames + 1, (1,), generator=generator))
+            x = x[start : start + max_frames]
+        features.append(x)
+    return Batch(
+        utterances=tuple(utterances),
+        features=torch.nn.utils.rnn.pad_sequence(features, batch_first=True),
+        lengths=torch.tensor([len(x) for x in features]),
+        labels=torch.tensor([utterance.label for utterance in utterances]),
+    )
+
+
+def plan_batches(lengths: Sequence[int], batch_frames: int, generator: torch.Generator | None) -> list[list[int]]:
+    """Group utterances of similar length into batches.
+
+    Args:
+        lengths: frames of each utterance.
+        batch_frames: a batch, with its padding, has at most so many frames (or one utterance).
+        generator: shuffles; None keeps the order by length.
+
+    Returns:
+        Indices into ``lengths``, every one exactly once.
+    """
+    keys = torch.tensor(lengths, dtype=torch.float32)
+    if generator is not None:
+        # lengths blurred by a tenth: another grouping each epoch, still with little padding
+        keys = keys * (0.95 + 0.1 * torch.rand(len(lengths), generator=generator))
+    batches: list[list[int]] = []
+    current: list[int] = []
+    longest = 0
+    for index in torch.argsort(keys, stable=True).tolist():
+        longest = max(longest, lengths[index])
+        if current and longest * (len(current) + 1) > batch_frames:
+            batches.append(current)
+            current, longest = [], lengths[index]
+        current.append(index)
+    if current:
+        batches.append(current)
+    if generator is not None:
+        batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+    return batches
+
+
+def batches_in_order(utterances: Sequence[Utterance], batch_frames: int) -> Iterator[Batch]:
+    """Whole utterances, batched by length, for evaluation and prediction."""
+    for indices in plan_batches([len(u.features) for u in utterances], batch_frames, None):
+        yield collate([utterances[i] for i in indices])

@@ -1,0 +1,1 @@
+"""Acoustic features behind lhotse's interface, and the store that keeps them."""

@@ -1,0 +1,1 @@
+"""The one training loop.  It knows neither emotions nor phones: those are in the task it is given."""

@@ -1,0 +1,100 @@
+"""A checkpoint is a folder that can be loaded without the recipe that made it.
+
+``model.safetensors`` (weights), ``config.yaml`` (the complete resolved configuration) and
+``info.json`` (labels, features, versions, hashes of the inputs).  Nothing in it is executed.
+"""
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lhotse
+import numpy
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import sertools
+from sertools.errors import UserError
+from sertools.files import read_json, require, write_json, write_text
+
+WEIGHTS, CONFIG, INFO = "model.safetensors", "config.yaml", "info.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint folder holds.
+
+    Attributes:
+        weights: name to tensor, on the CPU.
+        config: the complete configuration, as plain values.
+        info: labels, feature configuration, versions, input hashes.
+    """
+
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
+    info: dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {
+        "sertools": sertools.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "lhotse": lhotse.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def save_checkpoint(directory: Path | str, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint folder, whole or not at all; an older one is replaced."""
+    directory = Path(directory)
+    new = directory.with_name(directory.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    save_file({name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()}, new / WEIGHTS)
+    write_text(new / CONFIG, yaml.safe_dump(checkpoint.config, sort_keys=False))
+    write_json(new / INFO, checkpoint.info | {"versions": versions()})
+    shutil.rmtree(directory, ignore_errors=True)
+    os.replace(new, directory)
+
+
+def load_checkpoint(directory: Path | str, made_by: str = "the training stage") -> Checkpoint:
+    """Read a checkpoint folder.
+
+    Raises:
+        UserError: files are missing or damaged; the message says that ``made_by`` makes them.
+    """
+    directory = Path(directory)
+    require(directory / WEIGHTS, made_by)
+    try:
+        weights = load_file(str(directory / WEIGHTS))
+    except SafetensorError as error:
+        raise UserError(f"{directory / WEIGHTS} is damaged ({error}); make it again with {made_by}") from error
+    config = yaml.safe_load(require(directory / CONFIG, made_by).read_text(encoding="utf-8"))
+    return Checkpoint(weights, config, read_json(directory / INFO, made_by))
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Put weights into a model; every name and shape must fit.
+
+    Raises:
+        UserError: they do not; the first few differences are named.
+    """
+    own = model.state_dict()
+    problems = [f"{name} is missing" for name in own if name not in weights]
+    problems += [f"{name} is not in the model" for name in weights if name not in own]
+    problems += [
+        f"{name} has shape {tuple(weights[name].shape)}, the model's is {tuple(own[name].shape)}"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    if problems:
+        raise UserError(f"the weights in {where} do not fit the configuration: {'; '.join(problems[:3])}")
+    model.load_state_dict(weights)

@@ -1,0 +1,252 @@
+"""The one training loop: schedules, selection on dev, early stopping, exact resume.
+
+An interrupted training that is run again ends with the weights of an uninterrupted one: the
+order of batches is a function of seed and epoch, and everything else is in the state file.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from sertools.errors import UserError
+from sertools.files import json_hash, write_text
+from sertools.training.schedule import learning_rate
+from sertools.training.state import Progress, load_state, save_state
+
+STATE, HISTORY = "state.safetensors", "history.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Attributes:
+        epochs: at most so many passes over the training part.
+        optimizer: adam, adamw or sgd (with ``momentum``).
+        learning_rate, final_learning_rate: at the start and end, exponential between.
+        warmup: part of training in which the learning rate rises from 0.
+        weight_decay: of the optimiser.
+        momentum: of sgd.
+        max_grad_norm: gradients are scaled down to this norm; 0 for never.
+        select_by: the dev score that picks the epoch; a name that ends in ``loss`` is better
+            when lower, any other when higher.
+        patience: stop after so many epochs without a better dev score; 0 for never.
+        save_minutes: the state is saved so often, besides at every epoch's end.
+    """
+
+    epochs: int = 20
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-4
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    max_grad_norm: float = 5.0
+    select_by: str = "dev_ua"
+    patience: int = 0
+    save_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError("epochs must be at least 1")
+        if not 0 < self.final_learning_rate <= self.learning_rate:
+            raise ValueError("learning rates must be positive, the final one not above the first")
+
+
+class Task(Protocol):
+    """What the loop trains: a model, its batches and its loss."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is trained."""
+
+    def num_batches(self, epoch: int) -> int:
+        """Batches of an epoch (from 1)."""
+
+    def batches(self, epoch: int, start: int) -> Iterator[Any]:
+        """The batches of an epoch from number ``start`` on; a function of its arguments only."""
+
+    def before_step(self, progress: float) -> None:
+        """Called before each update with the part of training that is done (dropout schedules)."""
+
+    def loss(self, batch: Any) -> tuple[Tensor, float]:
+        """Mean loss of a batch, to be differentiated, and its weight (frames, utterances)."""
+
+    def after_step(self, step: int) -> None:
+        """Called after each update (constraints on weights)."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores on the dev part, model in evaluation mode; ``select_by`` is one of them."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gives: the weights of the best epoch, and the history of all."""
+
+    weights: dict[str, Tensor]
+    best_epoch: int
+    history: list[dict[str, Any]]
+
+
+class Stopped(Exception):
+    """Training was asked to stop; its state is saved, and the same command goes on."""
+
+
+def train(
+    task: Task,
+    config: TrainingConfig,
+    directory: Path | str,
+    *,
+    seed: int,
+    key: str,
+    device: str = "cpu",
+    should_stop: Callable[[], bool] = lambda: False,
+    progress_bar: Callable[[int, int], None] = lambda done, total: None,
+) -> Trained:
+    """Train to the end, from wherever an earlier call in the same folder was interrupted.
+
+    Args:
+        task: see :class:`Task`; its model is already initialised and on ``device``.
+        config: see :class:`TrainingConfig`.
+        directory: for the state, ``history.jsonl`` and ``tensorboard/``.
+        seed: of everything random in training.
+        key: hash of what the training depends on besides ``config`` and ``seed`` (data, model):
+            a state of another key is not taken up.
+        device: of the model.
+        should_stop: asked after every batch; if true the state is saved and Stopped raised.
+        progress_bar: called with (updates done, updates in all).
+
+    Raises:
+        Stopped: see ``should_stop``.
+        UserError: the loss is not finite, or ``select_by`` is no dev score.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    key = json_hash([key, seed, asdict(config)])
+    optimizer = _optimizer(task.model, config)
+    found = load_state(directory / STATE, key, task.model, optimizer)
+    now, best = found if found is not None else (Progress(key), {})
+    if found is not None:
+        logging.info("going on at epoch %d, batch %d", now.epoch, now.batch)
+    total = sum(task.num_batches(epoch) for epoch in range(1, config.epochs + 1))
+    writer = SummaryWriter(str(directory / "tensorboard"), purge_step=now.epoch if found is not None else None)
+    try:
+        while now.epoch <= config.epochs and not _out_of_patience(now, config):
+            _epoch(task, config, now, best, optimizer, directory, total, device, should_stop, progress_bar)
+            best = _end_epoch(task, config, now, best, directory, writer)
+            save_state(directory / STATE, now, task.model, optimizer, best)
+    finally:
+        writer.close()
+    return Trained(best, now.best_epoch, now.history)
+
+
+def _epoch(
+    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], optimizer: torch.optim.Optimizer,
+    directory: Path, total: int, device: str, should_stop: Callable[[], bool], progress_bar: Callable[[int, int], None],
+) -> None:  # fmt: skip
+    """The rest of the current epoch's batches."""
+    task.model.train()
+    saved = started = time.monotonic()
+    before = now.seconds
+    for batch in task.batches(now.epoch, now.batch):
+        done = now.step / total
+        rate = learning_rate(config.learning_rate, config.final_learning_rate, config.warmup, (now.step + 0.5) / total)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        task.before_step(done)
+        optimizer.zero_grad(set_to_none=True)
+        loss, weight = task.loss(batch)
+        loss.backward()
+        if config.max_grad_norm > 0:
+            nn.utils.clip_grad_norm_(task.model.parameters(), config.max_grad_norm)
+        value = float(loss.detach())
+        if value != value or value in (float("inf"), float("-inf")):
+            raise UserError(
+                f"the loss became {value} in epoch {now.epoch}, batch {now.batch + 1}; a smaller "
+                "learning_rate or max_grad_norm, or a look at the features, would help"
+            )
+        optimizer.step()
+        task.after_step(now.step)
+        now.step += 1
+        now.batch += 1
+        now.loss_sum += value * weight
+        now.weight_sum += weight
+        now.seconds = before + time.monotonic() - started
+        progress_bar(now.step, total)
+        if should_stop() or time.monotonic() - saved > 60 * config.save_minutes:
+            save_state(directory / STATE, now, task.model, optimizer, best)
+            saved = time.monotonic()
+        if should_stop():
+            raise Stopped(f"stopped in epoch {now.epoch} after batch {now.batch}; the same command goes on from there")
+
+
+def _end_epoch(
+    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], directory: Path, writer: SummaryWriter
+) -> dict[str, Tensor]:
+    """Evaluate, log, keep the best weights, and set ``now`` to the next epoch."""
+    task.model.eval()
+    with torch.no_grad():
+        scores = task.evaluate()
+    if config.select_by not in scores:
+        raise UserError(f"training.select_by: no dev score {config.select_by}; there are {', '.join(scores)}")
+    entry = {
+        "epoch": now.epoch,
+        "train_loss": now.loss_sum / max(now.weight_sum, 1e-12),
+        **scores,
+        "learning_rate": learning_rate(
+            config.learning_rate, config.final_learning_rate, config.warmup, now.epoch / config.epochs
+        ),
+        "seconds": round(now.seconds, 2),
+    }
+    now.history.append(entry)
+    write_text(directory / HISTORY, "".join(json_line(e) for e in now.history))
+    for name, value in entry.items():
+        if name != "epoch":
+            writer.add_scalar(name, value, now.epoch)
+    writer.flush()
+    if now.best_epoch == 0 or _better(config.select_by, scores, now.history[now.best_epoch - 1]):
+        now.best_epoch = now.epoch
+        best = {name: value.detach().cpu().clone() for name, value in task.model.state_dict().items()}
+    shown = "  ".join(f"{n} {v:.4g}" for n, v in entry.items() if n not in ("epoch", "seconds"))
+    logging.info("epoch %d/%d  %s  (best: epoch %d)", now.epoch, config.epochs, shown, now.best_epoch)
+    now.epoch += 1
+    now.batch = 0
+    now.loss_sum = now.weight_sum = now.seconds = 0.0
+    return best
+
+
+def json_line(entry: dict[str, Any]) -> str:
+    """One line of ``history.jsonl``."""
+    return json.dumps(entry) + "\n"
+
+
+def _better(select_by: str, scores: dict[str, float], best: dict[str, Any]) -> bool:
+    """Strictly better, so that of equal epochs the first is kept; a tie is broken by dev_loss."""
+    sign = -1.0 if select_by.endswith("loss") else 1.0
+    new, old = sign * scores[select_by], sign * best[select_by]
+    if new == old and "dev_loss" in scores:
+        return bool(scores["dev_loss"] < best["dev_loss"])
+    return bool(new > old)
+
+
+def _out_of_patience(now: Progress, config: TrainingConfig) -> bool:
+    return config.patience > 0 and now.epoch - 1 - now.best_epoch >= config.patience and now.best_epoch > 0
+
+
+def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+    cls = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return cls(parameters, config.learning_rate, weight_decay=config.weight_decay)

@@ -1,0 +1,185 @@
+"""The training loop: exact resume, selection on dev, early stopping, schedules."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from sertools.errors import UserError
+from sertools.training.loop import HISTORY, STATE, Stopped, TrainingConfig, train
+
+
+class Toy:
+    """Linear regression with dropout; dev scores are given or measured."""
+
+    def __init__(self, dev_scores: list[float] | None = None) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.Linear(8, 1))
+        self.inputs = torch.randn(24, 4)
+        self.targets = self.inputs.sum(1, keepdim=True)
+        self.dev_scores = dev_scores
+        self.evaluations = 0
+        self.seen: list[tuple[int, int]] = []
+
+    def num_batches(self, epoch: int) -> int:
+        return 6
+
+    def batches(self, epoch: int, start: int) -> Iterator[Any]:
+        order = torch.randperm(24, generator=torch.Generator().manual_seed(epoch))
+        for number in range(start, 6):
+            self.seen.append((epoch, number))
+            yield order[4 * number : 4 * number + 4]
+
+    def before_step(self, progress: float) -> None:
+        self.progress = progress
+
+    def loss(self, batch: Any) -> tuple[Tensor, float]:
+        return (self.model(self.inputs[batch]) - self.targets[batch]).square().mean(), float(len(batch))
+
+    def after_step(self, step: int) -> None:
+        pass
+
+    def evaluate(self) -> dict[str, float]:
+        self.evaluations += 1
+        if self.dev_scores is not None:
+            return {"dev_ua": self.dev_scores[self.evaluations - 1]}
+        return {"dev_loss": float((self.model(self.inputs) - self.targets).square().mean())}
+
+
+CONFIG = TrainingConfig(epochs=4, select_by="dev_loss", learning_rate=0.05, final_learning_rate=0.01)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("stop_after", [1, 6, 8, 17])
+def test_interrupted_equals_uninterrupted(tmp_path: Path, optimizer: Any, stop_after: int) -> None:
+    config = TrainingConfig(**{**vars(CONFIG), "optimizer": optimizer})
+    whole = train(Toy(), config, tmp_path / "whole", seed=7, key="k")
+
+    first = Toy()
+    with pytest.raises(Stopped):
+        train(first, config, tmp_path / "cut", seed=7, key="k", should_stop=lambda: len(first.seen) >= stop_after)
+    torch.rand(100)  # whatever happened to the generator in between
+    second = Toy()
+    resumed = train(second, config, tmp_path / "cut", seed=7, key="k")
+
+    assert first.seen + second.seen == [(e, b) for e in range(1, 5) for b in range(6)]
+    assert resumed.best_epoch == whole.best_epoch
+    for name, value in whole.weights.items():
+        assert torch.equal(value, resumed.weights[name]), name
+    without_time = [{k: v for k, v in e.items() if k != "seconds"} for e in resumed.history]
+    assert without_time == [{k: v for k, v in e.items() if k != "seconds"} for e in whole.history]
+    assert len((tmp_path / "cut" / HISTORY).read_text().splitlines()) == 4
+
+
+def test_killed_equals_undisturbed(tmp_path: Path) -> None:
+    """SIGKILL at whatever moment; the state file is replaced as a whole, so it is always sound."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        from test_loop import CONFIG, Toy, TrainingConfig, train
+        from safetensors.torch import save_file
+        class Slow(Toy):
+            def after_step(self, step):
+                time.sleep(float(sys.argv[2]))
+        config = TrainingConfig(**{{**vars(CONFIG), "save_minutes": 0.0, "epochs": 8}})
+        directory = Path(sys.argv[1])
+        result = train(Slow(), config, directory, seed=3, key="k")
+        save_file(result.weights, directory / "final.safetensors")
+        """)
+    )
+    subprocess.run([sys.executable, str(program), str(tmp_path / "whole"), "0"], check=True)
+    killed = 0
+    for delay in (0.1, 0.35, 0.6):
+        process = subprocess.Popen([sys.executable, str(program), str(tmp_path / "cut"), "0.03"])
+        deadline = time.time() + 60
+        while not (tmp_path / "cut" / STATE).exists() and time.time() < deadline:
+            time.sleep(0.02)
+        time.sleep(delay)
+        killed += process.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert killed > 0
+    subprocess.run([sys.executable, str(program), str(tmp_path / "cut"), "0"], check=True)
+    whole, cut = (load_file(tmp_path / name / "final.safetensors") for name in ("whole", "cut"))
+    assert whole.keys() == cut.keys()
+    for name in whole:
+        assert torch.equal(whole[name], cut[name]), name
+
+
+def test_state_of_another_training_is_not_taken_up(tmp_path: Path) -> None:
+    task = Toy()
+    with pytest.raises(Stopped):
+        train(task, CONFIG, tmp_path, seed=7, key="old data", should_stop=lambda: len(task.seen) >= 8)
+    fresh = Toy()
+    train(fresh, CONFIG, tmp_path, seed=7, key="new data")
+    assert fresh.seen[0] == (1, 0)
+
+
+def test_damaged_state_is_not_taken_up(tmp_path: Path) -> None:
+    task = Toy()
+    with pytest.raises(Stopped):
+        train(task, CONFIG, tmp_path, seed=7, key="k", should_stop=lambda: len(task.seen) >= 8)
+    state = tmp_path / STATE
+    state.write_bytes(state.read_bytes()[:-100])
+    fresh = Toy()
+    train(fresh, CONFIG, tmp_path, seed=7, key="k")
+    assert fresh.seen[0] == (1, 0)
+
+
+def test_best_epoch_is_the_first_of_the_best_on_dev(tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=4)
+    trained = train(Toy([0.3, 0.6, 0.6, 0.5]), config, tmp_path, seed=1, key="k")
+    assert trained.best_epoch == 2
+    last = train(Toy([0.3, 0.6, 0.6, 0.7]), config, tmp_path / "other", seed=1, key="k")
+    assert last.best_epoch == 4
+    assert not torch.equal(trained.weights["0.weight"], last.weights["0.weight"])
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=10, patience=2)
+    trained = train(Toy([0.3, 0.6, 0.5, 0.5, 0.9]), config, tmp_path, seed=1, key="k")
+    assert len(trained.history) == 4
+    assert trained.best_epoch == 2
+
+
+def test_seed_matters_and_is_enough(tmp_path: Path) -> None:
+    results = [train(Toy(), CONFIG, tmp_path / str(i), seed=s, key="k") for i, s in enumerate((1, 1, 2))]
+    assert torch.equal(results[0].weights["0.weight"], results[1].weights["0.weight"])
+    assert not torch.equal(results[0].weights["0.weight"], results[2].weights["0.weight"])
+
+
+def test_loss_that_is_not_finite(tmp_path: Path) -> None:
+    task = Toy()
+    task.targets[5] = float("nan")
+    with pytest.raises(UserError, match="loss became nan in epoch 1"):
+        train(task, CONFIG, tmp_path, seed=1, key="k")
+
+
+def test_unknown_dev_score(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no dev score dev_f1; there are dev_loss"):
+        train(Toy(), TrainingConfig(epochs=1, select_by="dev_f1"), tmp_path, seed=1, key="k")
+
+
+def test_tensorboard_has_every_epoch_once_after_a_resume(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    task = Toy()
+    with pytest.raises(Stopped):
+        train(task, CONFIG, tmp_path, seed=7, key="k", should_stop=lambda: len(task.seen) >= 14)
+    train(Toy(), CONFIG, tmp_path, seed=7, key="k")
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [e.step for e in events.Scalars("train_loss")] == [1, 2, 3, 4]

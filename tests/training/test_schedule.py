@@ -1,0 +1,30 @@
+"""Schedules."""
+
+import pytest
+
+from sertools.training.schedule import learning_rate, piecewise_linear
+
+
+@pytest.mark.parametrize(
+    ("progress", "value"),
+    [(0.0, 0.0), (0.2, 0.0), (0.35, 0.25), (0.5, 0.5), (0.75, 0.25), (1.0, 0.0)],
+)
+def test_kaldis_dropout_schedule(progress: float, value: float) -> None:
+    assert piecewise_linear("0,0@0.20,0.5@0.50,0", progress) == pytest.approx(value)
+
+
+def test_constant() -> None:
+    assert piecewise_linear("0.3", 0.7) == 0.3
+
+
+@pytest.mark.parametrize("text", ["0,1,0", "0,x@0.5,0", "0,1@0.5,1@0.2,0", ""])
+def test_bad_schedules(text: str) -> None:
+    with pytest.raises(ValueError, match="schedule"):
+        piecewise_linear(text, 0.5)
+
+
+def test_learning_rate() -> None:
+    assert learning_rate(1e-2, 1e-4, 0.0, 0.0) == pytest.approx(1e-2)
+    assert learning_rate(1e-2, 1e-4, 0.0, 0.5) == pytest.approx(1e-3)
+    assert learning_rate(1e-2, 1e-4, 0.0, 1.0) == pytest.approx(1e-4)
+    assert learning_rate(1e-2, 1e-2, 0.1, 0.05) == pytest.approx(5e-3)

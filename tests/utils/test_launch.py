@@ -1,0 +1,406 @@
+"""launch.py, run as a recipe runs it."""
+
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+UTILS = Path(__file__).parents[2] / "utils"
+sys.path.insert(0, str(UTILS))
+
+from launcher.jobs import Job, LaunchError, Resources, Result, parse_command_line, shell_text  # noqa: E402
+from launcher.local import LocalBackend, job_environment, jobs_at_once, visible_gpus  # noqa: E402
+from launcher.progress import Progress, end_lines, failure_report, last_lines  # noqa: E402
+
+LAUNCH = (sys.executable, str(UTILS / "launch.py"))
+ENDED = r"# Ended \(code (\d+)\) at \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}, elapsed time (\d+) seconds"
+
+
+def launch(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*LAUNCH, "local", *arguments],
+        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+
+def output(log: Path) -> str:
+    """A log without its header and end."""
+    return log.read_text().partition("\n#\n")[2].partition("# Accounting")[0]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def processes(word: str) -> list[int]:
+    """The processes, zombies apart, one of whose arguments is word."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word in entry.read_bytes().decode(errors="replace").split("\0"):
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+# -- the command line
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "no backend"),
+        ("--gpu 1 local x.log true", "backend comes first"),
+        ("local", "log file and a command"),
+        ("local x.log", "log file and a command"),
+        ("local --num-thread 2 x.log true", "did you mean --num-threads?"),
+        ("local --queue all x.log true", "unknown option --queue; known: --gpu, "),
+        ("local --num-threads 0 x.log true", "--num-threads needs a number of threads, at least 1, not '0'"),
+        ("local --gpu x.log true", "--gpu needs a number of GPUs, not 'x.log'"),
+        ("local --mem 4GB x.log true", "--mem needs a size"),
+        ("local --partition --gpu 1 x.log true", "--partition needs the name"),
+        ("local --config", "--config needs a value"),
+        ("local JOB=1:4 x.log true", "needs JOB in the name of its log"),
+        ("local JOB=0:4 x.JOB.log true", "starts at 1"),
+        ("local JOB=4:1 x.JOB.log true", "does not run backwards"),
+        ("local JOB=1: x.JOB.log true", "two numbers"),
+        ("local JOB=1:2 K=1:2 x.JOB.log true", "two job ranges"),
+    ],
+)
+def test_wrong_command_line(line: str, message: str) -> None:
+    with pytest.raises(LaunchError, match=re.escape(message)):
+        parse_command_line(line.split())
+
+
+def test_all_options() -> None:
+    line = "local --gpu 1 --mem 4G JOB=2:3 --num-threads=2 --max-jobs-run 8 --time 1-04:00:00 --partition p --config c"
+    request = parse_command_line([*line.split(), "a/x.JOB.log", "prog", "in.JOB:JOB", "JOBS"])
+    assert request.resources == Resources(1, 2, "4G", "1-04:00:00", "p", Path("c"), 8)
+    assert request.jobs == (Job("prog in.2:2 2S", Path("a/x.2.log")), Job("prog in.3:3 3S", Path("a/x.3.log")))
+
+
+def test_options_after_the_log_belong_to_the_command() -> None:
+    request = parse_command_line(["local", "x.log", "prog", "--gpu", "A=1:2"])
+    assert request.jobs == (Job("prog --gpu A=1:2", Path("x.log")),)
+    assert request.resources == Resources()
+
+
+def test_a_log_in_a_folder_with_an_equals_sign() -> None:
+    assert parse_command_line(["local", "exp/lr=1/x.log", "true"]).jobs[0].log == Path("exp/lr=1/x.log")
+
+
+def test_shell_text() -> None:
+    assert shell_text(["a | b > $c"]) == "a | b > $c"
+    assert shell_text(["a", "|", "b", ">", "$c", "2>&1", "a|b"]) == "a | b > '$c' 2>&1 'a|b'"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("slurm", "not built yet; known: local"), ("locl", "did you mean local?")]
+)
+def test_unknown_backend(tmp_path: Path, name: str, message: str) -> None:
+    done = subprocess.run([*LAUNCH, name, "x.log", "true"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_needs_no_backend() -> None:
+    done = subprocess.run([*LAUNCH, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "JOB=first:last" in done.stdout
+
+
+# -- one job
+
+
+def test_log_and_quiet_success(tmp_path: Path) -> None:
+    log = tmp_path / "deep/er/x.log"
+    for _ in range(2):  # the second overwrites the first
+        done = launch(tmp_path, "--num-threads", "3", str(log), "echo out; echo err >&2; sleep 1")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        lines = log.read_text().splitlines()
+        assert lines[0] == "# echo out; echo err >&2; sleep 1"
+        assert re.fullmatch(r"# Started at \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}", lines[1])
+        assert lines[2:5] == ["#", "out", "err"]
+        assert re.fullmatch(r"# Accounting: time=[12] threads=3", lines[5])
+        assert re.fullmatch(ENDED, lines[6]).groups() in {("0", "1"), ("0", "2")}
+        assert len(lines) == 7
+
+
+def test_end_lines_are_those_of_the_job_script(tmp_path: Path) -> None:
+    launch(tmp_path, "x.log", "true")
+    ours = end_lines(0, 0.2, 1)
+    theirs = (tmp_path / "x.log").read_text().partition("\n#\n")[2]
+    no_time = re.compile(r"\d\d:\d\d:\d\d")
+    assert no_time.sub("", ours) == no_time.sub("", theirs)
+
+
+ODD = ["a b", "", "$HOME", "`id`", "it's", 'say "x"', "a\\nb", "*", "~", "#no", "é", "two\nlines", "|x", "&", "!", "-n"]
+
+
+def test_arguments_arrive_exactly(tmp_path: Path) -> None:
+    program = "import sys; print(sys.argv[1:])"
+    assert launch(tmp_path, "x.log", sys.executable, "-c", program, *ODD).returncode == 0
+    assert output(tmp_path / "x.log") == f"{ODD}\n"
+
+
+def test_the_command_in_the_log_can_be_run_again(tmp_path: Path) -> None:
+    words = [word for word in ODD if "\n" not in word]
+    launch(tmp_path, "x.log", "printf", "%s,", *words)
+    command = (tmp_path / "x.log").read_text().splitlines()[0].removeprefix("# ")
+    assert shlex.split(command) == ["printf", "%s,", *words]
+
+
+def test_pipes_and_redirections_as_arguments(tmp_path: Path) -> None:
+    line = ["printf", "b\na\n", "|", "sort", ">", "out file", "&&", "cat", "<", "out file", "2>&1"]
+    assert launch(tmp_path, "x.log", *line).returncode == 0
+    assert (tmp_path / "out file").read_text() == "a\nb\n" == output(tmp_path / "x.log")
+
+
+def test_failure_in_a_pipe_is_a_failure(tmp_path: Path) -> None:
+    assert launch(tmp_path, "x.log", "false | cat").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("exit 3", 3, "code 3"),
+        ("kill -SEGV $BASHPID", 139, "code 139: SIGSEGV"),
+        ("kill -KILL $$", 137, "code 137: killed, perhaps out of memory"),  # $$ is job.sh itself
+        ("if", 2, "code 2"),
+        ("no_such_program --x", 127, "code 127"),
+    ],
+)
+def test_failure_report(tmp_path: Path, command: str, code: int, words: str) -> None:
+    done = launch(tmp_path, "x.log", f"seq 20\n{command}")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"launch.py: job failed ({words}); log: x.log\n")
+    assert re.search(ENDED, (tmp_path / "x.log").read_text().splitlines()[-1])[1] == str(code)
+    if command == "exit 3":
+        assert done.stderr.splitlines()[1:] == [f"    {n}" for n in range(6, 21)]
+
+
+def test_no_input_and_interruptible(tmp_path: Path) -> None:
+    assert launch(tmp_path, "x.log", "cat; trap - INT; kill -INT $BASHPID; sleep 9").returncode == 1
+    assert "(code 130)" in (tmp_path / "x.log").read_text()
+
+
+def test_a_killed_job_script_leaves_nothing(tmp_path: Path) -> None:
+    assert launch(tmp_path, "x.log", "sleep 98.01 & kill -KILL $$; wait").returncode == 1
+    assert wait_for(lambda: not processes("98.01"), 2)
+
+
+def test_log_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = launch(tmp_path, "file/x.log", "touch ran")
+    assert done.returncode == 2
+    assert "folder of the log" in done.stderr
+    assert launch(tmp_path, ".", "touch ran").returncode == 2
+    assert launch(tmp_path, "/dev/null", "touch ran").returncode == 0
+    assert (tmp_path / "ran").exists()
+
+
+# -- arrays
+
+
+def test_array_stops_at_a_failure(tmp_path: Path) -> None:
+    command = "echo job JOB; touch ran.JOB; [ JOB != 3 ]"
+    done = launch(tmp_path, "--max-jobs-run", "1", "JOB=2:6", "log/x.JOB.log", command)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "launch.py: 1 of 5 jobs failed (code 1), 3 were not started; log: log/x.3.log\n    job 3\n"
+    )  # fmt: skip
+    assert sorted(path.name for path in tmp_path.glob("ran.*")) == ["ran.2", "ran.3"]
+
+
+def backend(**known: int | Sequence[str]) -> LocalBackend:
+    return LocalBackend(Progress(), **known)  # type: ignore[arg-type]
+
+
+def test_running_jobs_end_after_a_failure(tmp_path: Path) -> None:
+    commands = ["sleep 0.3; exit 4", f"sleep 0.8; touch {tmp_path}/ended", "true"]
+    jobs = [Job(command, tmp_path / f"{n}.log") for n, command in enumerate(commands)]
+    results = backend(cores=2).run(jobs, Resources())
+    assert [result.code for result in results] == [4, 0, None]
+    assert (tmp_path / "ended").exists()
+
+
+@pytest.mark.parametrize(("cores", "threads", "most"), [(3, 1, 3), (7, 2, 3), (2, 4, 1)])
+def test_no_more_jobs_at_once_than_fit(tmp_path: Path, cores: int, threads: int, most: int) -> None:
+    command = f"cd {tmp_path}; touch on.$$; ls on.* | wc -l; sleep 0.25; rm on.$$"
+    jobs = [Job(command, tmp_path / f"{n}.log") for n in range(6)]
+    results = backend(cores=cores).run(jobs, Resources(threads=threads))
+    assert all(result.code == 0 for result in results)
+    counts = [int(output(job.log)) for job in jobs]
+    assert max(counts) == most
+
+
+def test_jobs_at_once() -> None:
+    assert jobs_at_once(Resources(max_jobs_run=3), cores=8, gpus=0) == 3
+    assert jobs_at_once(Resources(max_jobs_run=30), cores=8, gpus=0) == 8
+    assert jobs_at_once(Resources(gpus=2), cores=8, gpus=5) == 2
+    assert jobs_at_once(Resources(gpus=2), cores=8, gpus=0) == 8
+    with pytest.raises(LaunchError, match="only 1 on this machine"):
+        jobs_at_once(Resources(gpus=2), cores=8, gpus=1)
+
+
+# -- threads and GPUs
+
+
+def test_environment_of_a_job(tmp_path: Path) -> None:
+    show = "echo $OMP_NUM_THREADS $MKL_NUM_THREADS $OPENBLAS_NUM_THREADS -${CUDA_VISIBLE_DEVICES-unset}- $KEPT"
+    launch(tmp_path, "--num-threads", "2", "x.log", show, CUDA_VISIBLE_DEVICES="0", KEPT="kept", OMP_NUM_THREADS="9")
+    assert output(tmp_path / "x.log") == "2 2 2 -- kept\n"
+    assert job_environment({"A": "1"}, 4, ["3", "5"])["CUDA_VISIBLE_DEVICES"] == "3,5"
+
+
+def test_gpus_are_handed_out_exclusively(tmp_path: Path) -> None:
+    command = (
+        f"cd {tmp_path}; for g in ${{CUDA_VISIBLE_DEVICES//,/ }}; do mkdir $g || exit 1; done; sleep 0.1; rmdir [3-7]"
+    )
+    command = command.replace("rmdir [3-7]", "for g in ${CUDA_VISIBLE_DEVICES//,/ }; do rmdir $g; done; echo $g")
+    jobs = [Job(command, tmp_path / f"{n}.log") for n in range(6)]
+    results = backend(cores=8, gpus=["3", "4", "5", "6", "7"]).run(jobs, Resources(gpus=2))
+    assert [result.code for result in results] == [0] * 6
+    assert len({output(job.log) for job in jobs}) >= 2
+
+
+def test_without_a_gpu_the_cpu(tmp_path: Path) -> None:
+    done = launch(
+        tmp_path, "--gpu", "1", "JOB=1:2", "x.JOB.log", "echo -$CUDA_VISIBLE_DEVICES-", CUDA_VISIBLE_DEVICES=""
+    )
+    assert done.returncode == 0
+    assert done.stderr == "launch.py: no GPU on this machine: running on the CPU\n"
+    assert output(tmp_path / "x.2.log") == "--\n"
+
+
+def test_visible_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "2, GPU-ab"}) == ["2", "GPU-ab"]
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []
+    tool = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho '  MIG 1g: y'\necho 'GPU 1: A (UUID: z)'\n")
+    tool.chmod(0o755)
+    assert visible_gpus({}) == ["0", "1"]
+    tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
+    assert visible_gpus({}) == []
+
+
+# -- the ends that come from outside
+
+
+def start(folder: Path, seconds: str, wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Launch two jobs that sleep, one with a grandchild, and wait until both do."""
+    command = f"(trap '' INT; sleep {seconds}) | cat; touch went_on"
+    line = [*LAUNCH, "local", "JOB=1:2", "x.JOB.log", command]
+    if wrap:
+        line = [*wrap, shlex.join(line) + "; touch parent_went_on"]
+    process = subprocess.Popen(line, cwd=folder, stderr=subprocess.PIPE, text=True)
+    at_once = min(2, len(os.sched_getaffinity(0)))
+    assert wait_for(lambda: len(processes(seconds)) >= at_once)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupt(tmp_path: Path, number: signal.Signals) -> None:
+    seconds = f"97.{number}"
+    process = start(tmp_path, seconds)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 128 + number
+    assert errors == f"launch.py: interrupted by {number.name}; the running jobs have been ended\n"
+    assert not processes(seconds)
+    assert not (tmp_path / "went_on").exists()
+    last = (tmp_path / "x.1.log").read_text().splitlines()[-1]
+    assert re.fullmatch(ENDED, last)[1] == "143"
+
+
+def test_killed_launcher_leaves_no_jobs(tmp_path: Path) -> None:
+    process = start(tmp_path, "96.01")
+    process.kill()
+    process.communicate(timeout=10)
+    assert wait_for(lambda: not processes("96.01"), 3)
+    assert wait_for(lambda: "(code 143)" in (tmp_path / "x.1.log").read_text(), 3)
+    assert not (tmp_path / "went_on").exists()
+
+
+def test_killed_parent_leaves_no_jobs(tmp_path: Path) -> None:
+    process = start(tmp_path, "95.01", ("bash", "-c"))
+    process.kill()
+    process.communicate(timeout=10)
+    assert wait_for(lambda: not processes("95.01"), 3)
+    assert wait_for(lambda: "(code 143)" in (tmp_path / "x.1.log").read_text(), 3)
+    assert not (tmp_path / "went_on").exists()
+    assert not (tmp_path / "parent_went_on").exists()
+
+
+STUBBORN = "echo up; trap '' TERM; while :; do sleep 0.1; echo on; done # stubborn.94"
+
+
+def test_a_job_that_ignores_term_is_killed(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*LAUNCH, "local", "x.log", "bash", "-c", STUBBORN], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    assert wait_for(lambda: (tmp_path / "x.log").exists() and "up" in (tmp_path / "x.log").read_text())
+    before = time.monotonic()
+    process.terminate()
+    process.communicate(timeout=15)
+    assert process.returncode == 143
+    assert 4 < time.monotonic() - before < 8
+    assert not processes(STUBBORN)
+
+
+def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*LAUNCH, "local", "x.log", "bash", "-c", STUBBORN], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    assert wait_for(lambda: (tmp_path / "x.log").exists() and "up" in (tmp_path / "x.log").read_text())
+    before = time.monotonic()
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert time.monotonic() - before < 3
+    assert wait_for(lambda: not processes(STUBBORN), 2)
+    assert "(code 137)" in (tmp_path / "x.log").read_text().splitlines()[-1]
+
+
+# -- what is said meanwhile
+
+
+def test_progress_line_on_a_terminal(tmp_path: Path) -> None:
+    control, terminal = pty.openpty()
+    command = "echo working on JOB; sleep 1.5"
+    process = subprocess.Popen([*LAUNCH, "local", "JOB=1:1", "x.JOB.log", command], cwd=tmp_path, stderr=terminal)
+    os.close(terminal)
+    assert process.wait(timeout=10) == 0
+    said = os.read(control, 65536).decode()
+    os.close(control)
+    assert "0 of 1 done, 1 running, 0:00:01 | working on 1" in said
+    assert said.endswith("\r\x1b[K")
+
+
+def test_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_bytes(b"# cmd\n# Started at\n#\n" + b"\xff\r 10%\r 20%\r\n# a comment\n\n" + end_lines(0, 1, 1).encode())
+    assert last_lines(log, 3) == [" 20%", "# a comment"]
+    assert last_lines(tmp_path / "none", 3) == []
+
+
+def test_report_of_success_is_empty(tmp_path: Path) -> None:
+    assert failure_report([Result(Job("true", tmp_path / "x.log"), 0)]) == ""

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# One job of launch.py: job.sh THREADS COMMAND, in a process group of its own, stdout to the log.
+#
+# Runs COMMAND (shell text), ends the log with times and exit code, and exits with that code.
+# TERM, from launch.py or from the kernel when launch.py dies, ends the whole group: TERM to all,
+# KILL after 5 seconds to what is left.
+set -o pipefail
+threads=$1
+command=$2
+
+log_end() {
+  printf '# Accounting: time=%d threads=%d\n' "$SECONDS" "$threads"
+  printf '# Ended (code %d) at %(%a %b %e %H:%M:%S %Z %Y)T, elapsed time %d seconds\n' "$1" -1 "$SECONDS"
+}
+
+# shellcheck disable=SC2329  # called through the trap below
+# others_live: whether the group holds a process beside this one that is not a zombie
+others_live() {
+  local file line
+  for file in /proc/[0-9]*/stat; do
+    { read -r line < "$file"; } 2> /dev/null || continue
+    # shellcheck disable=SC2086  # after "pid (name) ": state, parent, group, ...
+    set -- "${line%% *}" ${line##*) }
+    if [ "$4" = $$ ] && [ "$1" != $$ ] && [ "$2" != Z ]; then return 0; fi
+  done
+  return 1
+}
+
+# shellcheck disable=SC2329  # called through the trap below
+# stop: what TERM does
+stop() {
+  trap '' TERM
+  kill -TERM 0
+  local i
+  for ((i = 0; i < 50; i++)); do
+    others_live || break
+    sleep 0.1
+  done
+  log_end 143
+  if others_live; then kill -KILL 0; fi
+  exit 143
+}
+
+trap stop TERM
+# In the background, for bash runs a trap only once a foreground command has ended;
+# a background command ignores INT unless told otherwise.
+(
+  trap - INT QUIT
+  eval "$command"
+) &
+wait $!
+code=$?
+log_end $code
+exit $code

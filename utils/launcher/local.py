@@ -1,0 +1,170 @@
+"""The backend that runs jobs on this machine."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.jobs import Job, LaunchError, Resources, Result
+from launcher.progress import DATE, Progress, end_lines
+from launcher.signals import Interrupted, Signals, die_with_parent
+
+JOB_SCRIPT = Path(__file__).with_name("job.sh")
+# job.sh gives its processes 5 seconds between TERM and KILL
+SECONDS_TO_STOP = 7.0
+
+
+@dataclass
+class _Running:
+    index: int
+    process: subprocess.Popen[bytes]
+    gpus: list[str]
+    started: float
+
+
+class LocalBackend:
+    """Runs jobs on this machine, as many at once as fit its cores and GPUs."""
+
+    def __init__(self, progress: Progress, cores: int | None = None, gpus: Sequence[str] | None = None) -> None:
+        self._progress = progress
+        self._cores = len(os.sched_getaffinity(0)) if cores is None else cores
+        self._gpus = gpus
+
+    def run(self, jobs: Sequence[Job], resources: Resources) -> list[Result]:
+        """See launcher.jobs.Backend.run."""
+        gpus = list(visible_gpus(os.environ) if self._gpus is None else self._gpus) if resources.gpus else []
+        if resources.gpus and not gpus:
+            self._progress.say("no GPU on this machine: running on the CPU")
+        limit = jobs_at_once(resources, self._cores, len(gpus))
+        for folder in sorted({job.log.parent for job in jobs}):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LaunchError(f"cannot make the folder of the log: {error}") from error
+        if folders := [str(job.log) for job in jobs if job.log.is_dir()]:
+            raise LaunchError(f"the log {folders[0]} is a folder")
+
+        codes: list[int | None] = [None] * len(jobs)
+        waiting = deque(range(len(jobs)))
+        running: list[_Running] = []
+        with Signals() as signals:
+            while running or waiting:
+                while waiting and len(running) < limit and not any(codes):
+                    index = waiting.popleft()
+                    mine = [gpus.pop(0) for _ in range(resources.gpus if gpus else 0)]
+                    running.append(_start(index, jobs[index], resources.threads, mine))
+                if not running:
+                    break
+                self._progress.update(
+                    total=len(jobs),
+                    done=codes.count(0),
+                    failed=sum(bool(code) for code in codes),
+                    logs=[jobs[one.index].log for one in running],
+                )
+                signals.wait(self._progress.interval)
+                if signals.received:
+                    self._progress.clear()
+                    _stop(running, jobs, resources.threads, signals)
+                    raise Interrupted(signals.received[0])
+                for one in [one for one in running if one.process.poll() is not None]:
+                    running.remove(one)
+                    codes[one.index] = _reap(one, jobs[one.index], resources.threads)
+                    gpus = one.gpus + gpus
+        self._progress.clear()
+        return [Result(job, code) for job, code in zip(jobs, codes, strict=True)]
+
+
+def jobs_at_once(resources: Resources, cores: int, gpus: int) -> int:
+    """How many jobs may run at once; without any GPU, GPU jobs count as CPU jobs.
+
+    Raises:
+        LaunchError: a job asks for more GPUs than there are.
+    """
+    limit = max(1, cores // resources.threads)
+    if resources.gpus and gpus:
+        if resources.gpus > gpus:
+            raise LaunchError(f"--gpu {resources.gpus}: there are only {gpus} on this machine (CUDA_VISIBLE_DEVICES)")
+        limit = min(limit, gpus // resources.gpus)
+    return min(limit, resources.max_jobs_run or limit)
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs in CUDA_VISIBLE_DEVICES, or all of this machine."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [] if visible.strip() in ("", "-1", "NoDevFiles") else [one.strip() for one in visible.split(",")]
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    count = sum(line.startswith("GPU ") for line in listing.splitlines())
+    return [str(number) for number in range(count)]
+
+
+def job_environment(environment: Mapping[str, str], threads: int, gpus: Sequence[str]) -> dict[str, str]:
+    """The environment of a job: its number of threads, its GPUs; a job without GPUs sees none."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return {**environment, **dict.fromkeys(names, str(threads)), "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+
+
+def _start(index: int, job: Job, threads: int, gpus: list[str]) -> _Running:
+    launcher = os.getpid()
+    # appending, so that a job which itself opens its log with >> does not overwrite
+    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    try:
+        command = job.command.replace("\n", "\n# ")
+        os.write(log, f"# {command}\n# Started at {time.strftime(DATE)}\n#\n".encode(errors="surrogateescape"))
+        process = subprocess.Popen(
+            ["bash", str(JOB_SCRIPT), str(threads), job.command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=job_environment(os.environ, threads, gpus),
+            start_new_session=True,
+            preexec_fn=lambda: _tie_to(launcher),
+        )
+    finally:
+        os.close(log)
+    return _Running(index, process, gpus, time.monotonic())
+
+
+def _tie_to(launcher: int) -> None:
+    # the handler inherited from the launcher would swallow a TERM that comes before exec
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent(launcher)
+
+
+def _reap(one: _Running, job: Job, threads: int) -> int:
+    code = one.process.wait()
+    if code >= 0:
+        return code
+    # job.sh itself was killed: end what it left, and the log in its place
+    _signal_group(one, signal.SIGKILL)
+    with contextlib.suppress(OSError), job.log.open("a") as log:
+        log.write(end_lines(128 - code, time.monotonic() - one.started, threads))
+    return 128 - code
+
+
+def _stop(running: list[_Running], jobs: Sequence[Job], threads: int, signals: Signals) -> None:
+    for one in running:
+        one.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    # a second Ctrl-C does not wait
+    while time.monotonic() < deadline and len(signals.received) < 2:
+        if all(one.process.poll() is not None for one in running):
+            break
+        signals.wait(0.2)
+    for one in running:
+        if one.process.poll() is None:
+            _signal_group(one, signal.SIGKILL)
+            _reap(one, jobs[one.index], threads)
+
+
+def _signal_group(one: _Running, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(one.process.pid, number)

@@ -1,0 +1,221 @@
+# Options, stages and error reports of a recipe; a run.sh sources it after path.sh and cmd.sh:
+#
+#   #!/usr/bin/env bash
+#   # What this experiment is; --help prints these lines.
+#   # shellcheck disable=SC2154  # the variables that option sets
+#   cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+#   . ./path.sh
+#   . ./cmd.sh
+#   . recipe.sh
+#
+#   option corpus ""   "folder of the corpus"             # any text
+#   option nj 2        "jobs of a parallel stage"         # the default is an integer: integers only
+#   option check true  "whether to check every file"      # true or false only
+#   parse_options "$@"                                    # --corpus DIR --nj=4 --stage 1 --stop-stage 2 --help
+#
+#   if stage 0 "Prepare the corpus"; then                 # a line of exactly this form
+#     $train_cmd exp/log/prepare.log local/prepare.py "$corpus"
+#   fi
+#   finish
+#
+# A command that fails ends the recipe, which says in which stage and how to go on.  (Jobs put into
+# the background with & are not commands that fail: wait for each by its process id.)
+# shellcheck shell=bash
+set -euo pipefail
+
+recipe_name=${0##*/}
+recipe_file=./$recipe_name
+recipe_option_names=()
+recipe_option_defaults=()
+recipe_option_helps=()
+recipe_stage_numbers=()
+recipe_stage_titles=()
+recipe_given=()     # the command line but for --stage, to be given again
+recipe_current=     # the stage that runs: "3 (MFCC features)"
+recipe_number=      # its number
+recipe_line=        # where the last command failed
+recipe_state=starting
+recipe_signal=
+
+# recipe_error MESSAGE: the recipe, or its command line, is wrong
+recipe_error() {
+  recipe_state=refused
+  echo "$recipe_name: error: $1" >&2
+  exit 2
+}
+
+# option NAME DEFAULT HELP: set the variable NAME to DEFAULT; --NAME changes it, with - for _
+option() {
+  [ $# = 3 ] || recipe_error "option needs a name, a default and a help text, not: $*"
+  [[ $1 =~ ^[a-z][a-z0-9_]*$ && $1 != recipe_* ]] || recipe_error "option $1: a name is lower-case letters, digits, _"
+  case " ${recipe_option_names[*]-} stage stop_stage help " in
+    *" $1 "*) recipe_error "option $1 is declared twice, or built in" ;;
+  esac
+  recipe_option_names+=("$1")
+  recipe_option_defaults+=("$2")
+  recipe_option_helps+=("$3")
+  declare -g "$1=$2"
+}
+
+# parse_options "$@": set the variables from the command line
+parse_options() {
+  recipe_find_stages
+  stage=${recipe_stage_numbers[0]}
+  stop_stage=${recipe_stage_numbers[-1]}
+  local argument name value
+  for argument in "$@"; do
+    if [ "$argument" = --help ] || [ "$argument" = -h ]; then
+      recipe_state=finished
+      recipe_help
+      exit 0
+    fi
+  done
+  printf '%q ' "$0" "$@"
+  echo
+  while [ $# -gt 0 ]; do
+    argument=$1
+    shift
+    [[ $argument == --?* ]] || recipe_error "'$argument' is not an option; see $recipe_name --help"
+    name=${argument%%=*}
+    if [[ $argument == *=* ]]; then
+      value=${argument#*=}
+    else
+      recipe_check_name "$name"
+      # --name=--value is there for a value that does begin so
+      if [ $# = 0 ] || [[ $1 == --?* ]]; then recipe_error "$name needs a value; see $recipe_name --help"; fi
+      value=$1
+      shift
+    fi
+    recipe_set "$name" "$value"
+    [ "$name" = --stage ] || recipe_given+=("$name=$value")
+  done
+  recipe_check_stages
+  recipe_state=running
+  SECONDS=0
+}
+
+# stage NUMBER TITLE: whether the stage is to run
+stage() {
+  local i known=false
+  for i in "${!recipe_stage_numbers[@]}"; do
+    if [ "${recipe_stage_numbers[i]}" = "$1" ]; then known=true; fi
+  done
+  [ "$recipe_state" = running ] || recipe_error "stage $1 comes before parse_options"
+  [ $known = true ] || recipe_error "--help cannot list stage $1: write it as: if stage $1 \"title\"; then"
+  recipe_current=
+  if (($1 < stage || $1 > stop_stage)); then return 1; fi
+  recipe_number=$1
+  recipe_current="$1 ($2)"
+  printf '== stage %s: %s ==  %(%Y-%m-%d %H:%M:%S)T\n' "$1" "$2" -1
+}
+
+# finish: the last line of a run.sh
+finish() {
+  recipe_state=finished
+  printf '== %s: stages %s to %s are done, %d:%02d:%02d ==\n' "$recipe_name" "$stage" "$stop_stage" \
+    $((SECONDS / 3600)) $((SECONDS / 60 % 60)) $((SECONDS % 60))
+}
+
+recipe_find_stages() {
+  [ -r "$recipe_file" ] || recipe_error "write this line above path.sh: cd \"\$(dirname \"\${BASH_SOURCE[0]}\")\" || exit"
+  local line pattern='^[[:space:]]*if (.* )?stage (-?[0-9]+) ["'\''](.*)["'\''] *; *then'
+  while IFS= read -r line; do
+    if [[ $line =~ $pattern ]]; then
+      recipe_stage_numbers+=("${BASH_REMATCH[2]}")
+      recipe_stage_titles+=("${BASH_REMATCH[3]}")
+    fi
+  done < "$recipe_file"
+  local i
+  [ ${#recipe_stage_numbers[@]} -gt 0 ] || recipe_error "no line of the form: if stage 0 \"title\"; then"
+  for ((i = 1; i < ${#recipe_stage_numbers[@]}; i++)); do
+    if ((recipe_stage_numbers[i] <= recipe_stage_numbers[i - 1])); then
+      recipe_error "stage ${recipe_stage_numbers[i]} comes after stage ${recipe_stage_numbers[i - 1]}"
+    fi
+  done
+}
+
+recipe_help() {
+  local i
+  sed -n '2,${/^#/!q; /^# *shellcheck /d; s/^# \{0,1\}//p}' "$recipe_file"
+  printf '\nStages:\n'
+  for i in "${!recipe_stage_numbers[@]}"; do
+    printf '  %2s  %s\n' "${recipe_stage_numbers[i]}" "${recipe_stage_titles[i]}"
+  done
+  printf '\nOptions (--name value, or --name=value):\n'
+  for i in "${!recipe_option_names[@]}"; do
+    recipe_help_line "${recipe_option_names[i]//_/-}" "${recipe_option_helps[i]} (${recipe_option_defaults[i]:-empty})"
+  done
+  recipe_help_line stage "the first stage to run (${recipe_stage_numbers[0]})"
+  recipe_help_line stop-stage "the last stage to run (${recipe_stage_numbers[-1]})"
+  recipe_help_line help "print this"
+}
+
+recipe_help_line() {
+  printf '  --%-18s %s\n' "$1" "$2"
+}
+
+# recipe_check_name --NAME: NAME is an option, else say which one is near
+recipe_check_name() {
+  local name=${1#--} known near
+  known=" ${recipe_option_names[*]-} stage stop_stage "
+  if [[ $name =~ ^[a-z][a-z0-9_-]*$ && $known == *" ${name//-/_} "* ]]; then return; fi
+  near=$(python3 -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1], sys.argv[2].split(), 1, 0.5))' \
+    "$name" "${known//_/-}") || near=
+  recipe_error "unknown option $1${near:+; did you mean --$near?}  See $recipe_name --help"
+}
+
+# recipe_set --NAME VALUE: check the value against the type of the default, and set the variable
+recipe_set() {
+  recipe_check_name "$1"
+  local i name=${1#--} default=0 integer='^-?(0|[1-9][0-9]{0,17})$'
+  name=${name//-/_}
+  for i in "${!recipe_option_names[@]}"; do
+    if [ "${recipe_option_names[i]}" = "$name" ]; then default=${recipe_option_defaults[i]}; fi
+  done
+  if [[ $default =~ $integer ]]; then
+    [[ $2 =~ $integer ]] || recipe_error "$1 needs an integer, not '$2'"
+  elif [[ $default =~ ^(true|false)$ ]]; then
+    [[ $2 =~ ^(true|false)$ ]] || recipe_error "$1 needs true or false, not '$2'"
+  fi
+  # -g, for the option may be called like a local variable of a function here
+  declare -g "$name=$2"
+}
+
+recipe_check_stages() {
+  local number first=${recipe_stage_numbers[0]} last=${recipe_stage_numbers[-1]}
+  ((stage <= last)) || recipe_error "--stage $stage: the last stage is $last"
+  ((stop_stage >= first)) || recipe_error "--stop-stage $stop_stage: the first stage is $first"
+  ((stage >= first)) || recipe_error "--stage $stage: the first stage is $first"
+  ((stop_stage <= last)) || recipe_error "--stop-stage $stop_stage: the last stage is $last"
+  ((stage <= stop_stage)) || recipe_error "--stage $stage is after --stop-stage $stop_stage"
+  for number in "${recipe_stage_numbers[@]}"; do
+    if ((number >= stage && number <= stop_stage)); then return; fi
+  done
+  recipe_error "there is no stage from $stage to $stop_stage; see $recipe_name --help"
+}
+
+# recipe_on_exit CODE: say where the recipe stopped and how to go on
+recipe_on_exit() {
+  # exit 0 in the middle of a run.sh is the user's wish
+  if [ "$recipe_state" != running ] || { [ "$1" = 0 ] && [ -z "$recipe_signal" ]; }; then return; fi
+  local go_on=$0 what
+  [[ $go_on == */* ]] || go_on="bash $go_on"
+  if [ -n "$recipe_number" ]; then go_on+=" --stage $recipe_number"; fi
+  if [ ${#recipe_given[@]} -gt 0 ]; then go_on+=$(printf ' %q' "${recipe_given[@]}"); fi
+  what="${recipe_current:+stage $recipe_current}"
+  what="${what:-the part outside the stages}"
+  if [ -n "$recipe_signal" ]; then
+    echo "$recipe_name: interrupted in $what; go on with $go_on" >&2
+  else
+    echo "$recipe_name: $what failed${recipe_line:+ at line $recipe_line} (code $1);" \
+      "when it is mended, go on with $go_on" >&2
+  fi
+}
+
+# path.sh has said what is missing
+[ -n "${SERTOOLS_ROOT:-}" ] || exit 1
+trap 'recipe_line=$LINENO' ERR
+trap 'recipe_on_exit $?' EXIT
+# TERM and HUP have no trap, for bash would wait for the command in the foreground: without one it
+# ends at once, and launch.py with it
+trap 'recipe_signal=INT; exit 130' INT
