@@ -8,13 +8,11 @@ sertools_path=$sertools_root/utils:$sertools_root/local
 if [ -x "$sertools_env/bin/python3" ]; then
   export SERTOOLS_ROOT=$sertools_root
   sertools_path=$(cd "$sertools_env/bin" && pwd):$sertools_path
-  sertools_status=0
 else
   echo "path.sh: there is no environment in $sertools_env: run \`make env\` in $sertools_root," \
     "or let SERTOOLS_ENV name the folder of one" >&2
   # recipe.sh stops where this is missing
   unset SERTOOLS_ROOT
-  sertools_status=1
 fi
 
 # sourced twice, PATH stays as it is
@@ -28,4 +26,5 @@ export LC_ALL=C.UTF-8
 export PYTHONUNBUFFERED=1
 
 unset sertools_root sertools_env sertools_path
-return $sertools_status
+# the status of `. path.sh`: whether there is an environment
+[ -n "${SERTOOLS_ROOT:-}" ]

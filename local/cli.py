@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,18 +32,28 @@ def add_config(arguments: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function ``(done, total)`` that moves a progress bar.
+    """Give a function ``(done, total)`` that shows progress.
 
-    On a terminal the bar moves; in a log file it leaves a line every half minute.
+    A bar on a terminal; in a log file, a line every half minute.
     """
-    interval = 0.1 if sys.stderr.isatty() else 30.0
-    with tqdm(desc=title, unit=unit, mininterval=interval, maxinterval=10 * interval, ascii=True) as bar:
+    if sys.stderr.isatty():
+        with tqdm(desc=title, unit=unit) as bar:
 
-        def move(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            def move(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        yield move
+            yield move
+        return
+    last = time.monotonic()
+
+    def log(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 30:
+            last = time.monotonic()
+            logging.info("%s: %d of %d %s", title, done, total, unit)
+
+    yield log
 
 
 def run(main: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ def main() -> None:
     config = load_config(FeaturesConfig, options.config, options.overrides)
     require(options.cuts, "the preparation stage (local/prepare_*.py)")
     logging.info("features by %s", resolve_engine(config.mfcc.engine))
-    with progress_bar("features", "utt") as progress:
+    with progress_bar("features", "utterances") as progress:
         made, kept = compute_features(
             options.cuts, options.output, config, job=options.job, num_jobs=options.num_jobs, progress=progress
         )

@@ -52,7 +52,7 @@ def main() -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda caught, frame: stop_signals.append(caught))
-    with progress_bar("training", "batch") as bar:
+    with progress_bar("training", "updates") as bar:
         try:
             directory = run_fold(
                 config, options.cuts, options.folds, fold, seed, options.output,

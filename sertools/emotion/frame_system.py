@@ -51,11 +51,11 @@ class FrameSystemConfig:
     model: FrameClassifierConfig = field(default_factory=FrameClassifierConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    dropout: str = "0,0@0.20,0.5@0.50,0"
+    dropout: str | float = "0,0@0.20,0.5@0.50,0"
     orthonormal_every: int = 4
 
     def __post_init__(self) -> None:
-        piecewise_linear(self.dropout, 0.0)  # a bad schedule shows now and not after hours
+        piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
 
 
 class FrameTask:
@@ -107,7 +107,7 @@ class FrameTask:
 
     def before_step(self, progress: float) -> None:
         """See :class:`sertools.training.loop.Task`."""
-        set_dropout(self.model, piecewise_linear(self.config.dropout, progress))
+        set_dropout(self.model, piecewise_linear(str(self.config.dropout), progress))
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
         """See :class:`sertools.training.loop.Task`."""

@@ -21,14 +21,7 @@ Protocol = Literal["paper", "strict", "random"]
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled utterance.
-
-    Attributes:
-        utterance: id of the cut and of its supervision.
-        speaker: id of the speaker.
-        group: what is left out together: a session, a group of actors.
-        label: the class, one of the class set's.
-    """
+    """One labelled utterance; ``group`` is what is left out together: a session, a group of actors."""
 
     utterance: str
     speaker: str
@@ -99,18 +92,15 @@ def make_folds(
 ) -> Folds:
     """Divide ``examples`` by the protocol of ``config``.
 
-    - ``paper``: leave one group out, as S1 does (four sessions train, one tests), except that one
-      speaker of the next group is taken out of training as dev set: nothing may be chosen on test data.
-    - ``strict``: leave one group out, the next group (cyclically) is dev; IEMOCAP: three sessions
-      train, one is dev, one tests.
-    - ``random``: ``num_folds`` parts at random, stratified by class; SPEAKER-DEPENDENT, for
-      comparison with work that did so.
+    - ``paper``: leave one group out as S1 does (four sessions train, one tests), but one speaker of
+      the next group leaves training and is dev: nothing may be chosen on test data.
+    - ``strict``: leave one group out, the next one is dev (IEMOCAP: 3 sessions train, 1 dev, 1 test).
+    - ``random``: random parts stratified by class; SPEAKER-DEPENDENT, to compare with such work.
 
     Args:
-        config: class set, protocol, number of folds, seed.
+        config: what to do.
         examples: every utterance of the class set.
-        corpus: name of the corpus.
-        classes: names of the classes, in order.
+        corpus, classes: see :class:`Folds`.
         about_classes: added to the description.
 
     Raises:
@@ -147,10 +137,8 @@ def make_folds(
 def leave_one_group_out(examples: Iterable[Example], dev: Literal["speaker", "group"]) -> tuple[Fold, ...]:
     """One fold a group, in the order of the groups' names.
 
-    Args:
-        examples: the utterances.
-        dev: ``group``: the next group (cyclically) is dev.  ``speaker``: only one of its speakers
-            is, in fold i the i-th (cyclically), so that genders take turns; the rest of it trains.
+    ``dev="group"``: the next group (cyclically) is dev.  ``dev="speaker"``: only one of its speakers
+    is, in fold i the i-th (cyclically), so that genders take turns; the rest of it trains.
 
     Raises:
         UserError: there are too few groups.
@@ -174,10 +162,7 @@ def leave_one_group_out(examples: Iterable[Example], dev: Literal["speaker", "gr
 
 
 def random_folds(examples: Iterable[Example], num_folds: int, seed: int) -> tuple[Fold, ...]:
-    """Random parts stratified by class: part i is tested in fold i, part i + 1 is dev.
-
-    Speakers are in train, dev and test at once: a fold measures recognition of known speakers.
-    """
+    """Random parts stratified by class: part i is tested in fold i, part i + 1 is dev."""
     examples = sorted(examples, key=lambda example: example.utterance)
     generator = random.Random(seed)
     parts: list[list[str]] = [[] for _ in range(num_folds)]
@@ -253,9 +238,7 @@ def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
 def write_folds(path: Path | str, folds: Folds) -> None:
     """Check ``folds``, then write them as JSON: the only way that folds get onto disk.
 
-    Args:
-        path: the file, or a folder that will hold ``folds.json``.
-        folds: the folds.
+    ``path`` is the file, or a folder that will hold ``folds.json``.
 
     Raises:
         UserError: see :func:`check_folds`; nothing is written then.
@@ -266,11 +249,7 @@ def write_folds(path: Path | str, folds: Folds) -> None:
 
 
 def read_folds(path: Path | str, made_by: str = MADE_BY) -> Folds:
-    """Read what :func:`write_folds` wrote, and check it again.
-
-    Args:
-        path: the file, or the folder that holds ``folds.json``.
-        made_by: named in the message when there is none.
+    """Read what :func:`write_folds` wrote (``path`` is the file or its folder), and check it again.
 
     Raises:
         UserError: no such file, not folds, or folds that :func:`check_folds` refuses.
@@ -290,11 +269,9 @@ def _file(path: Path | str) -> Path:
 
 
 def examples_of(supervisions: Iterable[Any], labels: Mapping[str, str]) -> list[Example]:
-    """The examples of a class set, sorted by utterance.
+    """The examples of a class set, sorted by utterance; ``custom["session"]`` is the group.
 
-    Args:
-        supervisions: lhotse supervisions with ``speaker`` and ``custom["session"]`` (the group).
-        labels: utterance to class; utterances that are not in it are not of the class set.
+    ``labels`` maps utterances to classes; a supervision that is not in it is not of the class set.
 
     Raises:
         UserError: a supervision lacks its speaker or its session.

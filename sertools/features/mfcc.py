@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from lhotse.features.base import FeatureExtractor, register_extractor
 
-from sertools.errors import MissingPackage
+from sertools.errors import MissingPackage, UserError
 
 Engine = Literal["auto", "kaldifeat", "lhotse"]
 SAMPLE_SCALE = 32768.0
@@ -159,6 +159,8 @@ def _kaldifeat(config: MfccConfig) -> Any:
 def _lhotse(config: MfccConfig) -> Any:
     from lhotse.features.kaldi.layers import Wav2MFCC
 
+    if config.use_energy:
+        raise UserError("use_energy: true needs kaldifeat (lhotse's MFCC layer fails with it)")
     with warnings.catch_warnings():
         # lhotse warns of snip_edges, which the store refuses and a direct caller has chosen
         warnings.simplefilter("ignore")
@@ -174,8 +176,10 @@ def _lhotse(config: MfccConfig) -> Any:
             num_ceps=config.num_ceps,
             low_freq=config.low_freq,
             high_freq=config.high_freq,
-            cepstral_lifter=config.cepstral_lifter,
+            cepstral_lifter=config.cepstral_lifter or 22.0,
         )
+    # 0 (no lifter) is known to lhotse's forward function, but not to its constructor
+    layer.cepstral_lifter = config.cepstral_lifter
     layer = layer.to(config.device).eval()
 
     def compute(wave: torch.Tensor) -> torch.Tensor:

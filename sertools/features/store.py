@@ -7,7 +7,6 @@ The blocks do not depend on the number of jobs.
 """
 
 import os
-import wave
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from lhotse import CutSet
+from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from lhotse.cut import Cut
 from lhotse.features.base import FeatureExtractor, Features
 from lhotse.features.io import LilcomChunkyWriter
@@ -193,9 +193,9 @@ def _with_features(cut: Cut, extractor: FeatureExtractor, writer: LilcomChunkyWr
     try:
         audio = cut if cut.sampling_rate == sampling_rate else cut.resample(sampling_rate)
         samples = audio.load_audio()
-    except (OSError, RuntimeError, wave.Error, ValueError, AssertionError) as error:
+    except (OSError, ValueError, AssertionError, AudioLoadingError, DurationMismatchError) as error:
         raise UserError(
-            f"cannot read the audio of {cut.id} ({cut.recording.sources[0].source}): {error}; "
+            f"cannot read the audio of {cut.id} ({cut.recording.sources[0].source}): {str(error).splitlines()[0]}; "
             "mend the corpus, or run its preparation again with --skip-bad"
         ) from error
     features = np.asarray(extractor.extract(samples, sampling_rate))

@@ -180,8 +180,15 @@ def test_selected_stages(tmp_path: Path, options: str, stages: list[str]) -> Non
 
 @pytest.mark.parametrize(
     ("command", "code"),
-    [("false", 1), ("(exit 7)", 7), ("false | cat", 1), ("exit 5", 5), ("echo $no_such_variable", 1), ("no_such_cmd", 127)],
-)  # fmt: skip
+    [
+        ("false", 1),
+        ("(exit 7)", 7),
+        ("false | cat", 1),
+        ("exit 5", 5),
+        ("echo $no_such_variable", 1),
+        ("no_such_cmd", 127),
+    ],
+)
 def test_a_failing_command_stops_the_recipe(tmp_path: Path, command: str, code: int) -> None:
     done = run(tmp_path, "--stop-stage", "3", "--corpus", command, "--stage=0")
     assert done.returncode == code
@@ -208,7 +215,7 @@ def test_failure_outside_the_stages(tmp_path: Path) -> None:
     done = run(tmp_path, text=HEAD + "false\n" + STAGES)
     assert done.returncode == 1
     assert (
-        "the part outside the stages failed at line 18 (code 1); when it is mended, go on with ./run.sh\n"
+        "the part outside the stages failed at line 17 (code 1); when it is mended, go on with ./run.sh\n"
         in done.stderr
     )
 
@@ -410,7 +417,7 @@ def test_ctrl_c_at_a_terminal(tmp_path: Path) -> None:
     if process == 0:
         os.chdir(tmp_path)
         os.environ["SERTOOLS_ENV"] = sys.prefix
-        os.execv("run.sh", ["./run.sh", "--corpus", f"{ROOT}/utils/launch.py local x.log 'touch up; sleep 20'"])
+        os.execv("./run.sh", ["./run.sh", "--corpus", f"{ROOT}/utils/launch.py local x.log 'touch up; sleep 20'"])
     wait_for_file(tmp_path / "up")
     os.write(terminal, b"\x03")
     said = b""

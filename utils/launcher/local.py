@@ -162,7 +162,7 @@ def _stop(running: list[_Running], jobs: Sequence[Job], threads: int, signals: S
     for one in running:
         if one.process.poll() is None:
             _signal_group(one, signal.SIGKILL)
-            _reap(one, jobs[one.index], threads)
+        _reap(one, jobs[one.index], threads)
 
 
 def _signal_group(one: _Running, number: signal.Signals) -> None:

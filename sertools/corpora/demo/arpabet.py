@@ -79,4 +79,5 @@ def _arpabet(ipa: str) -> str:
                 raise ValueError(f"no ARPABET phone for espeak-ng's '{plain}' in '{ipa}'")
             phones.append(_PHONES[spelling])
             plain = plain[len(spelling) :]
-    return " ".join(phones)
+    # espeak-ng writes the linking r of "river and"; CMUdict's ER has it within
+    return " ".join(phones).replace("ER R", "ER")

@@ -1,0 +1,43 @@
+# make demo and make test are all that is needed; each makes the environments it uses.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTEST_ARGS ?=
+
+.PHONY: help env env-modern demo test test-full test-modern lint clean
+
+help:
+	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
+	@echo "make test         lint, types and tests, in both environments"
+	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
+	@echo "make env-modern   the second environment, .venv-modern: torch 2.13.0, kaldifeat, no k2"
+	@echo "make lint         ruff, mypy and shellcheck alone"
+	@echo "make test-full, make test-modern   the tests of one environment (PYTEST_ARGS=... is passed on)"
+	@echo "make clean        remove the environments; data/ and exp/ in egs/ are yours"
+
+env:
+	@utils/make_env.sh full
+
+env-modern:
+	@utils/make_env.sh modern
+
+demo: env
+	cd egs/iemocap && ./run.sh
+	@echo "the results page: egs/iemocap/exp/demo_tdnn_paper/results/report.html"
+
+test: lint test-full test-modern
+
+lint: env
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	git ls-files -z '*.sh' path.sh .ci/run | xargs -0 .venv/bin/shellcheck
+
+test-full: env
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+# the recipes have run in the full environment; here what depends on torch and lhotse
+test-modern: env-modern
+	.venv-modern/bin/python -m pytest -m "not recipe" $(PYTEST_ARGS)
+
+clean:
+	rm -rf .venv .venv-modern .venv.lock .venv-modern.lock

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Speech emotion recognition on IEMOCAP: from the corpus, or a synthetic one, to a table of results.
+#
+#   ./run.sh                                          on the demo corpus
+#   ./run.sh --corpus /data/IEMOCAP_full_release      on the real one
+#   ./run.sh --stage 6 --system tdnn_1g --protocol strict
+#
+# Stages 4 and 5 (i-vectors, bottleneck features of a pretrained network) are to come.
+# shellcheck disable=SC2154  # the variables that option sets
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+. ./path.sh
+. ./cmd.sh
+. recipe.sh
+
+option corpus ""        "folder of IEMOCAP_full_release; empty: a demo corpus of synthetic speech"
+option skip_bad false   "go on without utterances whose audio or labels are broken"
+option system tdnn      "conf/SYSTEM.yaml says what is trained, exp/SYSTEM_PROTOCOL is where it goes"
+option protocol paper   "conf/folds_PROTOCOL.yaml: paper (S1), strict, merged, s4, improvised, random"
+option num_seeds 2      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option max_jobs 64      "trainings at once, at most; this machine runs no more than it has cores"
+option gpu 0            "GPUs of a training"
+parse_options "$@"
+
+# what is made from synthetic speech never lies where real results are
+data=data/demo
+exp=exp/demo_${system}_$protocol
+if [ -n "$corpus" ]; then
+  data=data/real
+  exp=exp/${system}_$protocol
+fi
+features=$data/mfcc
+folds=$data/folds/$protocol
+bad=()
+if $skip_bad; then bad=(--skip-bad); fi
+
+if stage 0 "Demo corpus"; then
+  if [ -z "$corpus" ]; then
+    $train_cmd $data/log/make_demo_corpus.log make_demo_corpus.py iemocap --config conf/demo.yaml $data/corpus
+  else
+    echo "not needed: --corpus is given"
+  fi
+fi
+
+if stage 1 "Manifests"; then
+  $train_cmd $data/log/prepare.log prepare_iemocap.py "${bad[@]}" "${corpus:-$data/corpus}" $data/manifests
+fi
+
+if stage 2 "Folds"; then
+  $train_cmd $data/log/make_folds."$protocol".log make_folds.py --config conf/folds_"$protocol".yaml \
+    --supervisions $data/manifests/iemocap_supervisions_all.jsonl.gz "$folds"
+fi
+
+if stage 3 "MFCC features"; then
+  $train_cmd JOB=1:"$nj" $data/log/mfcc.JOB.log compute_features.py --config conf/mfcc.yaml \
+    --job JOB --num-jobs "$nj" $data/manifests/iemocap_cuts_all.jsonl.gz $features
+  $train_cmd $data/log/collect_mfcc.log collect_features.py --config conf/mfcc.yaml \
+    $data/manifests/iemocap_cuts_all.jsonl.gz $features
+fi
+
+if stage 6 "Emotion systems"; then
+  runs=$(count_runs.py --num-seeds "$num_seeds" "$folds")
+  $cuda_cmd --gpu "$gpu" --max-jobs-run "$max_jobs" JOB=1:"$runs" "$exp"/log/train.JOB.log \
+    train_emotion.py --config conf/"$system".yaml --cuts $features/cuts.jsonl.gz --folds "$folds" \
+    --run JOB --num-seeds "$num_seeds" "$exp"
+fi
+
+if stage 7 "Scoring"; then
+  score.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" "$exp"
+fi
+
+finish

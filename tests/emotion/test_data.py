@@ -1,0 +1,51 @@
+"""Batches of utterances."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sertools.emotion.data import Utterance, batches_in_order, collate, load_utterances, plan_batches
+from sertools.errors import UserError
+
+
+def utterance(name: str, frames: int) -> Utterance:
+    return Utterance(name, "s", "c", torch.arange(frames).float()[:, None].expand(-1, 2), 0)
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1])
+def test_every_utterance_once_and_no_batch_too_large(seed: int | None) -> None:
+    lengths = [int(x) for x in torch.randint(10, 900, (200,), generator=torch.Generator().manual_seed(5))] + [5000]
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    batches = plan_batches(lengths, 3000, generator)
+    assert sorted(i for batch in batches for i in batch) == list(range(201))
+    for batch in batches:
+        padded = max(lengths[i] for i in batch) * len(batch)
+        assert padded <= 3000 or len(batch) == 1
+    used = sum(max(lengths[i] for i in b) * len(b) for b in batches)
+    assert sum(lengths) / used > 0.85
+
+
+def test_plan_is_a_function_of_the_generator() -> None:
+    lengths = list(range(50, 150))
+    plans = [plan_batches(lengths, 1000, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert plans[0] == plans[1] != plans[2]
+
+
+def test_collate_cuts_long_utterances_somewhere() -> None:
+    batch = collate([utterance("a", 4), utterance("b", 100)], max_frames=10, generator=torch.Generator().manual_seed(0))
+    assert batch.lengths.tolist() == [4, 10]
+    stretch = batch.features[1, :, 0]
+    assert torch.equal(stretch, torch.arange(10) + stretch[0])
+    assert float(batch.features[0, 4:].abs().sum()) == 0
+
+
+def test_batches_in_order_have_everything() -> None:
+    utterances = [utterance(str(n), 5 + n) for n in range(20)]
+    found = [u.id for batch in batches_in_order(utterances, 60) for u in batch.utterances]
+    assert sorted(found) == sorted(u.id for u in utterances)
+
+
+def test_utterances_that_have_no_features(tiny_corpus: tuple[Path, Path]) -> None:
+    with pytest.raises(UserError, match=r"1 utterances .* not in .*cuts\.jsonl\.gz \(the first: absent\)"):
+        load_utterances(tiny_corpus[0], {"utt00": 0, "absent": 1})

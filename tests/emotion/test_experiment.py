@@ -1,0 +1,114 @@
+"""One run of an experiment: learns, resumes, redoes what changed, and keeps its hands off test."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lhotse import CutSet
+
+from sertools.emotion.data import Utterance
+from sertools.emotion.experiment import run_fold
+from sertools.emotion.frame_system import DataConfig, FrameSystemConfig, balanced_weights, feature_statistics
+from sertools.errors import UserError
+from sertools.evaluation.folds import read_folds
+from sertools.evaluation.predictions import read_predictions
+from sertools.models.emotion import FrameClassifierConfig
+from sertools.models.tdnnf import TdnnfConfig
+from sertools.training.checkpoint import load_checkpoint
+from sertools.training.loop import Stopped, TrainingConfig
+
+TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 3))
+CONFIG = FrameSystemConfig(
+    model=FrameClassifierConfig(TRUNK, "tdnnf3", 8),
+    data=DataConfig(batch_frames=400),
+    training=TrainingConfig(epochs=6, learning_rate=1e-2, final_learning_rate=1e-3),
+)
+
+
+def run(corpus: tuple[Path, Path], out: Path, config: FrameSystemConfig = CONFIG, **options: object) -> Path:
+    return run_fold(config, *corpus, "Session1", 1, out, **options)  # type: ignore[arg-type]
+
+
+def test_learns_and_writes_everything(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    directory = run(tiny_corpus, tmp_path / "exp")
+    assert directory == tmp_path / "exp" / "fold_Session1" / "seed_1"
+    table = read_predictions([directory / "predictions.csv"])
+    fold = read_folds(tiny_corpus[1]).folds[0]
+    assert set(table.select(part="test").utterances) == set(fold.test)
+    assert set(table.select(part="dev").utterances) == set(fold.dev)
+    test = table.select(part="test")
+    assert np.mean(test.probabilities.argmax(1) == test.labels) > 0.8
+    history = [json.loads(line) for line in (directory / "history.jsonl").read_text().splitlines()]
+    assert len(history) == 6
+    checkpoint = load_checkpoint(directory / "checkpoint")
+    assert checkpoint.info["classes"] == ["angry", "sad"]
+    best = max(history, key=lambda e: (e["dev_ua"], -e["dev_loss"]))
+    assert checkpoint.info["best_epoch"] == best["epoch"]
+    assert not (directory / "state.safetensors").exists()
+
+
+def test_stopped_and_run_again_gives_the_same_table(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    whole = run(tiny_corpus, tmp_path / "whole")
+    for stop_after in (3, 7):
+        calls = iter(range(1000))
+        with pytest.raises(Stopped):
+            run(tiny_corpus, tmp_path / "cut", should_stop=lambda c=calls, n=stop_after: next(c) >= n)
+    cut = run(tiny_corpus, tmp_path / "cut")
+    assert (whole / "predictions.csv").read_bytes() == (cut / "predictions.csv").read_bytes()
+
+
+def test_up_to_date_and_stale(tiny_corpus: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    directory = run(tiny_corpus, tmp_path / "exp")
+    before = (directory / "predictions.csv").stat().st_mtime_ns
+    caplog.clear()
+    run(tiny_corpus, tmp_path / "exp")
+    assert "up to date" in caplog.text
+    assert (directory / "predictions.csv").stat().st_mtime_ns == before
+    changed = dataclasses.replace(CONFIG, model=FrameClassifierConfig(TRUNK, "tdnnf3", 0))
+    caplog.clear()
+    run(tiny_corpus, tmp_path / "exp", changed)
+    assert "model.head_dim: 8 -> 0" in caplog.text
+    assert "hidden.weight" not in load_checkpoint(directory / "checkpoint").weights
+
+
+def test_test_data_touches_nothing_but_its_own_predictions(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """Other features of the test utterances: the same weights, the same dev rows."""
+    cuts_path, folds_path = tiny_corpus
+    first = run(tiny_corpus, tmp_path / "one")
+    test = set(read_folds(folds_path).folds[0].test)
+    cuts = CutSet.from_file(cuts_path).to_eager()
+    train = next(c for c in cuts if c.id in read_folds(folds_path).folds[0].train)
+    others = []
+    for cut in cuts:
+        if cut.id in test:
+            # another utterance's features under this one's name
+            cut = dataclasses.replace(cut, features=train.features, duration=train.duration)
+        others.append(cut)
+    CutSet.from_cuts(others).to_file(tmp_path / "others.jsonl.gz")
+    second = run((tmp_path / "others.jsonl.gz", folds_path), tmp_path / "two")
+    one, two = (load_checkpoint(d / "checkpoint").weights for d in (first, second))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    tables = [read_predictions([d / "predictions.csv"]) for d in (first, second)]
+    assert np.array_equal(tables[0].select(part="dev").probabilities, tables[1].select(part="dev").probabilities)
+    assert not np.array_equal(tables[0].select(part="test").probabilities, tables[1].select(part="test").probabilities)
+
+
+def test_unknown_fold(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no fold 'Session9'; there are Session1, Session2"):
+        run_fold(CONFIG, *tiny_corpus, "Session9", 1, tmp_path)
+
+
+def test_balanced_weights_and_statistics() -> None:
+    utterances = [
+        Utterance("a", "s", "c", torch.full((30, 1), 2.0), 0),
+        Utterance("b", "s", "c", torch.full((10, 1), 6.0), 1),
+    ]
+    weights = balanced_weights(utterances, 2)
+    assert (weights * torch.tensor([30.0, 10.0])).tolist() == pytest.approx([20.0, 20.0])
+    mean, std = feature_statistics(utterances)
+    assert mean.item() == pytest.approx(3.0)
+    assert std.item() == pytest.approx(3.0**0.5)

@@ -1,0 +1,88 @@
+"""Configurations: YAML into dataclasses, strictly."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from sertools.config import from_dict, load_config, to_yaml
+from sertools.errors import UserError
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 0.1
+    sizes: tuple[int, ...] = (1, 2)
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    kind: Literal["a", "b"] = "a"
+    limit: int | None = None
+    schedule: str | float = "0"
+    enabled: bool = False
+    inner: Inner = field(default_factory=Inner)
+
+    def __post_init__(self) -> None:
+        if self.limit == 0:
+            raise ValueError("limit must not be 0")
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_file_and_overrides(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "name: x\ninner:\n  rate: 1e-3\n  sizes: [3]\n")
+    config = load_config(Outer, path, ["inner.rate=2", "limit=5", "kind=b", "enabled=true", "schedule=0.3"])
+    assert config == Outer("x", "b", 5, 0.3, True, Inner(2.0, (3,)))
+    assert load_config(Outer, path).inner == Inner(0.001, (3,))
+
+
+def test_what_is_written_reads_back(tmp_path: Path) -> None:
+    config = Outer("x", "b", 3, "0,1", True, Inner(0.5, (7, 8)))
+    assert load_config(Outer, write(tmp_path / "c.yaml", to_yaml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("name: x\nlimt: 3\n", [], "unknown key 'limt'; did you mean 'limit'"),
+        ("name: x\ninner: {rat: 1}\n", [], "inner: unknown key 'rat'; did you mean 'rate'"),
+        ("kind: a\n", [], "missing key 'name'"),
+        ("name: x\nkind: c\n", [], "kind must be one of a, b, not 'c'"),
+        ("name: x\nlimit: many\n", [], "limit must be int, not 'many'"),
+        ("name: x\nlimit: true\n", [], "limit must be int, not 'True'"),
+        ("name: x\nenabled: 1\n", [], "enabled must be bool"),
+        ("name: x\ninner: 3\n", [], "inner must be a group of settings"),
+        ("name: x\ninner: {sizes: 3}\n", [], "sizes must be a list"),
+        ("name: x\nlimit: 0\n", [], "limit must not be 0"),
+        ("name: [x\n", [], "not valid YAML"),
+        ("just text\n", [], "expected 'key: value' lines"),
+        ("name: x\n", ["limit"], "--set takes key=value"),
+        ("name: x\n", ["inner.rate.x=3"], "rate must be float"),
+    ],
+)
+def test_mistakes_name_file_and_key(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
+    path = write(tmp_path / "conf.yaml", text)
+    with pytest.raises(UserError) as error:
+        load_config(Outer, path, overrides)
+    assert message in str(error.value)
+    assert "conf.yaml" in str(error.value) or "--set" in str(error.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.yaml does not exist"):
+        load_config(Outer, tmp_path / "none.yaml")
+
+
+def test_from_dict_checks_lengths_of_fixed_tuples() -> None:
+    @dataclass(frozen=True)
+    class Pair:
+        values: tuple[int, int]
+
+    with pytest.raises(UserError, match="must have 2 values, not 3"):
+        from_dict(Pair, {"values": [1, 2, 3]})

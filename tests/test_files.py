@@ -1,0 +1,78 @@
+"""Files that are whole or absent."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sertools.errors import UserError
+from sertools.files import content_hash, only_writer, read_json, replacing, require, write_json
+
+
+def test_replacing_leaves_the_old_file_when_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_replacing_keeps_suffixes_and_usual_permissions(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a" / "x.jsonl.gz") as temporary:
+        assert temporary.name.endswith(".jsonl.gz")
+        temporary.write_text("new")
+    (tmp_path / "plain").write_text("")
+    assert (tmp_path / "a" / "x.jsonl.gz").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space"), replacing(tmp_path / "x") as temporary:  # noqa: PT012
+        temporary.unlink()
+        temporary.symlink_to("/dev/full")
+        with open(temporary, "w") as stream:
+            stream.write("x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_content_hash_looks_inside_gzip(tmp_path: Path) -> None:
+    for name, time in (("a.gz", 1), ("b.gz", 2)):
+        with open(tmp_path / name, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=time) as stream:
+            stream.write(b"same")
+    (tmp_path / "c").write_bytes(b"same")
+    assert (tmp_path / "a.gz").read_bytes() != (tmp_path / "b.gz").read_bytes()
+    assert content_hash(tmp_path / "a.gz") == content_hash(tmp_path / "b.gz") == content_hash(tmp_path / "c")
+
+
+def test_json_errors_say_who_makes_the_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x\.json does not exist; it is made by stage 2"):
+        read_json(tmp_path / "x.json", "stage 2")
+    (tmp_path / "x.json").write_text('{"a": ')
+    with pytest.raises(UserError, match=r"not valid JSON.*make it again with stage 2"):
+        read_json(tmp_path / "x.json", "stage 2")
+    write_json(tmp_path / "x.json", {"a": "ä"})
+    assert read_json(tmp_path / "x.json", "stage 2") == {"a": "ä"}
+
+
+def test_require(tmp_path: Path) -> None:
+    assert require(tmp_path, "nobody") == tmp_path
+
+
+def test_second_writer_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
+    program = (
+        "import sys; from sertools.files import only_writer; from sertools.errors import UserError\n"
+        "try:\n    with only_writer(sys.argv[1]): print('free')\nexcept UserError as e: print(e)\n"
+    )
+
+    def other() -> str:
+        command = [sys.executable, "-c", program, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with only_writer(tmp_path):
+        said = other()
+        assert "another process (process " in said
+        assert f"is writing to {tmp_path}" in said
+    assert other() == "free\n"
