@@ -121,10 +121,11 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
     corpora = np.unique(table.corpora).tolist()
     if len(corpora) > 1:
         raise UserError(f"part {part} mixes corpora ({', '.join(corpora)}); score each by itself")
-    check_complete(table, part, folds)
+    check_complete(predictions, part, folds)
 
     names, seeds = np.unique(table.folds).tolist(), np.unique(table.seeds).tolist()
     by_fold = tuple(_group(name, table.rows(table.folds == name)) for name in names)
+    speakers = np.unique(table.speakers).tolist()
     pooled = _group("all", table)
     matrix = confusion(table.labels, table.recognised, len(table.classes))
     right, total = counts_by_speaker(table)
@@ -148,7 +149,7 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         chance_ua=1 / len(table.classes),
         chance_wa=float(class_counts.max() / class_counts.sum()),
         by_fold=by_fold,
-        by_speaker=tuple(_group(name, table.rows(table.speakers == name)) for name in np.unique(table.speakers).tolist()),
+        by_speaker=tuple(_group(name, table.rows(table.speakers == name)) for name in speakers),
         by_class=tuple(
             ClassScore(name, int(count), float(recall), float(precision), float(f1))
             for name, count, recall, precision, f1 in zip(
@@ -160,17 +161,18 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
     )  # fmt: skip
 
 
-def check_complete(table: Predictions, part: str, folds: Folds | None = None) -> None:
+def check_complete(predictions: Predictions, part: str, folds: Folds | None = None) -> None:
     """Check that every fold was run with every seed, on the same and on the expected utterances.
 
     Args:
-        table: the rows of ``part``.
+        predictions: the whole table; a fold or seed that it has in one part must be in the other.
         part: test or dev.
         folds: the expected folds; None to take those that the table has.
 
     Raises:
         UserError: a difference, named.
     """
+    table = predictions.select(part=part)
     expected: dict[str, set[str]] = {}
     if folds:
         if table.classes != folds.classes:
@@ -179,12 +181,13 @@ def check_complete(table: Predictions, part: str, folds: Folds | None = None) ->
                 "they belong to different experiments"
             )
         expected = {fold.name: set(getattr(fold, part)) for fold in folds.folds}
-    names = sorted(set(expected) | set(table.folds.tolist()))
-    seeds = sorted(set(table.seeds.tolist()))
+    names = sorted(set(expected) | set(predictions.folds.tolist()))
+    seeds = sorted(set(predictions.seeds.tolist()))
     runs = {(fold, seed): table.select(fold=fold, seed=seed) for fold in names for seed in seeds}
     if missing := [f"fold {fold} seed {seed}" for (fold, seed), rows in runs.items() if not len(rows)]:
+        which = ", ".join(missing)
         raise UserError(
-            f"{len(missing)} of {len(runs)} runs have no predictions of part {part}: {', '.join(missing)}; train them first"
+            f"{len(missing)} of {len(runs)} runs have no predictions of part {part}: {which}; train them first"
         )
     for (fold, seed), rows in runs.items():
         if folds and fold not in expected:

@@ -90,8 +90,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 
 def to_csv(parts: Sequence[Results]) -> str:
     """All numbers of ``parts`` as tidy CSV, one number a row, in 0 .. 1; what does not apply is empty.
 
-    ``scope`` is all, fold, seed (``name`` is the seed), class, speaker or confusion (``name`` is
-    ``true>recognised``, value a count).
+    ``scope`` is all, fold, run (``name`` is ``fold>seed``), speaker, class, confusion (``name`` is
+    ``true>recognised``, value a count summed over seeds) or chance.
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, HEADERS, restval="", lineterminator="\n")
@@ -124,14 +124,14 @@ def _details(results: Results) -> list[tuple[str, str, str, str, float | None, i
             rows.append(("WA", "pooled", scope, group.name, group.wa, group.num_utterances))
             if scope == "fold":
                 for seed, ua, wa in zip(results.seeds, group.ua_by_seed, group.wa_by_seed, strict=True):
-                    rows.append(("UA", "pooled", "fold and seed", f"{group.name}>{seed}", ua, group.num_utterances))
-                    rows.append(("WA", "pooled", "fold and seed", f"{group.name}>{seed}", wa, group.num_utterances))
+                    rows.append(("UA", "pooled", "run", f"{group.name}>{seed}", ua, group.num_utterances))
+                    rows.append(("WA", "pooled", "run", f"{group.name}>{seed}", wa, group.num_utterances))
     for name in results.by_class:
         for metric, value in (("recall", name.recall), ("precision", name.precision), ("F1", name.f1)):
             rows.append((metric, "pooled", "class", name.name, value, name.count))
     for truth, counts in zip(results.classes, results.confusion, strict=True):
         for recognised, count in zip(results.classes, counts, strict=True):
-            rows.append(("count", "summed over seeds", "confusion", f"{truth}>{recognised}", count, ""))
+            rows.append(("count", "pooled", "confusion", f"{truth}>{recognised}", count, ""))
     rows.append(("UA", "pooled", "chance", "uniform", results.chance_ua, results.num_utterances))
     rows.append(("WA", "pooled", "chance", "most frequent class", results.chance_wa, results.num_utterances))
     return rows

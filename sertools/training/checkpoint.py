@@ -52,13 +52,26 @@ def versions() -> dict[str, str]:
     }
 
 
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors, from any device, as one safetensors file.
+
+    Raises:
+        UserError: they cannot be written (a full disk, say).
+    """
+    try:
+        # clones: safetensors refuses tensors that share memory
+        save_file({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}, path, metadata)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+
+
 def save_checkpoint(directory: Path | str, checkpoint: Checkpoint) -> None:
     """Write a checkpoint folder, whole or not at all; an older one is replaced."""
     directory = Path(directory)
     new = directory.with_name(directory.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    save_file({name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()}, new / WEIGHTS)
+    save_tensors(new / WEIGHTS, checkpoint.weights)
     write_text(new / CONFIG, yaml.safe_dump(checkpoint.config, sort_keys=False))
     write_json(new / INFO, checkpoint.info | {"versions": versions()})
     shutil.rmtree(directory, ignore_errors=True)

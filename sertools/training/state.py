@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sertools.files import replacing
+from sertools.training.checkpoint import save_tensors
 
 
 @dataclass
@@ -57,7 +57,7 @@ def save_state(
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     metadata = {"progress": json.dumps(asdict(progress)), "optimizer": json.dumps(scalars)}
     with replacing(path) as temporary:
-        save_file({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}, temporary, metadata)
+        save_tensors(temporary, tensors, metadata)
 
 
 def load_state(

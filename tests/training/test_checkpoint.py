@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from sertools.errors import UserError
-from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from sertools.training.checkpoint import (
+    WEIGHTS,
+    Checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_tensors,
+)
 
 
 def test_round_trip_and_replacement(tmp_path: Path) -> None:
@@ -47,3 +54,8 @@ def test_weights_that_do_not_fit() -> None:
     model = nn.Linear(2, 3)
     with pytest.raises(UserError, match=r"bias is missing; extra is not in the model; weight has shape \(1, 1\)"):
         load_weights(model, {"weight": torch.zeros(1, 1), "extra": torch.zeros(1)}, "exp/x")
+
+
+def test_what_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot write"):
+        save_tensors(tmp_path / "none" / "x", {"w": torch.zeros(100)})

@@ -23,15 +23,25 @@ class Interrupted(Exception):
 def die_with_parent(parent: int | None = None) -> None:
     """Ask the kernel (Linux) for a TERM when the parent process ends, however it ends.
 
-    parent is its process id where the caller knows it from before a fork; if it has already gone,
-    TERM comes at once.
+    TERM comes at once if the parent has already gone; its process id tells, where the caller knows
+    it from before a fork, else its session.
     """
     if _prctl is None:
         return
-    parent = os.getppid() if parent is None else parent
     _prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-    if os.getppid() != parent:
+    if _adopted() if parent is None else os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _adopted() -> bool:
+    # a session is inherited from the parent, and init, which adopts orphans, is in another one
+    parent = os.getppid()
+    if parent == 0 or os.getsid(0) == os.getpid():
+        return False  # the parent is outside this container, or this process began its session itself
+    try:
+        return os.getsid(parent) != os.getsid(0)
+    except ProcessLookupError:
+        return True
 
 
 class Signals:

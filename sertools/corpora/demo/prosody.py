@@ -105,6 +105,13 @@ def speak(text: str, speaker: Speaker, delivery: Delivery) -> NDArray[np.float64
     return np.asarray(samples * wanted / np.sqrt(np.mean(samples**2)), dtype=np.float64)
 
 
+def burst(seconds: float, level: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A breath, laugh, cough or knock: shaped noise that swells and fades; RMS ``level`` dB, full scale 1."""
+    count = round(seconds * SAMPLING_RATE)
+    noise = lfilter([1.0], [1.0, -0.7], rng.standard_normal(count)) * np.hanning(count)
+    return np.asarray(noise * 10 ** (level / 20) / np.sqrt(np.mean(noise**2)), dtype=np.float64)
+
+
 def record(samples: NDArray[np.float64], noise_level: float, rng: np.random.Generator) -> NDArray[np.int16]:
     """Add the noise of a recording (white, RMS ``noise_level`` dB relative to full scale); make it 16 bit."""
     noisy = samples + 10 ** (noise_level / 20) * rng.standard_normal(len(samples))
