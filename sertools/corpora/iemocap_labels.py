@@ -176,7 +176,6 @@ def _add_rating(ratings: dict[str, dict[str, Any]], line: str) -> bool:
     if match is None:
         return False
     kind, rater, body, comment = match.groups()
-    # several raters answer to C-E2 in the corpus, and to A-E2; a second line is a new rating
     values: dict[str, Any]
     if kind == "C":
         words = [word.strip().lower() for word in body.split(";")]

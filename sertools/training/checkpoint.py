@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import sertools
 from sertools.errors import UserError
-from sertools.files import read_json, require, write_json, write_text
+from sertools.files import read_json, require, usual_permissions, write_json, write_text
 
 WEIGHTS, CONFIG, INFO = "model.safetensors", "config.yaml", "info.json"
 
@@ -61,6 +61,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     try:
         # clones: safetensors refuses tensors that share memory
         save_file({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}, path, metadata)
+        usual_permissions(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
 

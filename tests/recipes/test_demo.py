@@ -18,6 +18,9 @@ training: {epochs: 4, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3}
 dropout: 0
 """
 
+DEMO_IEMOCAP = "{improvised: 1, scripted: 1, turns: 8}"
+DEMO_TEDLIUM2 = "{train_talks: 2, dev_talks: 1, test_talks: 1, sentences: 6, lm_sentences: 50}"
+
 
 def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
     iemocap = recipe("iemocap")

@@ -29,6 +29,8 @@ def test_round_trip_and_replacement(tmp_path: Path) -> None:
         assert found.info["classes"] == ["x"]
         assert found.info["versions"]["torch"] == str(torch.__version__)
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
+    modes = {path.stat().st_mode for path in (tmp_path / "c").iterdir()}
+    assert len(modes) == 1, "all files are as readable as each other"
 
 
 def test_pickles_are_refused(tmp_path: Path) -> None:

@@ -48,24 +48,24 @@ def pronounce(text: str) -> list[str]:
     return [_arpabet(word) for word in to_ipa(text).split()]
 
 
-def make_dictionary(words: Iterable[str], sentences: Iterable[str]) -> dict[str, list[str]]:
-    """Pronunciations of ``words``: alone, in the weak forms of frequent words, and as heard in ``sentences``.
+def make_dictionary(words: Iterable[str], heard: Iterable[tuple[str, list[str]]]) -> dict[str, list[str]]:
+    """Pronunciations of ``words``: alone, in the weak forms of frequent words, and as heard in sentences.
 
-    A pronunciation heard in context is kept if it was heard at least twice and the sentence could
-    be aligned word by word.
+    Args:
+        words: to be in the dictionary.
+        heard: sentences with the phones of each of their words, [] where unknown; a pronunciation
+            counts if it was heard at least twice.
 
     Returns:
         word -> its pronunciations, most usual first, words sorted.
     """
     dictionary = {word: list(_FORMS.get(word, ())) or [" ".join(pronounce(word))] for word in sorted(set(words))}
-    heard: Counter[tuple[str, str]] = Counter()
-    for sentence in sentences:
-        spoken, written = pronounce(sentence), sentence.split()
-        if len(spoken) == len(written):
-            heard.update(zip(written, spoken, strict=True))
-    for (word, phones), count in sorted(heard.items()):
-        if count >= 2 and word in dictionary and phones not in dictionary[word]:
-            dictionary[word].append(phones)
+    counts: Counter[tuple[str, str]] = Counter()
+    for sentence, phones in heard:
+        counts.update(zip(sentence.split(), phones, strict=False))
+    for (word, phones_of_word), count in sorted(counts.items()):
+        if count >= 2 and word in dictionary and phones_of_word not in dictionary[word]:
+            dictionary[word].append(phones_of_word)
     return dictionary
 
 

@@ -130,7 +130,9 @@ def _paths() -> tuple[Path, Path]:
     try:
         import espeakng_loader
     except ImportError as error:
-        raise MissingPackage("espeakng-loader", "the demo corpora", "Install it: pip install espeakng-loader") from error
+        raise MissingPackage(
+            "espeakng-loader", "the demo corpora", "Install it: pip install espeakng-loader"
+        ) from error
     return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
 
 

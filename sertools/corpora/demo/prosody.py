@@ -78,8 +78,8 @@ def draw_delivery(emotion: str, strength: float, difficulty: float, rng: np.rand
         difficulty: 0 (classes well apart) to 1 (classes mostly overlap).
         rng: drawn from.
     """
-    mean = np.array(_MEANS[emotion]) * strength * (1.15 - 0.6 * difficulty)
-    values = mean + _SPREAD * (0.35 + 1.15 * difficulty) * rng.standard_normal(len(_SPREAD))
+    mean = np.array(_MEANS[emotion]) * strength * (1.7 - 1.2 * difficulty)
+    values = mean + _SPREAD * (0.15 + 1.45 * difficulty) * rng.standard_normal(len(_SPREAD))
     return Delivery(*(float(value) for value in values))
 
 

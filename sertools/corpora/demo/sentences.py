@@ -180,11 +180,12 @@ def dialogue_line(emotion: str, own_wording: float, rng: np.random.Generator) ->
 
 def vocabulary() -> list[str]:
     """Every word of the talks and dialogues in lower case (no accents), sorted."""
-    texts = [text for slot in _LEXICON.values() for text in slot] + _TALK + _ANY + _SHORT
+    texts = [text for slot in _LEXICON.values() for text in slot] + ["an", *_TALK] + _ANY + _SHORT
     texts += [line for lines in _OWN.values() for line in lines]
     words = {word for text in texts for word in re.findall(r"[^\s.,?!]+", _SLOT.sub(" ", text.lower()))}
     return sorted(word for word in words if word.isascii())
 
 
 def _fill(template: str, rng: np.random.Generator) -> str:
-    return _SLOT.sub(lambda match: _LEXICON[match.group(1)][rng.integers(len(_LEXICON[match.group(1)]))], template)
+    filled = _SLOT.sub(lambda match: _LEXICON[match.group(1)][rng.integers(len(_LEXICON[match.group(1)]))], template)
+    return re.sub(r"\ba (?=[aeiou])", "an ", filled)

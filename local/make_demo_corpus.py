@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Make a miniature corpus of synthetic speech (espeak-ng) in the layout of a real one.
+
+With it every recipe runs without the real corpus.  Results on it mean nothing beyond that.
+
+    local/make_demo_corpus.py iemocap --config conf/demo.yaml data/demo/iemocap
+    local/make_demo_corpus.py tedlium2 --set train_talks=4 data/demo/tedlium2
+
+Settings of iemocap: improvised, scripted (dialogues for each session and side), turns, difficulty, seed.
+Settings of tedlium2: train_talks, dev_talks, test_talks, sentences, lm_sentences, difficulty, seed.
+"""
+
+import logging
+from pathlib import Path
+
+from cli import add_config, parser, run
+from tqdm import tqdm
+
+from sertools.config import load_config
+from sertools.corpora.demo.iemocap import DemoIemocap, make_demo_iemocap
+from sertools.corpora.demo.making import MARK, Made
+from sertools.corpora.demo.tedlium2 import DemoTedlium2, make_demo_tedlium2
+
+
+def main() -> None:
+    """Parse, make, say where."""
+    arguments = parser(__doc__)
+    arguments.add_argument("corpus", choices=("iemocap", "tedlium2"), help="the corpus to imitate")
+    arguments.add_argument("out_dir", type=Path, help="gets IEMOCAP_full_release or TEDLIUM_release2")
+    arguments.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s); same result for any")
+    add_config(arguments)
+    options = arguments.parse_args()
+
+    with tqdm(desc=options.corpus, unit="recording", disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        made: Made
+        if options.corpus == "iemocap":
+            iemocap = load_config(DemoIemocap, options.config, options.overrides)
+            made = make_demo_iemocap(iemocap, options.out_dir, jobs=options.jobs, progress=progress)
+        else:
+            tedlium2 = load_config(DemoTedlium2, options.config, options.overrides)
+            made = make_demo_tedlium2(tedlium2, options.out_dir, jobs=options.jobs, progress=progress)
+    if made.why is None:
+        logging.info("%s is up to date", options.out_dir)
+    else:
+        minutes = made.seconds / 60
+        logging.info("%s: %d utterances, %.1f minutes (see %s)", options.out_dir, made.utterances, minutes, MARK)
+
+
+if __name__ == "__main__":
+    run(main)
