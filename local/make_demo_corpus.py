@@ -13,9 +13,9 @@ Settings of tedlium2: train_talks, dev_talks, test_talks, sentences, lm_sentence
 import logging
 from pathlib import Path
 
-from cli import add_config, parser, run
 from tqdm import tqdm
 
+from cli import add_config, parser, run
 from sertools.config import load_config
 from sertools.corpora.demo.iemocap import DemoIemocap, make_demo_iemocap
 from sertools.corpora.demo.making import MARK, Made

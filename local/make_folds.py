@@ -11,9 +11,9 @@ strict or random).  Writes OUT/folds.json, and refuses to if a speaker were in t
 import logging
 from pathlib import Path
 
-from cli import add_config, parser, run
 from lhotse import SupervisionSet
 
+from cli import add_config, parser, run
 from sertools.config import load_config, to_dict
 from sertools.corpora.class_sets import compare_counts, get_class_set, select
 from sertools.evaluation.folds import FOLDS, FoldsConfig, corpus_of, examples_of, make_folds, write_folds

@@ -97,9 +97,7 @@ def _changes(old: Any, new: Any, name: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = list(old) + [key for key in new if key not in old]
         return [
-            line
-            for key in keys
-            for line in _changes(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+            line for key in keys for line in _changes(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
         ]
     if isinstance(old, tuple | list) and isinstance(new, tuple | list):
         old, new = list(old), list(new)

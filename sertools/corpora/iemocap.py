@@ -104,7 +104,7 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
     for name in sorted(both & contents.texts.keys() & audio.keys()):
         recordings.append(audio[name].recording(name))
         supervisions.append(_supervision(contents.labels[name], contents.texts[name], recordings[-1], corpus))
-    notes = [f"ignored {count} {what}" for what, count in sorted(contents.ignored.items())]
+    notes = [f"ignored {count} {what}" for what, count in sorted(contents.ignored.items()) if count]
     notes += _notes(supervisions, corpus)
     return Found({"all": (recordings, supervisions)}, problems, notes)
 
@@ -114,8 +114,8 @@ def _read_session(folder: Path, contents: _Contents) -> None:
         if not (folder / name).is_dir():
             contents.problems.append(Problem("missing folder", str(folder / name), f"{LAYOUT} is expected"))
     for path in visible((folder / WAVS).glob("*/*.wav")):
-        name = UtteranceName.parse(path.stem)
-        if name is None or name.session != folder.name or name.dialogue != path.parent.name:
+        parsed = UtteranceName.parse(path.stem)
+        if parsed is None or parsed.session != folder.name or parsed.dialogue != path.parent.name:
             contents.problems.append(Problem("bad file name", str(path), "not an utterance of this dialogue"))
         else:
             contents.wavs[path.stem] = path
@@ -162,7 +162,7 @@ def _supervision(label: Label, text: str, recording: Recording, corpus: str) -> 
             "valence": label.valence,
             "arousal": label.arousal,
             "dominance": label.dominance,
-            "ratings": [label.ratings[rater] for rater in sorted(label.ratings)],
+            "ratings": label.ratings,
             "corpus": corpus,
         },
     )

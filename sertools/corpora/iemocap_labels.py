@@ -24,7 +24,7 @@ _SUMMARY = re.compile(
     rf"\[{_NUMBER} - {_NUMBER}\]\s+(\S+)\s+({'|'.join(EMOTIONS)})\s+\[{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\]"
 )
 _RATING = re.compile(r"([CA])-([EFM]\d+):\s*([^(]*?)\s*(?:\((.*?)\)?)?")
-_ATTRIBUTES = re.compile(r"val\s*([\d.]*)\s*;\s*act\s*([\d.]*)\s*;\s*dom\s*([\d.]*)\s*;?")
+_ATTRIBUTES = re.compile(rf"val\s*{_NUMBER}?\s*;\s*act\s*{_NUMBER}?\s*;\s*dom\s*{_NUMBER}?\s*;?")
 _UTTERANCE = re.compile(r"(Ses0([1-5])[FM]_(impro|script)\w+)_([FM])\d{3}")
 _TRANSCRIPT = re.compile(r"(Ses\w+)\s*\[[^\]]*\]\s*:\s*(.*)")
 
@@ -71,7 +71,7 @@ class Label:
         end: likewise.
         emotion: one of the values of ``EMOTIONS``.
         valence: mean of the raters, 1 to 5; likewise arousal and dominance.
-        ratings: rater ("E2") to {rater, kind, labels, valence, arousal, dominance, comments};
+        ratings: one {rater ("E2"), kind, labels, valence, arousal, dominance, comments} a rater;
             None where a rater left a field empty.
     """
 
@@ -84,7 +84,7 @@ class Label:
     valence: float
     arousal: float
     dominance: float
-    ratings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ratings: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_labels(path: Path) -> tuple[list[Label], list[Problem]]:
@@ -170,7 +170,7 @@ def _summary(path: Path, number: int, line: str) -> Label | None:
     return Label(name, path, number, float(start), float(end), EMOTIONS[code], valence, arousal, dominance)
 
 
-def _add_rating(ratings: dict[str, dict[str, Any]], line: str) -> bool:
+def _add_rating(ratings: list[dict[str, Any]], line: str) -> bool:
     """Merge a line ``C-E2: Neutral; Anger; (comment)`` or ``A-E2: val 3; act 2; dom 3; (comment)``."""
     match = _RATING.fullmatch(line)
     if match is None:
@@ -182,25 +182,16 @@ def _add_rating(ratings: dict[str, dict[str, Any]], line: str) -> bool:
         values = {"labels": [RATED.get(word, word) for word in words if word]}
     else:
         attributes = _ATTRIBUTES.fullmatch(body)
-        try:
-            numbers = [float(value) if value else None for value in attributes.groups()] if attributes else None
-        except ValueError:
-            numbers = None
-        if numbers is None:
+        if attributes is None:
             return False
+        numbers = [float(value) if value else None for value in attributes.groups()]
         values = dict(zip(("valence", "arousal", "dominance"), numbers, strict=True))
-    rating = ratings.setdefault(
-        rater,
-        {
-            "rater": rater,
-            "kind": "external" if rater.startswith("E") else "self",
-            "labels": [],
-            "valence": None,
-            "arousal": None,
-            "dominance": None,
-            "comments": [],
-        },
-    )
+    # a second answer of the same rater to the same question is kept as a rating of its own
+    rating = next((r for r in ratings if r["rater"] == rater and not any(r[key] for key in values)), None)
+    if rating is None:
+        rating = {"rater": rater, "kind": "external" if rater.startswith("E") else "self", "labels": []}
+        rating |= {"valence": None, "arousal": None, "dominance": None, "comments": []}
+        ratings.append(rating)
     rating.update(values)
     if comment:
         rating["comments"].append(comment)

@@ -83,6 +83,8 @@ def run_fold(
             logging.info("%s is up to date", directory)
             return directory
         logging.info("%s: %s", directory, reason)
+        # what is out of date must not be scored if this run does not reach its end
+        (directory / PREDICTIONS).unlink(missing_ok=True)
         index = {name: number for number, name in enumerate(folds.classes)}
         wanted = {u: index[folds.labels[u]] for part in (fold.train, fold.dev, fold.test) for u in part}
         utterances = load_utterances(cuts_path, wanted)

@@ -7,6 +7,7 @@ of Okabe and Ito (Color Universal Design, 2008), which colour-blind people can t
 import io
 from collections.abc import Mapping, Sequence
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,12 +16,10 @@ from matplotlib.ticker import MaxNLocator
 
 from sertools.evaluation.metrics import Floats
 from sertools.evaluation.results import Results
+from sertools.evaluation.runs import History, Run
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b6b6b"
 DPI = 160
-
-History = Sequence[Mapping[str, float | None]]
-"""One mapping an epoch, as in history.jsonl: epoch, train_loss, dev_loss, dev_ua (0 .. 1), ..."""
 
 
 def confusion_matrix(results: Results) -> bytes:
@@ -59,11 +58,11 @@ def fold_scores(results: Results) -> bytes:
         offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
         axes.scatter(
             index + offsets, values, s=26, color=BLUE, alpha=0.75, linewidths=0, zorder=3,
-            label="one seed" if index == 0 else None,
+            label="one seed" if index == 0 else "",
         )  # fmt: skip
         axes.hlines(
             values.mean(), index - 0.3, index + 0.3, color=BLUE, linewidth=2.2, zorder=4,
-            label="mean of seeds" if index == 0 else None,
+            label="mean of seeds" if index == 0 else "",
         )  # fmt: skip
     pooled = results.ua_pooled
     axes.axhline(100 * pooled.value, color=ORANGE, linewidth=1.4, label="pooled UA", zorder=2)
@@ -103,18 +102,16 @@ def class_bars(results: Results) -> bytes:
     return _png(figure)
 
 
-def training_curves(histories: Sequence[History]) -> bytes:
+def training_curves(runs: Sequence[Run]) -> bytes:
     """Losses and dev UA over epochs: a thin line a run, their mean bold, the best epoch of each run marked.
 
     The mean ends where the first run ended.  A quantity that some epoch lacks (null) is left out there.
 
-    Args:
-        histories: one for each run.
-
     Raises:
         ValueError: no epochs at all.
     """
-    histories = [history for history in histories if history]
+    runs = [run for run in runs if run.history]
+    histories = [run.history for run in runs]
     if not histories:
         raise ValueError("no epochs to draw")
     figure = Figure(figsize=(9.2, 3.7), dpi=DPI, layout="constrained", facecolor="white")
@@ -125,14 +122,12 @@ def training_curves(histories: Sequence[History]) -> bytes:
     losses.set_ylabel("loss")
     losses.set_title("Loss", fontsize=11)
     drawn += _curves(scores, histories, "dev_ua", BLUE, "dev UA", 100.0)
-    for number, history in enumerate(histories):
-        epochs, values = _series(history, "dev_ua")
-        if len(values):
-            best = int(np.argmax(values))
-            scores.plot(
-                epochs[best], 100 * values[best], marker="o", markersize=5, color=ORANGE, linestyle="none",
-                markeredgecolor="white", markeredgewidth=0.6, zorder=5, label="best epoch of a run" if number == 0 else None,
-            )  # fmt: skip
+    best = [(run.best_epoch, entry["dev_ua"]) for run in runs for entry in run.history if _is_best(run, entry)]
+    if best:
+        epochs, values = np.array(best, dtype=np.float64).T
+        scores.scatter(
+            epochs, 100 * values, s=28, color=ORANGE, edgecolors="white", linewidths=0.6, zorder=5, label="best epoch"
+        )
     scores.set_ylabel("UA, %")
     scores.set_title("UA on dev", fontsize=11)
     for axes in (losses, scores):
@@ -158,10 +153,14 @@ def _curves(axes: Axes, histories: Sequence[History], key: str, colour: str, lab
     return len(series)
 
 
+def _is_best(run: Run, entry: Mapping[str, Any]) -> bool:
+    return entry["epoch"] == run.best_epoch and entry.get("dev_ua") is not None
+
+
 def _series(history: History, key: str) -> tuple[Floats, Floats]:
     """Epochs that have a finite number ``key``, and these numbers."""
     pairs = [
-        (float(entry["epoch"] or 0), float(value))
+        (float(entry["epoch"]), float(value))
         for entry in history
         if (value := entry.get(key)) is not None and np.isfinite(value)
     ]

@@ -1,46 +1,52 @@
 """One self-contained HTML page for an experiment: numbers, error bars, plots, configuration."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sertools.errors import UserError
 from sertools.evaluation import plots
 from sertools.evaluation.folds import Folds
 from sertools.evaluation.predictions import Predictions
 from sertools.evaluation.results import Results
+from sertools.evaluation.runs import Run, differing_settings
 from sertools.evaluation.tables import percent, scores, warnings
-from sertools.files import require
+from sertools.evaluation.uncertainty import DRAWS, Interval
 
-NUM_ERRORS = 20
+NUM_MISTAKES = 20
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one training run (one fold, one seed) left beside its predictions.
+class About:
+    """What the page says of the experiment besides its results; empty is unknown.
 
     Attributes:
-        name: such as ``fold_Session1/seed_0``.
-        history: one mapping an epoch; empty for a system that does not train in epochs.
-        config: its complete resolved configuration as a mapping; empty if it left none.
+        title: its name.
+        command: what was run.
+        dates: when the runs ended, in words.
+        config: its complete configuration as YAML.
+        config_from: where that was read.
+        versions: package to version.
+        folds: what was divided how.
+        runs: the training runs.
     """
 
-    name: str
-    history: tuple[dict[str, Any], ...] = ()
-    config: dict[str, Any] = field(default_factory=dict)
+    title: str
+    command: str = ""
+    dates: str = ""
+    config: str = ""
+    config_from: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    folds: Folds | None = None
+    runs: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An utterance that every seed took for the same wrong class.
+    """A tested utterance that all seeds took for the same wrong class.
 
     ``probability`` and ``probability_true`` are the probabilities of the recognised and of the true
     class, averaged over seeds.
@@ -55,103 +61,27 @@ class Mistake:
     probability_true: float
 
 
-@dataclass(frozen=True)
-class About:
-    """What the page says of the experiment besides its results.
-
-    Attributes:
-        title: its name.
-        command: what was run; empty if unknown.
-        dates: when the runs ended, in words; empty if unknown.
-        config: its complete configuration as YAML; empty if unknown.
-        config_from: where that was read.
-        versions: name of a package to its version.
-        folds: what was divided how, if known.
-        runs: the training runs.
-        notes: whatever else a reader must know.
-    """
-
-    title: str
-    command: str = ""
-    dates: str = ""
-    config: str = ""
-    config_from: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
-    folds: Folds | None = None
-    runs: tuple[Run, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def read_history(path: Path | str, made_by: str = "the training stage") -> tuple[dict[str, Any], ...]:
-    """Read ``history.jsonl``: one JSON object with the key ``epoch`` a line.
-
-    Raises:
-        UserError: no such file, or a line that is not such an object, named by its number.
-    """
-    require(path, made_by)
-    entries = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: not JSON ({error}); train this run again") from error
-        if not isinstance(entry, dict) or "epoch" not in entry:
-            raise UserError(f"{path}, line {number}: not an object with the key 'epoch'; train this run again")
-        entries.append(entry)
-    return tuple(entries)
-
-
-def confident_mistakes(predictions: Predictions, limit: int = NUM_ERRORS) -> tuple[Mistake, ...]:
-    """The utterances of part test that all seeds took for the same wrong class, surest first.
-
-    Args:
-        predictions: a prediction table.
-        limit: at most so many are returned.
-    """
+def confident_mistakes(predictions: Predictions, limit: int = NUM_MISTAKES) -> tuple[Mistake, ...]:
+    """The mistakes that all seeds share, the surest first, at most ``limit``."""
     table = predictions.select(part="test")
-    found = []
-    # np.unique gives the first row of each utterance; the others follow by comparing its key
-    keys = np.char.add(np.char.add(table.folds, "\n"), table.utterances)
     recognised = table.recognised
-    order = np.argsort(keys, kind="stable")
-    starts = np.flatnonzero(np.r_[True, keys[order][1:] != keys[order][:-1]]) if len(table) else np.zeros(0, int)
-    for rows in np.split(order, starts[1:]) if len(table) else []:
-        first = rows[0]
-        guess, truth = recognised[first], table.labels[first]
-        if guess == truth or (recognised[rows] != guess).any():
-            continue
-        mean = table.probabilities[rows].mean(axis=0)
-        found.append(
-            Mistake(
-                str(table.utterances[first]), str(table.speakers[first]), str(table.folds[first]),
-                table.classes[truth], table.classes[guess], float(mean[guess]), float(mean[truth]),
-            )
-        )  # fmt: skip
+    rows_of: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(zip(table.folds.tolist(), table.utterances.tolist(), strict=True)):
+        rows_of.setdefault(key, []).append(row)
+    found = []
+    for (fold, utterance), rows in rows_of.items():
+        guess, truth = recognised[rows[0]], table.labels[rows[0]]
+        if guess != truth and (recognised[rows] == guess).all():
+            mean = table.probabilities[rows].mean(axis=0)
+            speaker, label, name = str(table.speakers[rows[0]]), table.classes[truth], table.classes[guess]
+            found.append(Mistake(utterance, speaker, fold, label, name, float(mean[guess]), float(mean[truth])))
     return tuple(sorted(found, key=lambda mistake: (-mistake.probability, mistake.utterance))[:limit])
 
 
-def differing_settings(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    """Settings that are not the same in all runs: dotted name to the values found, sorted."""
-    flat = [_flatten(run.config) for run in runs if run.config]
-    names = sorted({name for settings in flat for name in settings})
-    values = {name: sorted({str(settings.get(name, "(absent)")) for settings in flat}) for name in names}
-    return {name: tuple(found) for name, found in values.items() if len(found) > 1}
-
-
-def _flatten(value: Any, name: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {name: value}
-    return {
-        leaf: found
-        for key, item in value.items()
-        for leaf, found in _flatten(item, f"{name}.{key}" if name else str(key)).items()
-    }
-
-
 def draw(test: Results, runs: Sequence[Run] = ()) -> dict[str, bytes]:
-    """The plots of an experiment: name (``confusion``, ...) to the bytes of a PNG file.
+    """The plots of an experiment: name to the bytes of a PNG file.
 
-    ``training`` is there only if a run has a history.
+    Names are folds, classes, confusion, and training if some run has a history.
     """
     drawn = {
         "folds": plots.fold_scores(test),
@@ -159,32 +89,31 @@ def draw(test: Results, runs: Sequence[Run] = ()) -> dict[str, bytes]:
         "confusion": plots.confusion_matrix(test),
     }
     if any(run.history for run in runs):
-        drawn["training"] = plots.training_curves([run.history for run in runs])
+        drawn["training"] = plots.training_curves(runs)
     return drawn
 
 
-def to_html(about: About, test: Results, dev: Results | None, predictions: Predictions, pictures: Mapping[str, bytes]) -> str:  # fmt: skip
+def to_html(
+    about: About, test: Results, dev: Results | None, predictions: Predictions, pictures: Mapping[str, bytes]
+) -> str:
     """The page; it needs no other file and asks for nothing from anywhere.
 
     Args:
         about: what is said beside the results.
-        test, dev: results; dev is None if there are none.
+        test: results on the test parts.
+        dev: results on the dev parts; None if there are none.
         predictions: the table that was scored.
         pictures: as from :func:`draw`.
     """
     environment = Environment(
-        loader=PackageLoader("sertools.evaluation", ""),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    environment.filters["interval"] = lambda i: f"{percent(i.low)} – {percent(i.high)}" if i else "–"
-    environment.filters["epoch"] = lambda value: "–" if value is None else f"{value:g}"
-    environment.globals["png"] = lambda name: (
-        Markup("data:image/png;base64,") + base64.b64encode(pictures[name]).decode()
-    )
+    environment.filters["interval"] = _interval
     return environment.get_template("report.html").render(
         about=about,
         test=test,
@@ -192,32 +121,26 @@ def to_html(about: About, test: Results, dev: Results | None, predictions: Predi
         warnings=warnings(test),
         scores=scores,
         mistakes=confident_mistakes(predictions),
-        num_errors=NUM_ERRORS,
+        limit=NUM_MISTAKES,
+        draws=f"{DRAWS:,}",
         differing=differing_settings(about.runs),
-        training=_training(about.runs),
-        has_curves="training" in pictures,
+        training=[_training(run) for run in about.runs if run.history],
+        pictures={name: base64.b64encode(data).decode() for name, data in pictures.items()},
     )
 
 
-def _training(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """One row a run for the table of training runs."""
-    rows = []
-    for run in runs:
-        scored = [entry for entry in run.history if entry.get("dev_ua") is not None]
-        best = max(scored, key=lambda entry: entry["dev_ua"]) if scored else None
-        seconds = [entry["seconds"] for entry in run.history if entry.get("seconds") is not None]
-        rows.append(
-            {
-                "name": run.name,
-                "epochs": len(run.history),
-                "best": best["epoch"] if best else None,
-                "dev_ua": best["dev_ua"] if best else None,
-                "minutes": sum(seconds) / 60 if seconds else None,
-            }
-        )
-    return rows
+def _interval(interval: Interval | None) -> str:
+    return f"{percent(interval.low)} – {percent(interval.high)}" if interval else "–"
 
 
-def config_text(config: Mapping[str, Any]) -> str:
-    """A configuration as YAML, in the order in which it was given."""
-    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else ""
+def _training(run: Run) -> dict[str, Any]:
+    """The row of a run in the table of runs."""
+    dev_ua = [entry.get("dev_ua") for entry in run.history if entry["epoch"] == run.best_epoch]
+    seconds = [entry["seconds"] for entry in run.history if entry.get("seconds") is not None]
+    return {
+        "name": run.name,
+        "epochs": len(run.history),
+        "best": run.best_epoch,
+        "dev_ua": dev_ua[0] if dev_ua else None,
+        "minutes": sum(seconds) / 60 if seconds else None,
+    }

@@ -69,6 +69,9 @@ def test_up_to_date_and_stale(tiny_corpus: tuple[Path, Path], tmp_path: Path, ca
     assert "up to date" in caplog.text
     assert (directory / "predictions.csv").stat().st_mtime_ns == before
     changed = dataclasses.replace(CONFIG, model=FrameClassifierConfig(TRUNK, "tdnnf3", 0))
+    with pytest.raises(Stopped):
+        run(tiny_corpus, tmp_path / "exp", changed, should_stop=lambda: True)
+    assert not (directory / "predictions.csv").exists(), "an out-of-date table must not be scored"
     caplog.clear()
     run(tiny_corpus, tmp_path / "exp", changed)
     assert "model.head_dim: 8 -> 0" in caplog.text

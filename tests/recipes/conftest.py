@@ -26,7 +26,12 @@ class Recipe:
     def run(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``run.sh`` to its end."""
         done = subprocess.run(
-            ["./run.sh", *options], cwd=self.directory, env=self.environment, capture_output=True, text=True, check=False
+            ["./run.sh", *options],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if check and done.returncode:
             raise AssertionError(f"run.sh {options} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")

@@ -78,7 +78,7 @@ def draw_delivery(emotion: str, strength: float, difficulty: float, rng: np.rand
         difficulty: 0 (classes well apart) to 1 (classes mostly overlap).
         rng: drawn from.
     """
-    mean = np.array(_MEANS[emotion]) * strength * (1.7 - 1.2 * difficulty)
+    mean = np.array(_MEANS[emotion]) * strength * 2.2 * 0.23**difficulty
     values = mean + _SPREAD * (0.15 + 1.45 * difficulty) * rng.standard_normal(len(_SPREAD))
     return Delivery(*(float(value) for value in values))
 

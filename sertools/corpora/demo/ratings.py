@@ -1,7 +1,7 @@
 """Raters for the synthetic IEMOCAP, and their lines in the evaluation files."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,8 +89,9 @@ class Evaluation:
         """The turn's lines in EmoEvaluation/<dialogue>.txt; times in seconds."""
         v, a, d = self.means
         summary = f"[{start:.4f} - {end:.4f}]\t{turn}\t{self.label}\t[{v:.4f}, {a:.4f}, {d:.4f}]"
-        ratings = [*self.categories, self.own_category, *self.attributes, self.own_attributes]
-        return "\n".join([summary, *(rating.line() for rating in ratings)]) + "\n"
+        words = [rating.line() for rating in (*self.categories, self.own_category)]
+        numbers = [rating.line() for rating in (*self.attributes, self.own_attributes)]
+        return "\n".join([summary, *words, *numbers]) + "\n"
 
 
 def majority(categories: tuple[Category, ...]) -> str:
@@ -117,7 +118,7 @@ def draw_evaluation(
     """
     if label == "xxx":
         likely = [acted, *_CONFUSED[acted].split()]
-        votes = [(likely[i],) for i in rng.permutation(4)[:3]]
+        votes: list[tuple[str, ...]] = [(likely[i],) for i in rng.permutation(4)[:3]]
     else:
         votes = [(label,)] * 3
         kind = rng.random()
@@ -147,10 +148,10 @@ def _attributes(rater: str, acted: str, strength: float, rng: np.random.Generato
 
 def _with_gap(rating: Attributes, rng: np.random.Generator) -> Attributes:
     """Now and then a rater leaves one attribute empty."""
-    values = [rating.valence, rating.activation, rating.dominance]
-    if rng.random() < 0.03:
-        values[rng.integers(3)] = None
-    return Attributes(rating.rater, *values, comment=rating.comment)
+    if rng.random() >= 0.03:
+        return rating
+    gaps = (replace(rating, valence=None), replace(rating, activation=None), replace(rating, dominance=None))
+    return gaps[rng.integers(3)]
 
 
 def _comment(rng: np.random.Generator) -> str:

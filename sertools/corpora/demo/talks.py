@@ -15,12 +15,10 @@ _VOICES = {
     "test": ("m8", "f2"),
 }
 _FIRST = {
-    "f": "Anna Bella Clara Dora Edith Flora Greta Hilda Irene Julia Karen Lydia Marta Nora Olga Paula".split(),
-    "m": "Adam Boris Carl David Edgar Felix Gustav Hugo Ivan Jonas Kurt Leon Martin Nils Oscar Peter".split(),
+    "f": ("Anna", "Bella", "Clara", "Dora", "Edith", "Flora", "Greta", "Hilda", "Irene", "Julia", "Karen", "Lydia"),
+    "m": ("Adam", "Boris", "Carl", "David", "Edgar", "Felix", "Gustav", "Hugo", "Ivan", "Jonas", "Kurt", "Leon"),
 }
-_LAST = (
-    "Alder Birch Cedar Dogwood Elm Fir Ginkgo Hazel Ivy Juniper Larch Maple Oak Pine Rowan Spruce Willow Yew".split()
-)
+_LAST = ("Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Ginkgo", "Hazel", "Ivy", "Juniper", "Larch", "Maple")
 TAGS = ("NOISE", "COUGH", "BREATH", "SMACK")
 """Sounds that the transcriptions write as {NOISE} and so on."""
 
@@ -67,8 +65,9 @@ def plan_talks(seed: int, sizes: dict[str, int], sentences: int) -> list[Talk]:
         for i in range(size):
             rng = generator(seed, "talk", part, str(i))
             voice = voices[i % len(voices)]
-            first, last = _FIRST[voice[0]][number // 2 % 16], _LAST[(5 * number + number // 18) % 18]
-            name = f"{first}{last}_{2004 + number % 9}" + ("" if number < 288 else f"_{number}")
+            first, last = _FIRST[voice[0]][number % 12], _LAST[(5 * number + number // 12) % 12]
+            # 12 x 12 pairs, then the year tells them apart
+            name = f"{first}{last}_{2004 + (number + number // 144) % 9}"
             number += 1
             speaker = Speaker(
                 voice,

@@ -49,6 +49,8 @@ class DemoTedlium2:
         for name in ("train_talks", "dev_talks", "test_talks", "sentences", "lm_sentences"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.train_talks + self.dev_talks + self.test_talks > 1000:
+            raise ValueError("at most 1000 talks: there are no names for more")
         if not 0 <= self.difficulty <= 1:
             raise ValueError(f"difficulty must be 0 to 1, not {self.difficulty}")
         if self.seed < 0:

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Score an experiment: tables, plots and one HTML page from the predictions of its runs.
+
+    local/score.py --folds data/folds/s1 exp/tdnnf_s1
+
+Reads EXP_DIR/fold_*/seed_*/ (predictions.csv, history.jsonl, checkpoint/) and writes
+EXP_DIR/results/: results.txt (also printed), results.csv, results.json, *.png and report.html.
+"""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import sertools
+from cli import parser, run
+from sertools.evaluation.experiment import PAGE, TEXT, Wishes, evaluate, input_files
+from sertools.evaluation.folds import FOLDS, read_folds
+from sertools.files import only_writer
+from sertools.provenance import Stamp, why_stale, write_stamp
+
+
+def main() -> None:
+    """Parse the command line and score."""
+    arguments = parser(__doc__)
+    arguments.add_argument("exp_dir", type=Path, metavar="EXP_DIR", help="holds fold_*/seed_*/predictions.csv")
+    arguments.add_argument("--folds", type=Path, help="folder of folds.json: what should have been tested")
+    arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
+    arguments.add_argument("--title", default="", help="title of the page (default: the name of EXP_DIR)")
+    options = arguments.parse_args()
+
+    folds = read_folds(options.folds) if options.folds else None
+    wishes = Wishes(options.title, options.command)
+    inputs: dict[str, Path | str] = {**input_files(options.exp_dir)}
+    if folds:
+        inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
+    stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__}, inputs)
+    output = options.exp_dir / "results"
+    with only_writer(output):
+        reason = why_stale(output, stamp)
+        if reason is None:
+            logging.info("%s is up to date", output)
+        else:
+            logging.info("scoring %s: %s", options.exp_dir, reason)
+            write_stamp(output, stamp, evaluate(options.exp_dir, output, folds, wishes))
+    print((output / TEXT).read_text(encoding="utf-8"))
+    logging.info("the page with plots: %s", output / PAGE)
+
+
+if __name__ == "__main__":
+    run(main)

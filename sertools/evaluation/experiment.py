@@ -1,0 +1,95 @@
+"""Scoring a whole experiment: from the folders of its runs to ``results/``."""
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from sertools.evaluation.folds import Folds
+from sertools.evaluation.predictions import read_predictions
+from sertools.evaluation.report import About, draw, to_html
+from sertools.evaluation.results import score, to_json
+from sertools.evaluation.runs import CONFIG, HISTORY, INFO, PREDICTIONS, read_run, run_files, versions
+from sertools.evaluation.tables import to_csv, to_text
+from sertools.files import replacing, write_json, write_text
+
+TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.html"
+EXPERIMENT_CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says of an experiment; empty is unsaid.
+
+    Attributes:
+        title: of the page; else the name of the folder.
+        command: what was run, shown on the page.
+    """
+
+    title: str = ""
+    command: str = ""
+
+
+def input_files(directory: Path) -> dict[str, Path]:
+    """Everything that :func:`evaluate` reads: name relative to ``directory`` to path.
+
+    Raises:
+        UserError: there are no runs, or a run has no predictions.
+    """
+    names = [
+        f"{run}/{name}" for run in run_files(directory) for name in (PREDICTIONS, HISTORY, CONFIG, INFO)
+    ] + [EXPERIMENT_CONFIG]  # fmt: skip
+    return {name: directory / name for name in names if (directory / name).exists()}
+
+
+def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: Wishes | None = None) -> list[str]:
+    """Score the runs of an experiment and write tables, plots and the page.
+
+    Args:
+        directory: holds ``fold_*/seed_*/``, see :mod:`sertools.evaluation.runs`.
+        output: folder for the results.
+        folds: what should have been tested; None if unknown: then the table must be consistent by itself.
+        wishes: title and command of the page.
+
+    Returns:
+        Names of the files written to ``output``.
+
+    Raises:
+        UserError: see :func:`~sertools.evaluation.results.score` and
+            :func:`~sertools.evaluation.predictions.read_predictions`.
+    """
+    wishes = wishes or Wishes()
+    folders = run_files(directory)
+    runs = tuple(read_run(name, folder) for name, folder in folders.items())
+    table = read_predictions([folder / PREDICTIONS for folder in folders.values()])
+    test = score(table, "test", folds)
+    dev = score(table, "dev", folds) if (table.parts == "dev").any() else None
+
+    configs = [directory / EXPERIMENT_CONFIG] + [folder / CONFIG for folder in folders.values()]
+    config = next((path for path in configs if path.exists()), None)
+    about = About(
+        title=wishes.title or directory.resolve().name,
+        command=wishes.command,
+        dates=_dates([folder / PREDICTIONS for folder in folders.values()]),
+        config=config.read_text(encoding="utf-8") if config else "",
+        config_from=str(config.relative_to(directory)) if config else "",
+        versions=versions(runs),
+        folds=folds,
+        runs=runs,
+    )
+    pictures = draw(test, runs)
+    description = f"folds: {folds.class_set}, {folds.protocol}: {folds.description}" if folds else ""
+    write_text(output / TEXT, to_text(test, dev, description))
+    write_text(output / CSV, to_csv([test, dev] if dev else [test]))
+    write_json(output / JSON, {"test": to_json(test), "dev": to_json(dev) if dev else None})
+    write_text(output / PAGE, to_html(about, test, dev, table, pictures))
+    for name, picture in pictures.items():
+        with replacing(output / f"{name}.png") as temporary:
+            temporary.write_bytes(picture)
+    return [TEXT, CSV, JSON, PAGE, *(f"{name}.png" for name in pictures)]
+
+
+def _dates(paths: list[Path]) -> str:
+    """When the files were written: the same words for the same files, wherever the page is made."""
+    times = [datetime.fromtimestamp(path.stat().st_mtime, tz=timezone.utc) for path in paths]
+    first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (min(times), max(times)))
+    return f"The runs' predictions were written {f'at {first}' if first == last else f'from {first} to {last}'} UTC"

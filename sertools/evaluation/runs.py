@@ -1,0 +1,149 @@
+"""What training runs leave behind: ``EXP_DIR/fold_<fold>/seed_<seed>/``, one folder a run.
+
+A run holds ``predictions.csv``, and where the system trains in epochs ``history.jsonl`` and
+``checkpoint/`` (``config.yaml``, ``info.json``).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sertools.errors import UserError
+from sertools.files import read_json, require
+
+PREDICTIONS, HISTORY = "predictions.csv", "history.jsonl"
+CONFIG, INFO = "checkpoint/config.yaml", "checkpoint/info.json"
+MADE_BY = "the training stage"
+
+History = Sequence[Mapping[str, Any]]
+"""One mapping an epoch: epoch, train_loss, dev_loss, dev_ua (0 .. 1), learning_rate, seconds, ..."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: one fold, one seed.
+
+    Attributes:
+        name: such as ``fold_Session1/seed_0``.
+        history: one mapping an epoch; empty for a system that does not train in epochs.
+        config: its complete resolved configuration; empty if it left none.
+        info: what its checkpoint says of itself (versions, ...); empty if it left none.
+    """
+
+    name: str
+    history: History = ()
+    config: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were kept: as the checkpoint says, else see :func:`best_epoch`."""
+        told = self.info.get("best_epoch")
+        return int(told) if told is not None else best_epoch(self.history)
+
+
+def best_epoch(history: History) -> int | None:
+    """The epoch with the highest dev UA; of equal ones the lowest dev loss, then the first.
+
+    None if no epoch has a dev UA.
+    """
+    scored = [entry for entry in history if entry.get("dev_ua") is not None]
+    if not scored:
+        return None
+    return int(max(scored, key=lambda e: (e["dev_ua"], -(e.get("dev_loss") or 0.0), -e["epoch"]))["epoch"])
+
+
+def run_files(directory: Path | str) -> dict[str, Path]:
+    """The runs of an experiment that have predictions: name to folder, sorted.
+
+    Raises:
+        UserError: there are no runs, or a run has no predictions (it failed, or goes on).
+    """
+    directory = require(directory, MADE_BY)
+    folders = sorted(path for path in directory.glob("fold_*/seed_*") if path.is_dir())
+    if not folders:
+        raise UserError(f"{directory} has no runs (fold_*/seed_*/{PREDICTIONS}); they are made by {MADE_BY}")
+    unfinished = [str(path) for path in folders if not (path / PREDICTIONS).exists()]
+    if unfinished:
+        shown = ", ".join(unfinished[:10]) + (", ..." if len(unfinished) > 10 else "")
+        raise UserError(
+            f"{len(unfinished)} of {len(folders)} runs have no {PREDICTIONS}: {shown}; they failed or are still "
+            f"training: look at their logs, then run {MADE_BY} again"
+        )
+    return {str(path.relative_to(directory)): path for path in folders}
+
+
+def read_run(name: str, directory: Path) -> Run:
+    """Read what a run left; what it did not leave is empty."""
+    history = read_history(directory / HISTORY) if (directory / HISTORY).exists() else ()
+    config = read_config(directory / CONFIG) if (directory / CONFIG).exists() else {}
+    info = read_json(directory / INFO, MADE_BY) if (directory / INFO).exists() else {}
+    return Run(name, history, config, info)
+
+
+def read_history(path: Path | str) -> History:
+    """Read ``history.jsonl``: one JSON object with the key ``epoch`` a line.
+
+    Raises:
+        UserError: no such file, or a line that is not such an object, named by its number.
+    """
+    require(path, MADE_BY)
+    entries = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}, line {number}: not JSON ({error}); train this run again") from error
+        if not isinstance(entry, dict) or not isinstance(entry.get("epoch"), int):
+            raise UserError(f"{path}, line {number}: not an object with a number 'epoch'; train this run again")
+        entries.append(entry)
+    return tuple(entries)
+
+
+def read_config(path: Path | str) -> dict[str, Any]:
+    """Read a configuration as plain values.
+
+    Raises:
+        UserError: no such file, or not a YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(require(path, MADE_BY).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected 'key: value' lines")
+    return values
+
+
+def differing_settings(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """Settings that are not the same in all runs: dotted name to the values found, sorted."""
+    return _differing([_flatten(run.config) for run in runs if run.config])
+
+
+def versions(runs: Sequence[Run]) -> dict[str, str]:
+    """Package to version, as the runs' checkpoints say; several versions where runs differ."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        for package, version in run.info.get("versions", {}).items():
+            found.setdefault(package, set()).add(str(version))
+    return {package: " and ".join(sorted(values)) for package, values in sorted(found.items())}
+
+
+def _differing(flat: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    names = sorted({name for settings in flat for name in settings})
+    values = {name: sorted({str(settings.get(name, "(absent)")) for settings in flat}) for name in names}
+    return {name: tuple(found) for name, found in values.items() if len(found) > 1}
+
+
+def _flatten(value: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        return {name: value} if name else {}
+    return {
+        leaf: found
+        for key, item in value.items()
+        for leaf, found in _flatten(item, f"{name}.{key}" if name else str(key)).items()
+    }
