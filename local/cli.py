@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
+try:
+    from tqdm import tqdm
 
-from sertools.errors import UserError
+    from sertools.errors import UserError
+except ImportError as missing:
+    sys.exit(f"error: no module {missing.name} here; source path.sh first, or make the environment with `make env`")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

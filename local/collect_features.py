@@ -20,7 +20,7 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder of the features")
     options = arguments.parse_args()
     config = load_config(FeaturesConfig, options.config, options.overrides)
-    require(options.cuts, "the preparation stage (local/prepare_*.py)")
+    require(options.cuts, "the preparation stage (local/prepare_corpus.py)")
     reason = collect_features(options.cuts, options.output, config)
     where = options.output / CUTS
     logging.info("%s is up to date", where) if reason is None else logging.info("wrote %s (%s)", where, reason)

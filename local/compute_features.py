@@ -26,7 +26,7 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder for the features")
     options = arguments.parse_args()
     config = load_config(FeaturesConfig, options.config, options.overrides)
-    require(options.cuts, "the preparation stage (local/prepare_*.py)")
+    require(options.cuts, "the preparation stage (local/prepare_corpus.py)")
     logging.info("features by %s", resolve_engine(config.mfcc.engine))
     with progress_bar("features", "utterances") as progress:
         made, kept = compute_features(

@@ -13,9 +13,7 @@ Settings of tedlium2: train_talks, dev_talks, test_talks, sentences, lm_sentence
 import logging
 from pathlib import Path
 
-from tqdm import tqdm
-
-from cli import add_config, parser, run
+from cli import add_config, parser, progress_bar, run
 from sertools.config import load_config
 from sertools.corpora.demo.iemocap import DemoIemocap, make_demo_iemocap
 from sertools.corpora.demo.making import MARK, Made
@@ -31,13 +29,8 @@ def main() -> None:
     add_config(arguments)
     options = arguments.parse_args()
 
-    with tqdm(desc=options.corpus, unit="recording", disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        made: Made
+    made: Made
+    with progress_bar(options.corpus, "recordings") as progress:
         if options.corpus == "iemocap":
             iemocap = load_config(DemoIemocap, options.config, options.overrides)
             made = make_demo_iemocap(iemocap, options.out_dir, jobs=options.jobs, progress=progress)

@@ -30,7 +30,7 @@ def main() -> None:
     options = arguments.parse_args()
 
     config = load_config(FoldsConfig, options.config, options.overrides)
-    require(options.supervisions, "the corpus preparation stage (local/prepare_*.py)")
+    require(options.supervisions, "the corpus preparation stage (local/prepare_corpus.py)")
     supervisions = list(SupervisionSet.from_file(options.supervisions))
     corpus = corpus_of(supervisions)
     class_set = get_class_set(corpus, config.class_set)

@@ -43,7 +43,7 @@ if stage 0 "Demo corpus"; then
 fi
 
 if stage 1 "Manifests"; then
-  $train_cmd $data/log/prepare.log prepare_iemocap.py "${bad[@]}" "${corpus:-$data/corpus}" $data/manifests
+  $train_cmd $data/log/prepare.log prepare_corpus.py iemocap "${bad[@]}" "${corpus:-$data/corpus}" $data/manifests
 fi
 
 if stage 2 "Folds"; then

@@ -28,7 +28,7 @@ if $skip_bad; then bad=(--skip-bad); fi
 
 if stage 1 "Manifests"; then
   [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of Actor_01 .. Actor_24; see --help"
-  $train_cmd data/log/prepare.log prepare_ravdess.py "${bad[@]}" "$corpus" data/manifests
+  $train_cmd data/log/prepare.log prepare_corpus.py ravdess "${bad[@]}" "$corpus" data/manifests
 fi
 
 if stage 2 "Folds"; then

@@ -30,7 +30,7 @@ if stage 0 "Demo corpus"; then
 fi
 
 if stage 1 "Manifests"; then
-  $train_cmd $data/log/prepare.log prepare_tedlium2.py "${bad[@]}" "${corpus:-$data/corpus}" $data/manifests
+  $train_cmd $data/log/prepare.log prepare_corpus.py tedlium2 "${bad[@]}" "${corpus:-$data/corpus}" $data/manifests
 fi
 
 if stage 3 "MFCC features"; then

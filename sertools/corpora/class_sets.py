@@ -194,5 +194,7 @@ def compare_counts(supervisions: Iterable[SupervisionSegment], class_set: ClassS
 def _custom(segment: SupervisionSegment, key: str) -> Any:
     value = (segment.custom or {}).get(key)
     if value is None:
-        raise UserError(f"utterance {segment.id} has no custom['{key}']; prepare the corpus with local/prepare_*.py")
+        raise UserError(
+            f"utterance {segment.id} has no custom['{key}']; prepare the corpus with local/prepare_corpus.py"
+        )
     return value

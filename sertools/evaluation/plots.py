@@ -93,7 +93,9 @@ def class_bars(results: Results) -> bytes:
         for position, height, value in zip(positions, heights, values, strict=True):
             text = "none" if np.isnan(value) else f"{height:.0f}"
             axes.text(position + offset, height + 1.2, text, ha="center", va="bottom", fontsize=8.5)
-    axes.axhline(100 * results.ua_pooled.value, color=GREY, linewidth=1.2, linestyle=":", label="UA (mean recall)")
+    axes.axhline(
+        100 * results.ua_pooled.value, color=GREY, linewidth=1.2, linestyle=":", label="UA (mean recall)", zorder=0.5
+    )
     axes.set_xticks(positions, [f"{fill(c.name, 11)}\n(n = {c.count})" for c in results.by_class], fontsize=9)
     _percent_axis(axes, "%")
     axes.set_ylim(0, 108)

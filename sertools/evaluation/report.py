@@ -1,6 +1,7 @@
 """One self-contained HTML page for an experiment: numbers, error bars, plots, configuration."""
 
 import base64
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from sertools.evaluation.tables import percent, scores, warnings
 from sertools.evaluation.uncertainty import DRAWS, Interval
 
 NUM_MISTAKES = 20
+CSS_DPI = 100
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,16 @@ def to_html(
         draws=f"{DRAWS:,}",
         differing=differing_settings(about.runs),
         training=[_training(run) for run in about.runs if run.history],
-        pictures={name: base64.b64encode(data).decode() for name, data in pictures.items()},
+        pictures={name: _embedded(data) for name, data in pictures.items()},
     )
+
+
+def _embedded(png: bytes) -> dict[str, Any]:
+    """A picture for the page; its size is given in CSS pixels, so that all have letters of one size."""
+    # a PNG file begins with 8 bytes of signature, 8 of chunk header, then width and height
+    width, height = struct.unpack(">II", png[16:24])
+    scale = CSS_DPI / plots.DPI
+    return {"data": base64.b64encode(png).decode(), "width": round(width * scale), "height": round(height * scale)}
 
 
 def _interval(interval: Interval | None) -> str:
