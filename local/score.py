@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Score an experiment: tables, plots and one HTML page from the predictions of its runs.
 
-    local/score.py --folds data/folds/s1 exp/tdnnf_s1
+    local/score.py --folds data/folds/s1 --num-seeds 3 exp/tdnnf_s1
 
 Reads EXP_DIR/fold_*/seed_*/ (predictions.csv, history.jsonl, checkpoint/) and writes
 EXP_DIR/results/: results.txt (also printed), results.csv, results.json, *.png and report.html.
@@ -13,8 +13,10 @@ from pathlib import Path
 
 import sertools
 from cli import parser, run
+from sertools.errors import UserError
 from sertools.evaluation.experiment import PAGE, TEXT, Wishes, evaluate, input_files
 from sertools.evaluation.folds import FOLDS, read_folds
+from sertools.evaluation.runs import runs_left_out
 from sertools.files import only_writer
 from sertools.provenance import Stamp, why_stale, write_stamp
 
@@ -24,13 +26,19 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("exp_dir", type=Path, metavar="EXP_DIR", help="holds fold_*/seed_*/predictions.csv")
     arguments.add_argument("--folds", type=Path, help="folder of folds.json: what should have been tested")
+    arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every fold (default: all that are there)")
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
     arguments.add_argument("--title", default="", help="title of the page (default: the name of EXP_DIR)")
     options = arguments.parse_args()
 
+    if options.num_seeds is not None and options.num_seeds < 1:
+        raise UserError(f"--num-seeds must be at least 1, not {options.num_seeds}")
     folds = read_folds(options.folds) if options.folds else None
-    wishes = Wishes(options.title, options.command)
-    inputs: dict[str, Path | str] = {**input_files(options.exp_dir)}
+    seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
+    wishes = Wishes(options.title, options.command, seeds)
+    inputs: dict[str, Path | str] = {**input_files(options.exp_dir, seeds)}
+    for name in runs_left_out(options.exp_dir, seeds) if seeds else []:
+        logging.info("not scored, since --num-seeds is %d: %s", options.num_seeds, options.exp_dir / name)
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
     stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__}, inputs)

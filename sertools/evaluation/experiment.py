@@ -23,20 +23,22 @@ class Wishes:
     Attributes:
         title: of the page; else the name of the folder.
         command: what was run, shown on the page.
+        seeds: those that every fold must have; runs with others are left out.  Empty: all that are there.
     """
 
     title: str = ""
     command: str = ""
+    seeds: tuple[int, ...] = ()
 
 
-def input_files(directory: Path) -> dict[str, Path]:
+def input_files(directory: Path, seeds: tuple[int, ...] = ()) -> dict[str, Path]:
     """Everything that :func:`evaluate` reads: name relative to ``directory`` to path.
 
     Raises:
         UserError: there are no runs, or a run has no predictions.
     """
     names = [
-        f"{run}/{name}" for run in run_files(directory) for name in (PREDICTIONS, HISTORY, CONFIG, INFO)
+        f"{run}/{name}" for run in run_files(directory, seeds or None) for name in (PREDICTIONS, HISTORY, CONFIG, INFO)
     ] + [EXPERIMENT_CONFIG]  # fmt: skip
     return {name: directory / name for name in names if (directory / name).exists()}
 
@@ -48,7 +50,7 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
         directory: holds ``fold_*/seed_*/``, see :mod:`sertools.evaluation.runs`.
         output: folder for the results.
         folds: what should have been tested; None if unknown: then the table must be consistent by itself.
-        wishes: title and command of the page.
+        wishes: title and command of the page, seeds.
 
     Returns:
         Names of the files written to ``output``.
@@ -58,7 +60,7 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
             :func:`~sertools.evaluation.predictions.read_predictions`.
     """
     wishes = wishes or Wishes()
-    folders = run_files(directory)
+    folders = run_files(directory, wishes.seeds or None)
     runs = tuple(read_run(name, folder) for name, folder in folders.items())
     table = read_predictions([folder / PREDICTIONS for folder in folders.values()])
     test = score(table, "test", folds)

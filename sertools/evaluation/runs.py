@@ -5,7 +5,7 @@ A run holds ``predictions.csv``, and where the system trains in epochs ``history
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,24 +57,38 @@ def best_epoch(history: History) -> int | None:
     return int(max(scored, key=lambda e: (e["dev_ua"], -(e.get("dev_loss") or 0.0), -e["epoch"]))["epoch"])
 
 
-def run_files(directory: Path | str) -> dict[str, Path]:
-    """The runs of an experiment that have predictions: name to folder, sorted.
+def run_files(directory: Path | str, seeds: Iterable[int] | None = None) -> dict[str, Path]:
+    """The runs of an experiment: name to folder, sorted.
+
+    Args:
+        directory: of the experiment.
+        seeds: those that every fold must have, others are left out; None for all that are there.
 
     Raises:
         UserError: there are no runs, or a run has no predictions (it failed, or goes on).
     """
     directory = require(directory, MADE_BY)
-    folders = sorted(path for path in directory.glob("fold_*/seed_*") if path.is_dir())
+    if seeds is None:
+        folders = sorted(path for path in directory.glob("fold_*/seed_*") if path.is_dir())
+    else:
+        folders = [fold / f"seed_{seed}" for fold in sorted(directory.glob("fold_*")) for seed in sorted(seeds)]
     if not folders:
         raise UserError(f"{directory} has no runs (fold_*/seed_*/{PREDICTIONS}); they are made by {MADE_BY}")
     unfinished = [str(path) for path in folders if not (path / PREDICTIONS).exists()]
     if unfinished:
         shown = ", ".join(unfinished[:10]) + (", ..." if len(unfinished) > 10 else "")
         raise UserError(
-            f"{len(unfinished)} of {len(folders)} runs have no {PREDICTIONS}: {shown}; they failed or are still "
-            f"training: look at their logs, then run {MADE_BY} again"
+            f"{len(unfinished)} of {len(folders)} runs have no {PREDICTIONS}: {shown}; they failed, are still "
+            f"training, or were never begun: look at their logs, then run {MADE_BY} again"
         )
     return {str(path.relative_to(directory)): path for path in folders}
+
+
+def runs_left_out(directory: Path | str, seeds: Iterable[int]) -> list[str]:
+    """Names of the runs that :func:`run_files` leaves out, being of other seeds."""
+    wanted = {f"seed_{seed}" for seed in seeds}
+    found = sorted(path for path in Path(directory).glob("fold_*/seed_*") if path.name not in wanted)
+    return [str(path.relative_to(directory)) for path in found]
 
 
 def read_run(name: str, directory: Path) -> Run:

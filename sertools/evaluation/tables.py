@@ -58,7 +58,8 @@ def to_text(test: Results, dev: Results | None = None, description: str = "") ->
 def _summary(results: Results) -> str:
     return (
         f"{results.corpus}, {results.part} parts: {results.num_utterances} utterances, "
-        f"{results.num_speakers} speakers, {len(results.folds)} folds, {len(results.seeds)} seeds, "
+        f"{results.num_speakers} speakers, {len(results.folds)} folds, "
+        f"{len(results.seeds)} {'seed' if len(results.seeds) == 1 else 'seeds'}, "
         f"{len(results.classes)} classes (chance: UA {percent(results.chance_ua)} %, WA {percent(results.chance_wa)} %)"
     )
 

@@ -71,7 +71,7 @@ def test_mistakes() -> None:
         get_class_set("iemocap", "s2")
     with pytest.raises(UserError, match="known: iemocap, ravdess"):
         get_class_set("emodb", "four")
-    with pytest.raises(UserError, match="utterance u has no custom"):
+    with pytest.raises(UserError, match="u has no custom"):
         select([SupervisionSegment("u", "u", 0.0, 1.0)], get_class_set("iemocap", "s1"))
     with pytest.raises(UserError, match="occurs twice"):
         select([utterance("a", "sad")] * 2, get_class_set("iemocap", "s1"))

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,7 @@ def synthesize(text: str, manner: Manner) -> NDArray[np.int16]:
     return np.frombuffer(b"".join(pieces), dtype=np.int16)
 
 
+@cache
 def to_ipa(text: str) -> str:
     """What espeak-ng would say, in IPA: phonemes parted by "_", words by spaces.
 
