@@ -14,9 +14,9 @@ from pathlib import Path
 import sertools
 from cli import parser, run
 from sertools.errors import UserError
-from sertools.evaluation.experiment import PAGE, TEXT, Wishes, evaluate, input_files
 from sertools.evaluation.folds import FOLDS, read_folds
 from sertools.evaluation.runs import runs_left_out
+from sertools.evaluation.scoring import PAGE, TEXT, Wishes, evaluate, input_files
 from sertools.files import only_writer
 from sertools.provenance import Stamp, why_stale, write_stamp
 

@@ -18,8 +18,8 @@ import torch
 
 from cli import add_config, parser, progress_bar, run
 from sertools.config import load_config
-from sertools.emotion.experiment import run_fold
 from sertools.emotion.frame_system import FrameSystemConfig
+from sertools.emotion.run_fold import run_fold
 from sertools.errors import UserError
 from sertools.files import require
 from sertools.training.loop import Stopped

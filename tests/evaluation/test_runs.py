@@ -15,6 +15,7 @@ from sertools.evaluation.runs import (
     runs_left_out,
     versions,
 )
+from sertools.evaluation.scoring import refuse_mixed
 
 
 def test_runs_of_an_experiment(experiment: Path) -> None:
@@ -73,3 +74,13 @@ def test_differences_between_runs() -> None:
     ]
     assert differing_settings(runs) == {"m.e": ("(absent)", "2"), "seed": ("0", "1")}
     assert versions(runs) == {"torch": "1 and 2"}
+
+
+def test_runs_of_different_settings_are_not_scored_together(tmp_path: Path) -> None:
+    runs = [
+        Run(f"fold_{n}/seed_1", config={"fold": n, "seed": 1, "model": {"width": w}}) for n, w in ((1, 64), (2, 64))
+    ]
+    refuse_mixed(runs, tmp_path)
+    other = Run("fold_3/seed_1", config={"fold": 3, "seed": 1, "model": {"width": 128}})
+    with pytest.raises(UserError, match=r"different settings .model.width: 128 and 64.; run the training stage"):
+        refuse_mixed([*runs, other], tmp_path)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from lhotse import SupervisionSegment, SupervisionSet
 
-from sertools.evaluation.experiment import CSV, JSON, PAGE, TEXT, Wishes, evaluate
 from sertools.evaluation.folds import Folds, read_folds, write_folds
+from sertools.evaluation.scoring import CSV, JSON, PAGE, TEXT, Wishes, evaluate
 from sertools.files import read_json
 
 

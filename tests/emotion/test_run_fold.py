@@ -10,8 +10,8 @@ import torch
 from lhotse import CutSet
 
 from sertools.emotion.data import Utterance
-from sertools.emotion.experiment import run_fold
 from sertools.emotion.frame_system import DataConfig, FrameSystemConfig, balanced_weights, feature_statistics
+from sertools.emotion.run_fold import run_fold
 from sertools.errors import UserError
 from sertools.evaluation.folds import read_folds
 from sertools.evaluation.predictions import read_predictions

@@ -1,14 +1,26 @@
 """Scoring a whole experiment: from the folders of its runs to ``results/``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from sertools.errors import UserError
 from sertools.evaluation.folds import Folds
 from sertools.evaluation.predictions import read_predictions
 from sertools.evaluation.report import About, draw, to_html
 from sertools.evaluation.results import score, to_json
-from sertools.evaluation.runs import CONFIG, HISTORY, INFO, PREDICTIONS, read_run, run_files, versions
+from sertools.evaluation.runs import (
+    CONFIG,
+    HISTORY,
+    INFO,
+    PREDICTIONS,
+    Run,
+    differing_settings,
+    read_run,
+    run_files,
+    versions,
+)
 from sertools.evaluation.tables import to_csv, to_text
 from sertools.files import replacing, write_json, write_text
 
@@ -62,6 +74,7 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
     wishes = wishes or Wishes()
     folders = run_files(directory, wishes.seeds or None)
     runs = tuple(read_run(name, folder) for name, folder in folders.items())
+    refuse_mixed(runs, directory)
     table = read_predictions([folder / PREDICTIONS for folder in folders.values()])
     test = score(table, "test", folds)
     dev = score(table, "dev", folds) if (table.parts == "dev").any() else None
@@ -88,6 +101,22 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
         with replacing(output / f"{name}.png") as temporary:
             temporary.write_bytes(picture)
     return [TEXT, CSV, JSON, PAGE, *(f"{name}.png" for name in pictures)]
+
+
+def refuse_mixed(runs: Sequence[Run], directory: Path) -> None:
+    """Runs of one experiment differ in fold and seed only.
+
+    Raises:
+        UserError: they were trained with different settings, for instance because a configuration
+            was changed and not all of them were trained again.
+    """
+    differing = {name: values for name, values in differing_settings(runs).items() if name not in ("fold", "seed")}
+    if differing:
+        shown = "; ".join(f"{name}: {' and '.join(values)}" for name, values in list(differing.items())[:5])
+        raise UserError(
+            f"the runs in {directory} were trained with different settings ({shown}); run the training stage "
+            "again for all of them, or score fewer seeds"
+        )
 
 
 def _dates(paths: list[Path]) -> str:
