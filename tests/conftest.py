@@ -8,6 +8,9 @@ import torch
 
 ROOT = Path(__file__).parent.parent
 
+# tensors in tests are tiny: more threads only wait for each other
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
