@@ -18,7 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["sertools", "sertools.*"]),
-    package_data={"sertools": ["py.typed", "evaluation/*.html", "corpora/demo/*.yaml"]},
+    package_data={"sertools": ["py.typed", "evaluation/*.html"]},
     install_requires=[
         "torch>=1.13.1",
         "lhotse>=1.32.1",

@@ -1,6 +1,7 @@
 """What the programs in local/ share: options, log lines, errors without tracebacks."""
 
 import argparse
+import errno
 import logging
 import sys
 import time
@@ -71,9 +72,13 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(1)
     except OSError as error:
         # a full disk or a missing permission is the user's to mend; anything else is a bug
-        if error.errno is None or (error.filename is None and error.errno != 28):
+        where = f" ({error.filename})" if error.filename else ""
+        if error.errno == errno.ENOSPC:
+            print(f"error: the disk is full{where}; make room, and run the same command again", file=sys.stderr)
+        elif error.filename:
+            print(f"error: {error}", file=sys.stderr)
+        else:
             raise
-        print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
