@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import yaml
 
 from sertools.errors import UserError
-from sertools.files import require
 
 T = TypeVar("T")
 
@@ -29,7 +28,9 @@ def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequenc
     """
     values: Any = {}
     if path is not None:
-        require(path, "hand (it is a configuration file)")
+        if not Path(path).is_file():
+            others = ", ".join(sorted(other.name for other in Path(path).parent.glob("*.yaml")))
+            raise UserError(f"there is no configuration file {path}; beside it there is {others or 'none'}")
         try:
             values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -75,7 +75,8 @@ def test_mistakes_name_file_and_key(tmp_path: Path, text: str, overrides: list[s
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.yaml does not exist"):
+    write(tmp_path / "some.yaml", "")
+    with pytest.raises(UserError, match=r"no configuration file .*none\.yaml; beside it there is some\.yaml"):
         load_config(Outer, tmp_path / "none.yaml")
 
 
