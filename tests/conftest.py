@@ -1,12 +1,16 @@
 """Fixtures and skips that all tests share."""
 
 import importlib.util
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent
+
+# a shell that puts pytest into the background lets it ignore Ctrl-C, and so would what tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # tensors in tests are tiny: more threads only wait for each other
 torch.set_num_threads(1)
