@@ -9,8 +9,9 @@ import torch
 
 ROOT = Path(__file__).parent.parent
 
-# a shell that puts pytest into the background lets it ignore Ctrl-C, and so would what tests start
+# a shell that puts pytest into the background (or nohup) lets it ignore signals, and so would what tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # tensors in tests are tiny: more threads only wait for each other
 torch.set_num_threads(1)
