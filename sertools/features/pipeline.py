@@ -61,7 +61,9 @@ def collect_features(cuts_path: Path | str, directory: Path | str, config: Featu
     extractor = Mfcc(config.mfcc)
     cuts = collect(_perturbed(cuts_path, config), extractor, directory, config.store)
     blocks = {path.name: content_hash(path) for path in sorted(directory.glob("block-*.json"))}
-    stamp = Stamp(to_dict(config) | {"engine": extractor.engine}, {"cuts": content_hash(cuts_path)} | blocks)
+    # the manifest holds the folder's full name
+    settings = to_dict(config) | {"engine": extractor.engine, "folder": str(directory.resolve())}
+    stamp = Stamp(settings, {"cuts": content_hash(cuts_path)} | blocks)
     reason = why_stale(directory, stamp)
     if reason is not None:
         with replacing(directory / CUTS) as temporary:

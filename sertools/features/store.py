@@ -7,7 +7,7 @@ The blocks do not depend on the number of jobs.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,14 @@ def collect(cuts: CutSet, extractor: FeatureExtractor, directory: Path | str, co
     for path in sorted(directory.glob("block-*")):
         if path.name.split(".")[0] not in names:
             path.unlink()
-    return CutSet.from_dicts(c for b in blocks for c in read_json(directory / f"{b.name}.json", MADE_BY)["cuts"])
+    return CutSet.from_dicts(cut for block in blocks for cut in _read_cuts(directory, block))
+
+
+def _read_cuts(directory: Path, block: Block) -> Iterator[dict[str, Any]]:
+    """The cuts of a block; their features are where the block is now, also if the folder was moved."""
+    for cut in read_json(directory / f"{block.name}.json", MADE_BY)["cuts"]:
+        cut["features"]["storage_path"] = str((directory / f"{block.name}.lca").resolve())
+        yield cut
 
 
 def _fingerprint(block: Block, extractor: FeatureExtractor, config: StoreConfig) -> str:

@@ -84,6 +84,16 @@ def test_blocks_of_a_larger_set_are_removed(noise_cuts: Path, tmp_path: Path) ->
     assert all(name.startswith(("block-00000", "block-00001")) for name in names)
 
 
+def test_moved_folder(noise_cuts: Path, tmp_path: Path) -> None:
+    all_jobs(noise_cuts, tmp_path / "out")
+    collect_features(noise_cuts, tmp_path / "out", CONFIG)
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    assert all_jobs(noise_cuts, tmp_path / "elsewhere")[0] == 0
+    assert "folder" in str(collect_features(noise_cuts, tmp_path / "elsewhere", CONFIG))
+    cut = next(iter(CutSet.from_file(tmp_path / "elsewhere" / "cuts.jsonl.gz")))
+    assert cut.load_features().shape == (cut.num_frames, 40)
+
+
 def test_killed_at_any_moment(noise_cuts: Path, tmp_path: Path) -> None:
     """SIGKILL again and again; nothing is lost or doubled, and the result is the undisturbed one."""
     program = (
