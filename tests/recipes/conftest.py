@@ -37,17 +37,19 @@ class Recipe:
             raise AssertionError(f"run.sh {options} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         return done
 
-    def run_and_kill(self, seconds: float, *options: str) -> bool:
-        """Run ``run.sh``, SIGKILL it after some seconds; whether it was still running."""
+    def run_and_kill(self, sign: str, *options: str) -> None:
+        """Run ``run.sh``, and SIGKILL it when a file that matches ``sign`` has appeared."""
         process = subprocess.Popen(
             ["./run.sh", *options], cwd=self.directory, env=self.environment, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        time.sleep(seconds)
-        running = process.poll() is None
+        deadline = time.monotonic() + 120
+        while not any(self.directory.glob(sign)):
+            assert process.poll() is None, f"run.sh ended before there was {sign}"
+            assert time.monotonic() < deadline, f"no {sign} after 2 minutes"
+            time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        return running
 
     def read(self, name: str) -> str:
         """A file of the recipe."""
