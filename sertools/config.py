@@ -147,8 +147,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def to_yaml(config: Any) -> str:
-    """A configuration as YAML text that :func:`load_config` reads back."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False)

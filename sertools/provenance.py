@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sertools.files import content_hash, json_hash, read_json, write_json
+from sertools.files import content_hash, read_json, write_json
 
 STAMP = "stamp.json"
 
@@ -75,21 +75,6 @@ def write_stamp(directory: Path | str, stamp: Stamp, outputs: list[str]) -> None
     directory = Path(directory)
     record = asdict(stamp) | {"outputs": {name: content_hash(directory / name) for name in sorted(outputs)}}
     write_json(directory / STAMP, record)
-
-
-def read_stamp(directory: Path | str, made_by: str) -> dict[str, Any]:
-    """The stamp of ``directory`` as written: keys config, inputs, outputs.
-
-    Raises:
-        UserError: there is none: ``made_by`` has not finished.
-    """
-    stamp: dict[str, Any] = read_json(Path(directory) / STAMP, made_by)
-    return stamp
-
-
-def stamp_hash(directory: Path | str, made_by: str) -> str:
-    """One hash for everything that a finished folder holds, for stamps that depend on it."""
-    return json_hash(read_stamp(directory, made_by)["outputs"])
 
 
 def _changes(old: Any, new: Any, name: str) -> list[str]:

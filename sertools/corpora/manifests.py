@@ -85,7 +85,7 @@ def prepare(name: str, find: Callable[[], Found], output_dir: Path | str, stamp:
                 counts[f"{split} seconds"] = round(sum(segment.duration for segment in supervisions), 3)
             write_json(output_dir / COUNTS, {"counts": counts, "notes": found.notes})
             write_stamp(output_dir, stamp, files)
-        summary = read_json(output_dir / COUNTS, f"local/prepare_{name}.py")
+        summary = read_json(output_dir / COUNTS, "local/prepare_corpus.py")
     return Prepared(output_dir, why, summary["counts"], tuple(summary["notes"]))
 
 

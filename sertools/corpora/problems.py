@@ -69,7 +69,7 @@ def judge(problems: Sequence[Problem], report: Path, skip_bad: bool) -> None:
     raise UserError(
         f"the corpus has {len(problems)} problems ({counts}):{shown}{more}\n"
         f"All of them are in {report}.  Mend the corpus (copy or unpack it again), "
-        "or give --skip-bad to go on without them."
+        "or give --skip-bad (run.sh: --skip-bad true) to go on without them."
     )
 
 

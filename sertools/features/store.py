@@ -18,6 +18,7 @@ from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from lhotse.cut import Cut
 from lhotse.features.base import FeatureExtractor, Features
 from lhotse.features.io import LilcomChunkyWriter
+from lhotse.utils import compute_num_frames
 
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash, only_writer, read_json, replacing, write_json
@@ -233,6 +234,4 @@ def _with_features(cut: Cut, extractor: FeatureExtractor, writer: LilcomChunkyWr
 
 def cut_frames(cut: Cut, frame_shift: float, sampling_rate: int) -> int:
     """Number of frames that lhotse expects of a cut."""
-    from lhotse.utils import compute_num_frames
-
     return int(compute_num_frames(cut.duration, frame_shift, sampling_rate))
