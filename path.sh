@@ -22,6 +22,11 @@ case $PATH: in
 esac
 # the same sort order on every machine, whatever its language, and UTF-8 in every program
 export LC_ALL=C.UTF-8
+# torch 1.13's MKL runs a third as fast on AMD processors unless told that they know AVX2;
+# newer ones ignore this
+if grep -qs AuthenticAMD /proc/cpuinfo; then
+  export MKL_DEBUG_CPU_TYPE=5
+fi
 # log lines appear as they are written
 export PYTHONUNBUFFERED=1
 

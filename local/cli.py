@@ -14,6 +14,7 @@ try:
     from tqdm import tqdm
 
     from sertools.errors import UserError
+    from sertools.evaluation.folds import Fold, Folds, find_fold, read_folds
 except ImportError as missing:
     sys.exit(f"error: no module {missing.name} here; source path.sh first, or make the environment with `make env`")
 
@@ -32,6 +33,45 @@ def add_config(arguments: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="override one setting, e.g. --set training.epochs=3; may be repeated",
     )  # fmt: skip
+
+
+def add_device(arguments: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    arguments.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one (default)")
+
+
+def resolve_device(name: str) -> str:
+    """What ``--device`` means here."""
+    import torch  # only programs that compute wait for it
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {name}: torch sees no CUDA device here")
+    return name
+
+
+def add_fold(arguments: argparse.ArgumentParser) -> None:
+    """Add ``--folds`` and ``--fold``."""
+    arguments.add_argument("--folds", type=Path, help="folder of folds.json")
+    arguments.add_argument("--fold", help="name or number (from 1) of a fold")
+
+
+def chosen_fold(options: argparse.Namespace) -> tuple[Folds | None, Fold | None]:
+    """The folds and the fold that the command line names; None without ``--fold``."""
+    if (options.folds is None) != (options.fold is None):
+        raise UserError("give both --folds and --fold, or neither")
+    if options.folds is None:
+        return None, None
+    folds = read_folds(options.folds)
+    return folds, find_fold(folds, options.fold)
+
+
+def in_fold(path: Path, fold: Fold | None) -> Path:
+    """A path in which a part ``FOLD`` stands for the fold's name."""
+    if "FOLD" in path.parts and fold is None:
+        raise UserError(f"{path}: FOLD stands for the name of a fold; give --folds and --fold")
+    return path if fold is None else Path(*(fold.name if part == "FOLD" else part for part in path.parts))
 
 
 @contextmanager

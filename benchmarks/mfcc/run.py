@@ -22,8 +22,9 @@ import soundfile
 import torch
 from lhotse import CutSet, Recording
 
+from sertools.features.acoustic import AcousticFeatures
 from sertools.features.mfcc import Mfcc, MfccConfig
-from sertools.features.store import StoreConfig, extract
+from sertools.features.store import StoreConfig, extract, make_blocks
 
 
 def peer() -> Callable[[np.ndarray], np.ndarray]:
@@ -67,7 +68,8 @@ def main() -> None:
 
     def stage() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            extract(cuts, engines["kaldifeat"], folder, StoreConfig())
+            config = StoreConfig()
+            extract(make_blocks(cuts, config.block_minutes), AcousticFeatures(engines["kaldifeat"]), folder, config)
 
     systems: dict[str, Callable[[], object]] = {
         "kaldi-native-fbank": lambda: [native(w) for w in waves],

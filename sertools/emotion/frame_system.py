@@ -111,7 +111,7 @@ class FrameTask:
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
         """See :class:`sertools.training.loop.Task`."""
-        log_posteriors, lengths = self.model(batch.features.to(self.device), batch.lengths.to(self.device))
+        log_posteriors, lengths = forward(self.model, batch, self.device)
         return frame_cross_entropy(log_posteriors, lengths, batch.labels.to(self.device), self.class_weights)
 
     def after_step(self, step: int) -> None:
@@ -124,11 +124,28 @@ class FrameTask:
         return evaluate(self.model, self.dev, self.num_classes, self.config.data.batch_frames, self.device)
 
 
+def forward(model: FrameClassifier, batch: Batch, device: str) -> tuple[Tensor, Tensor]:
+    """Log-posteriors (N, T', classes) of a batch's frames, and their lengths (N,)."""
+    ivectors = batch.ivectors.to(device) if batch.ivectors is not None else None
+    result: tuple[Tensor, Tensor] = model(batch.features.to(device), batch.lengths.to(device), ivectors)
+    return result
+
+
 def feature_statistics(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every feature over all frames, each (F,)."""
-    frames = sum(len(u.features) for u in utterances)
-    mean = sum((u.features.double().sum(0) for u in utterances), torch.zeros(1)) / frames
-    square = sum(((u.features.double() - mean).square().sum(0) for u in utterances), torch.zeros(1)) / frames
+    """Mean and standard deviation over all frames of every feature, then over all rows of every
+    coordinate of the i-vectors, if there are any: each (F + D,)."""
+    parts = [_moments([u.features for u in utterances])]
+    ivectors = [u.ivectors for u in utterances if u.ivectors is not None]
+    if ivectors:
+        parts.append(_moments(ivectors))
+    return torch.cat([mean for mean, _ in parts]), torch.cat([std for _, std in parts])
+
+
+def _moments(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the rows of matrices (T, F), each (F,)."""
+    rows = sum(len(x) for x in values)
+    mean = sum((x.double().sum(0) for x in values), torch.zeros(1)) / rows
+    square = sum(((x.double() - mean).square().sum(0) for x in values), torch.zeros(1)) / rows
     return mean.float(), square.sqrt().float()
 
 
@@ -154,7 +171,7 @@ def predict(
     order: list[Utterance] = []
     rows, loss_sum, frames = [], 0.0, 0
     for batch in batches_in_order(utterances, batch_frames):
-        log_posteriors, lengths = model(batch.features.to(device), batch.lengths.to(device))
+        log_posteriors, lengths = forward(model, batch, device)
         loss, count = frame_cross_entropy(log_posteriors, lengths, batch.labels.to(device), None)
         loss_sum += float(loss) * count
         frames += count

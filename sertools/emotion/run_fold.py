@@ -10,8 +10,7 @@ import torch
 from sertools.config import to_dict
 from sertools.emotion.data import Utterance, load_utterances
 from sertools.emotion.frame_system import FrameSystemConfig, FrameTask, predict
-from sertools.errors import UserError
-from sertools.evaluation.folds import Fold, Folds, read_folds
+from sertools.evaluation.folds import Fold, Folds, find_fold, read_folds
 from sertools.evaluation.predictions import make_predictions, write_predictions
 from sertools.files import content_hash, json_hash, only_writer
 from sertools.models.emotion import FrameClassifier
@@ -25,18 +24,6 @@ PREDICTIONS, CHECKPOINT = "predictions.csv", "checkpoint"
 def run_directory(experiment: Path | str, fold: str, seed: int) -> Path:
     """Where the run of a fold and seed lives: EXPERIMENT/fold_NAME/seed_N."""
     return Path(experiment) / f"fold_{fold}" / f"seed_{seed}"
-
-
-def find_fold(folds: Folds, name: str) -> Fold:
-    """The fold called ``name``, or with this number from 1.
-
-    Raises:
-        UserError: there is none.
-    """
-    for number, fold in enumerate(folds.folds, start=1):
-        if name in (fold.name, str(number)):
-            return fold
-    raise UserError(f"no fold '{name}'; there are {', '.join(fold.name for fold in folds.folds)}")
 
 
 def run_fold(
@@ -87,7 +74,7 @@ def run_fold(
         (directory / PREDICTIONS).unlink(missing_ok=True)
         index = {name: number for number, name in enumerate(folds.classes)}
         wanted = {u: index[folds.labels[u]] for part in (fold.train, fold.dev, fold.test) for u in part}
-        utterances = load_utterances(cuts_path, wanted)
+        utterances = load_utterances(cuts_path, wanted, config.model.trunk.ivector_dim)
         train_part, dev, test = ([utterances[u] for u in part] for part in (fold.train, fold.dev, fold.test))
         logging.info("fold %s: %d train, %d dev, %d test utterances", fold.name, len(train_part), len(dev), len(test))
         task = FrameTask(config, len(folds.classes), train_part, dev, seed=seed, device=device)

@@ -248,6 +248,18 @@ def write_folds(path: Path | str, folds: Folds) -> None:
     write_json(path, asdict(folds))
 
 
+def find_fold(folds: Folds, name: str) -> Fold:
+    """The fold called ``name``, or with this number from 1.
+
+    Raises:
+        UserError: there is none.
+    """
+    for number, fold in enumerate(folds.folds, start=1):
+        if name in (fold.name, str(number)):
+            return fold
+    raise UserError(f"no fold '{name}'; there are {', '.join(fold.name for fold in folds.folds)}")
+
+
 def read_folds(path: Path | str, made_by: str = MADE_BY) -> Folds:
     """Read what :func:`write_folds` wrote (``path`` is the file or its folder), and check it again.
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from lhotse import CutSet
 
 from sertools.config import to_dict
+from sertools.features.acoustic import AcousticFeatures
 from sertools.features.mfcc import Mfcc, MfccConfig
 from sertools.features.perturb import perturb
-from sertools.features.store import StoreConfig, collect, extract
-from sertools.files import content_hash, replacing
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.features.store import CUTS, Block, StoreConfig, extract, make_blocks, write_manifest
+from sertools.files import content_hash
+from sertools.provenance import Stamp
 
-CUTS = "cuts.jsonl.gz"
+__all__ = ["CUTS", "FeaturesConfig", "PerturbConfig", "collect_features", "compute_features"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ def compute_features(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[int, int]:
     """Extract one job's share; see :func:`sertools.features.store.extract`."""
-    cuts = _perturbed(cuts_path, config)
-    return extract(cuts, Mfcc(config.mfcc), directory, config.store, job=job, num_jobs=num_jobs, progress=progress)
+    maker, blocks = AcousticFeatures(Mfcc(config.mfcc)), _blocks(cuts_path, config)
+    return extract(blocks, maker, directory, config.store, job=job, num_jobs=num_jobs, progress=progress)
 
 
 def collect_features(cuts_path: Path | str, directory: Path | str, config: FeaturesConfig) -> str | None:
@@ -55,24 +56,15 @@ def collect_features(cuts_path: Path | str, directory: Path | str, config: Featu
         Why the file was written, or None if it was up to date.
 
     Raises:
-        UserError: see :func:`sertools.features.store.collect`.
+        UserError: see :func:`sertools.features.store.write_manifest`.
     """
-    directory = Path(directory)
     extractor = Mfcc(config.mfcc)
-    cuts = collect(_perturbed(cuts_path, config), extractor, directory, config.store)
-    blocks = {path.name: content_hash(path) for path in sorted(directory.glob("block-*.json"))}
-    # the manifest holds the folder's full name
-    settings = to_dict(config) | {"engine": extractor.engine, "folder": str(directory.resolve())}
-    stamp = Stamp(settings, {"cuts": content_hash(cuts_path)} | blocks)
-    reason = why_stale(directory, stamp)
-    if reason is not None:
-        with replacing(directory / CUTS) as temporary:
-            cuts.to_file(temporary)
-        write_stamp(directory, stamp, [CUTS])
-    return reason
+    stamp = Stamp(to_dict(config) | {"engine": extractor.engine}, {"cuts": content_hash(cuts_path)})
+    return write_manifest(_blocks(cuts_path, config), AcousticFeatures(extractor), directory, config.store, stamp)
 
 
-def _perturbed(cuts_path: Path | str, config: FeaturesConfig) -> CutSet:
+def _blocks(cuts_path: Path | str, config: FeaturesConfig) -> list[Block]:
     cuts = CutSet.from_file(cuts_path).to_eager()
     options = config.perturb
-    return perturb(cuts, speed=options.speed, volume=options.volume, seed=options.seed)
+    cuts = perturb(cuts, speed=options.speed, volume=options.volume, seed=options.seed)
+    return make_blocks(cuts, config.store.block_minutes)

@@ -98,13 +98,14 @@ def test_killed_at_any_moment(noise_cuts: Path, tmp_path: Path) -> None:
     """SIGKILL again and again; nothing is lost or doubled, and the result is the undisturbed one."""
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from sertools.features import store\n"
+        "from sertools.features import acoustic\n"
         "from sertools.features.mfcc import MfccConfig\n"
         "from sertools.features.pipeline import FeaturesConfig, compute_features\n"
-        "real = store._with_features\n"
+        "from sertools.features.store import StoreConfig\n"
+        "real = acoustic.with_features\n"
         "def slow(*a):\n    time.sleep(0.05)\n    return real(*a)\n"
-        "store._with_features = slow\n"
-        "c = FeaturesConfig(MfccConfig(engine='lhotse'), store.StoreConfig(block_minutes=0.05))\n"
+        "acoustic.with_features = slow\n"
+        "c = FeaturesConfig(MfccConfig(engine='lhotse'), StoreConfig(block_minutes=0.05))\n"
         "print(*compute_features(Path(sys.argv[1]), Path(sys.argv[2]), c))\n"
     )
     command = [sys.executable, "-c", program, str(noise_cuts), str(tmp_path / "cut")]

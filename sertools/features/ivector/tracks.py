@@ -1,0 +1,216 @@
+"""I-vectors of a whole corpus, as a track on its cuts."""
+
+import json
+import logging
+import math
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lhotse import CutSet
+from lhotse.array import Array, TemporalArray
+from lhotse.cut import Cut
+from torch import Tensor
+
+from sertools.config import to_dict
+from sertools.errors import UserError
+from sertools.features.ivector.config import IvectorConfig, SpeakersConfig
+from sertools.features.ivector.extraction import ExtractionConfig, SpeakerState, extract
+from sertools.features.ivector.model import MADE_BY, IvectorModel, feature_info, load_model
+from sertools.features.ivector.passes import BATCH_FRAMES, make_batches, read_features
+from sertools.features.store import Archive, Block, make_blocks, speaker, write_manifest
+from sertools.features.store import extract as make_missing_blocks
+from sertools.files import content_hash, require
+from sertools.provenance import STAMP, Stamp
+from sertools.training.checkpoint import WEIGHTS
+
+FIELD = "ivector"
+
+
+class IvectorTracks:
+    """A :class:`sertools.features.store.Maker`: i-vectors of cuts, speaker by speaker."""
+
+    made_by = "the i-vector extraction stage (local/extract_ivectors.py)"
+
+    def __init__(self, directory: Path | str, config: IvectorConfig, device: str = "cpu") -> None:
+        require(Path(directory) / WEIGHTS, MADE_BY)
+        self.model = load_model(directory)
+        self.model_hash = content_hash(Path(directory) / WEIGHTS)
+        self.config = config
+        self.device = device
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See :class:`sertools.features.store.Maker`."""
+        options = to_dict(self.config)
+        return {
+            "model": self.model_hash, "extraction": options["extraction"], "speakers": options["speakers"],
+            "frontend": {"context": self.model.frontend.context, "cmvn": vars(self.model.frontend.cmvn)},
+            "posteriors": vars(self.model.posteriors),
+        }  # fmt: skip
+
+    def inputs(self, cut: Cut) -> Any:
+        """Size and time of change of the archive with the cut's features."""
+        try:
+            info = os.stat(cut.features.storage_path)
+        except OSError:
+            raise UserError(
+                f"{cut.features.storage_path} with the features of {cut.id} is gone; run the feature stage again"
+            ) from None
+        return [info.st_size, info.st_mtime_ns]
+
+    def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
+        """See :class:`sertools.features.store.Maker`."""
+        expected = self.model.feature_info
+        for cut in cuts:
+            found = feature_info(cut)
+            if found != expected:
+                raise UserError(f"{cut.id} has features {found}, the i-vector model was trained on {expected}")
+        return [
+            _with_ivectors(cut, ivectors, self.config.extraction.period, archive)
+            for group in _by_speaker(cuts, self.config.speakers.max_utterances)
+            for cut, ivectors in _of_speaker(self.model, group, self.config.extraction, self.device)
+        ]
+
+    def relocate(self, cut: dict[str, Any], archive: str) -> None:
+        """See :class:`sertools.features.store.Maker`."""
+        cut["custom"][FIELD]["array"]["storage_path"] = archive
+
+
+def extract_ivectors(
+    cuts_path: Path | str,
+    model: Path | str,
+    directory: Path | str,
+    config: IvectorConfig,
+    *,
+    job: int = 1,
+    num_jobs: int = 1,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, int, str | None]:
+    """Extract one job's share; with one job, write ``directory``/cuts.jsonl.gz too.
+
+    After several jobs, a call with one job finds their blocks made and writes the manifest.
+
+    Args:
+        cuts_path: cuts with features.
+        model: folder of the model.
+        directory: for blocks and manifest.
+        config: its ``extraction``, ``speakers`` and ``store``.
+        job, num_jobs, progress: see :func:`sertools.features.store.extract`.
+        device: a torch device.
+
+    Returns:
+        Blocks made, blocks kept, and why the manifest was written (None: it was up to date, or
+        is not this job's task).
+
+    Raises:
+        UserError: no model, no features, features of another kind.
+    """
+    maker = IvectorTracks(model, config, device)
+    blocks = _blocks(cuts_path, config)
+    made, kept = make_missing_blocks(
+        blocks, maker, directory, config.store, job=job, num_jobs=num_jobs, progress=progress
+    )
+    reason = None
+    if num_jobs == 1:
+        stamp = Stamp(
+            {"features": _features_config(cuts_path), "ivector": maker.settings, "store": vars(config.store)},
+            {"cuts": content_hash(cuts_path)},
+        )
+        reason = write_manifest(blocks, maker, directory, config.store, stamp)
+    return made, kept, reason
+
+
+@dataclass(frozen=True)
+class Track:
+    """The i-vectors of a cut: row k belongs to frames k period to (k + 1) period - 1.
+
+    Attributes:
+        values: float32 (rows, E).
+        period: in frames.
+    """
+
+    values: Tensor
+    period: int
+
+
+def load_ivectors(cut: Cut) -> Track:
+    """The i-vectors of a cut.
+
+    A last row of fewer frames is there too, which lhotse's own ``cut.load_ivector()`` rounds away.
+
+    Raises:
+        UserError: the cut has none.
+    """
+    track = (cut.custom or {}).get(FIELD)
+    if track is None:
+        raise UserError(f"{cut.id} has no i-vectors; they are made by {IvectorTracks.made_by}")
+    rows = math.ceil(round(cut.duration / track.frame_shift, 6))
+    values = torch.from_numpy(track.load(start=cut.start, duration=rows * track.frame_shift)).float()
+    return Track(values, round(track.frame_shift / cut.frame_shift))
+
+
+def _blocks(cuts_path: Path | str, config: IvectorConfig) -> list[Block]:
+    cuts = CutSet.from_file(cuts_path).to_eager()
+    missing = next((cut.id for cut in cuts if not cut.has_features), None)
+    if missing is not None:
+        raise UserError(f"{cuts_path}: {missing} has no features; run the feature stage")
+    return make_blocks(_ordered(cuts, config.speakers), config.store.block_minutes, whole_speakers=True)
+
+
+def _ordered(cuts: Sequence[Cut], config: SpeakersConfig) -> list[Cut]:
+    """Cuts, speaker by speaker in the order of their first cuts."""
+    groups: dict[str, list[Cut]] = {}
+    for cut in cuts:
+        groups.setdefault(speaker(cut), []).append(cut)
+    if config.order == "shuffled":
+        for name, group in groups.items():
+            random.Random(f"{config.seed} {name}").shuffle(group)
+    return [cut for group in groups.values() for cut in group]
+
+
+def _by_speaker(cuts: Sequence[Cut], max_utterances: int) -> Iterator[list[Cut]]:
+    """Stretches of cuts over which a speaker is remembered."""
+    group: list[Cut] = []
+    for cut in cuts:
+        if group and (speaker(cut) != speaker(group[-1]) or len(group) == max_utterances):
+            yield group
+            group = []
+        group.append(cut)
+    if group:
+        yield group
+
+
+def _of_speaker(
+    model: IvectorModel, cuts: Sequence[Cut], config: ExtractionConfig, device: str
+) -> Iterator[tuple[Cut, Tensor]]:
+    # one estimate of a whole speaker needs all of it at once
+    batches = [list(cuts)] if config.mode == "speaker" else make_batches(cuts, BATCH_FRAMES)
+    state: SpeakerState | None = None
+    for batch in batches:
+        ivectors, state = extract(model, [read_features(cut) for cut in batch], config, state, device)
+        yield from zip(batch, ivectors, strict=True)
+
+
+def _with_ivectors(cut: Cut, ivectors: Tensor, period: int, archive: Archive) -> Cut:
+    values = ivectors.contiguous().numpy()
+    if not np.isfinite(values).all():
+        raise UserError(f"{cut.id}: i-vectors are not finite; are its features sound?")
+    array = Array(archive.storage_type, archive.path, archive.write(cut.id, values), list(values.shape))
+    track = TemporalArray(array, temporal_dim=0, frame_shift=period * cut.frame_shift, start=cut.start)
+    return cut.with_custom(FIELD, track)
+
+
+def _features_config(cuts_path: Path | str) -> Any:
+    """The feature stage's configuration, for whoever uses what is made from these cuts."""
+    stamp = Path(cuts_path).parent / STAMP
+    if not stamp.exists():
+        logging.info("%s has no %s; the features' configuration is not recorded", cuts_path, STAMP)
+        return None
+    return json.loads(stamp.read_text(encoding="utf-8"))["config"]
