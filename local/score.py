@@ -16,8 +16,8 @@ from cli import parser, run
 from sertools.errors import UserError
 from sertools.evaluation.folds import FOLDS, read_folds
 from sertools.evaluation.runs import runs_left_out
-from sertools.evaluation.scoring import PAGE, TEXT, Wishes, evaluate, input_files
-from sertools.files import only_writer
+from sertools.evaluation.scoring import MAKES_SPEAKERS, PAGE, SPEAKERS, TEXT, Wishes, evaluate, input_files
+from sertools.files import only_writer, require
 from sertools.provenance import Stamp, why_stale, write_stamp
 
 
@@ -29,18 +29,21 @@ def main() -> None:
     arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every fold (default: all that are there)")
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
     arguments.add_argument("--title", default="", help="title of the page (default: the name of EXP_DIR)")
+    arguments.add_argument("--speakers", default="", metavar="DIR", help="of identify_speakers.py, for the page")
     options = arguments.parse_args()
 
     if options.num_seeds is not None and options.num_seeds < 1:
         raise UserError(f"--num-seeds must be at least 1, not {options.num_seeds}")
     folds = read_folds(options.folds) if options.folds else None
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
-    wishes = Wishes(options.title, options.command, seeds)
+    wishes = Wishes(options.title, options.command, seeds, options.speakers)
     inputs: dict[str, Path | str] = {**input_files(options.exp_dir, seeds)}
     for name in runs_left_out(options.exp_dir, seeds) if seeds else []:
         logging.info("not scored, since --num-seeds is %d: %s", options.num_seeds, options.exp_dir / name)
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
+    if options.speakers:
+        inputs["speakers"] = require(Path(options.speakers) / SPEAKERS, MAKES_SPEAKERS)
     stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__}, inputs)
     output = options.exp_dir / "results"
     with only_writer(output):

@@ -3,8 +3,9 @@
 #
 #   ./run.sh --corpus /data/RAVDESS          the folder of Actor_01 .. Actor_24 (wav or flac)
 #   ./run.sh --corpus /data/RAVDESS --classes eight
+#   ./run.sh --corpus /data/RAVDESS --ivectors true --system tdnn_ivector
 #
-# Stages 4 and 5 (i-vectors, bottleneck features of a pretrained network) are to come.
+# Stage 5 (bottleneck features of a pretrained network) is to come.
 # shellcheck disable=SC2154  # the variables that option sets
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 . ./path.sh
@@ -15,6 +16,8 @@ option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo
 option skip_bad false   "go on without utterances whose audio is broken"
 option system tdnn      "conf/SYSTEM.yaml says what is trained, exp/SYSTEM_CLASSES is where it goes"
 option classes four     "conf/folds_CLASSES.yaml: four (angry, happy, sad, neutral) or eight"
+option ivectors false   "extract i-vectors and give them to the network: for a SYSTEM that takes them"
+option extractor ""     "an i-vector model; empty: one a fold, trained on its train part's actors"
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
 option max_jobs 64      "trainings at once, at most; this machine runs no more than it has cores"
@@ -23,6 +26,18 @@ parse_options "$@"
 
 folds=data/folds/$classes
 exp=exp/${system}_$classes
+cuts=data/mfcc/cuts.jsonl.gz
+extractors=data/ivector/FOLD/extractor/model    # FOLD stands for the name of each fold
+ivectors_in=data/ivector/FOLD
+if [ -n "$extractor" ]; then
+  extractors=$extractor
+  ivectors_in=data/ivector/given
+fi
+speakers=()
+if $ivectors; then
+  cuts=$ivectors_in/cuts.jsonl.gz
+  speakers=(--speakers data/ivector/speakers)
+fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
 
@@ -43,15 +58,35 @@ if stage 3 "MFCC features"; then
     data/manifests/ravdess_cuts_all.jsonl.gz data/mfcc
 fi
 
+if stage 4 "I-vectors"; then
+  mfcc=data/mfcc/cuts.jsonl.gz
+  if ! $ivectors; then
+    echo "not needed: --ivectors is false"
+  elif [ -n "$extractor" ]; then
+    $train_cmd data/log/extract_ivectors.log extract_ivectors.py --config conf/ivector.yaml \
+      "$mfcc" "$extractors" "$ivectors_in"
+    $train_cmd data/log/identify_speakers.log identify_speakers.py --corpus RAVDESS \
+      "$mfcc" "$extractors" data/ivector/speakers
+  else
+    num_folds=$(count_runs.py --num-seeds 1 "$folds")
+    $train_cmd JOB=1:"$num_folds" data/log/train_ivector.JOB.log train_ivector.py --config conf/ivector.yaml \
+      --folds "$folds" --fold JOB "$mfcc" data/ivector/FOLD/extractor
+    $train_cmd JOB=1:"$num_folds" data/log/extract_ivectors.JOB.log extract_ivectors.py --config conf/ivector.yaml \
+      --folds "$folds" --fold JOB "$mfcc" "$extractors" "$ivectors_in"
+    $train_cmd data/log/identify_speakers.log identify_speakers.py --corpus RAVDESS --folds "$folds" --fold 1 \
+      "$mfcc" "$extractors" data/ivector/speakers
+  fi
+fi
+
 if stage 6 "Emotion systems"; then
   runs=$(count_runs.py --num-seeds "$num_seeds" "$folds")
   $cuda_cmd --gpu "$gpu" --max-jobs-run "$max_jobs" JOB=1:"$runs" "$exp"/log/train.JOB.log \
-    train_emotion.py --config conf/"$system".yaml --cuts data/mfcc/cuts.jsonl.gz --folds "$folds" \
+    train_emotion.py --config conf/"$system".yaml --cuts "$cuts" --folds "$folds" \
     --run JOB --num-seeds "$num_seeds" "$exp"
 fi
 
 if stage 7 "Scoring"; then
-  score.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/ravdess/run.sh $*" "$exp"
+  score.py --folds "$folds" --num-seeds "$num_seeds" "${speakers[@]}" --command "egs/ravdess/run.sh $*" "$exp"
 fi
 
 finish

@@ -34,6 +34,8 @@ class About:
         versions: package to version.
         folds: what was divided how.
         runs: the training runs.
+        speakers: what was found about i-vectors and speakers (local/identify_speakers.py); empty if
+            nothing was.  Their plot is the picture "speakers".
     """
 
     title: str
@@ -44,6 +46,7 @@ class About:
     versions: dict[str, str] = field(default_factory=dict)
     folds: Folds | None = None
     runs: tuple[Run, ...] = ()
+    speakers: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from sertools.evaluation.runs import (
     versions,
 )
 from sertools.evaluation.tables import to_csv, to_text
-from sertools.files import replacing, write_json, write_text
+from sertools.files import read_json, replacing, require, write_json, write_text
 
 TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.html"
 EXPERIMENT_CONFIG = "config.yaml"
+SPEAKERS, SPEAKERS_PLOT, MAKES_SPEAKERS = "speakers.json", "speakers.png", "local/identify_speakers.py"
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,13 @@ class Wishes:
         title: of the page; else the name of the folder.
         command: what was run, shown on the page.
         seeds: those that every fold must have; runs with others are left out.  Empty: all that are there.
+        speakers: folder of local/identify_speakers.py, whose plot goes onto the page; empty for none.
     """
 
     title: str = ""
     command: str = ""
     seeds: tuple[int, ...] = ()
+    speakers: str = ""
 
 
 def input_files(directory: Path, seeds: tuple[int, ...] = ()) -> dict[str, Path]:
@@ -90,8 +93,11 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
         versions=versions(runs),
         folds=folds,
         runs=runs,
+        speakers=read_json(Path(wishes.speakers) / SPEAKERS, MAKES_SPEAKERS) if wishes.speakers else {},
     )
     pictures = draw(test, runs)
+    if wishes.speakers:
+        pictures["speakers"] = require(Path(wishes.speakers) / SPEAKERS_PLOT, MAKES_SPEAKERS).read_bytes()
     description = f"folds: {folds.class_set}, {folds.protocol}: {folds.description}" if folds else ""
     write_text(output / TEXT, to_text(test, dev, description))
     write_text(output / CSV, to_csv([test, dev] if dev else [test]))
