@@ -40,6 +40,23 @@ def test_collate_cuts_long_utterances_somewhere() -> None:
     assert float(batch.features[0, 4:].abs().sum()) == 0
 
 
+def test_ivectors_of_the_stretch_in_training_and_the_last_otherwise() -> None:
+    rows = torch.arange(10.0)[:, None]
+    with_rows = Utterance("b", "s", "c", torch.arange(95.0)[:, None], 0, rows, 10)
+    last = collate([with_rows])
+    assert last.ivectors is not None
+    assert last.ivectors.tolist() == [[9.0]]
+    seen = set()
+    for seed in range(60):
+        batch = collate([with_rows], max_frames=20, generator=torch.Generator().manual_seed(seed))
+        first = int(batch.features[0, 0, 0])
+        assert batch.ivectors is not None
+        assert first // 10 <= float(batch.ivectors[0]) <= (first + 19) // 10
+        seen.add(float(batch.ivectors[0]))
+    assert len(seen) >= 7
+    assert collate([utterance("a", 4)]).ivectors is None
+
+
 def test_batches_in_order_have_everything() -> None:
     utterances = [utterance(str(n), 5 + n) for n in range(20)]
     found = [u.id for batch in batches_in_order(utterances, 60) for u in batch.utterances]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lhotse import CutSet
+from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.emotion.data import Utterance
 from sertools.emotion.frame_system import DataConfig, FrameSystemConfig, balanced_weights, feature_statistics
@@ -115,3 +116,32 @@ def test_balanced_weights_and_statistics() -> None:
     mean, std = feature_statistics(utterances)
     assert mean.item() == pytest.approx(3.0)
     assert std.item() == pytest.approx(3.0**0.5)
+
+
+def test_ivectors_reach_the_network(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """Features without the class, i-vectors with it: only a network that takes them can learn."""
+    cuts = CutSet.from_file(tiny_corpus[0]).to_eager()
+    generator = np.random.default_rng(1)
+    with LilcomChunkyWriter(tmp_path / "more.lca", tick_power=-8) as writer:
+        for cut in cuts:
+            sign = 1 if cut.supervisions[0].custom["emotion"] == "angry" else -1
+            rows = generator.normal(0, 0.1, (-(-cut.num_frames // 10), 3)) + np.array([sign, 0, 0])
+            track = writer.store_array(cut.id, rows.astype(np.float32), frame_shift=0.1, temporal_dim=0, start=0.0)
+            noise = generator.normal(0, 1, (cut.num_frames, 6)).astype(np.float32)
+            cut.features.storage_key = writer.write(cut.id, noise)
+            cut.features.storage_path = writer.storage_path
+            cut.custom = {"ivector": track}
+    cuts.to_file(tmp_path / "ivector.jsonl.gz")
+    corpus = (tmp_path / "ivector.jsonl.gz", tiny_corpus[1])
+    trunk = dataclasses.replace(TRUNK, ivector_dim=3)
+    config = dataclasses.replace(CONFIG, model=FrameClassifierConfig(trunk, "tdnnf3", 8))
+
+    def wa(directory: Path) -> float:
+        test = read_predictions([directory / "predictions.csv"]).select(part="test")
+        return float(np.mean(test.probabilities.argmax(1) == test.labels))
+
+    assert wa(run(corpus, tmp_path / "with", config)) > 0.9
+    assert wa(run(corpus, tmp_path / "without")) < 0.8
+    other = FrameClassifierConfig(dataclasses.replace(TRUNK, ivector_dim=4), "tdnnf3", 8)
+    with pytest.raises(UserError, match=r"dimension 3, the network takes 4; set model\.trunk\.ivector_dim: 3"):
+        run(corpus, tmp_path / "other", dataclasses.replace(CONFIG, model=other))

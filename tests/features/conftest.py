@@ -7,6 +7,10 @@ import pytest
 import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 
+from sertools.features.mfcc import MfccConfig
+from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
+from sertools.features.store import StoreConfig
+
 
 @pytest.fixture
 def noise_cuts(tmp_path: Path) -> Path:
@@ -25,3 +29,12 @@ def noise_cuts(tmp_path: Path) -> Path:
         cuts.append(MonoCut(recording.id, 0.0, recording.duration, 0, [supervision], recording=recording))
     CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl.gz")
     return tmp_path / "cuts.jsonl.gz"
+
+
+@pytest.fixture
+def noise_features(noise_cuts: Path, tmp_path: Path) -> Path:
+    """The same cuts with 13 MFCC a frame."""
+    config = FeaturesConfig(MfccConfig(engine="lhotse", num_ceps=13), StoreConfig(block_minutes=0.05))
+    compute_features(noise_cuts, tmp_path / "mfcc", config)
+    collect_features(noise_cuts, tmp_path / "mfcc", config)
+    return tmp_path / "mfcc" / "cuts.jsonl.gz"

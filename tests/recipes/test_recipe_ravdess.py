@@ -88,6 +88,62 @@ def test_killed_anywhere_gives_the_same_table(recipe: Callable[[str], Any], corp
         assert ravdess.read(f"exp/tdnn_four/results/{name}") == text
 
 
+SMALL_IVECTORS = """
+transform: {dim: 20, context: 1}
+ubm: {num_gaussians: 8, init_iterations: 4, iterations: 1}
+extractor: {dim: 6, iterations: 2}
+speakers: {order: shuffled}
+"""
+
+
+def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], corpus: Path) -> None:
+    ravdess = recipe("ravdess")
+    brief = SMALL.replace("epochs: 3", "epochs: 1")
+    ravdess.write("conf/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 6, hidden_dim"))
+    ravdess.write("conf/ivector.yaml", SMALL_IVECTORS)
+    options = ("--system", "tdnn_ivector", "--num-seeds", "1", "--ivectors", "true")
+    ravdess.run("--corpus", str(corpus), "--skip-bad", "true", *options)
+    page = ravdess.read("exp/tdnn_ivector_four/results/report.html")
+    assert "I-vectors" in page
+    assert "whose speakers the extractor was not trained on" in page
+    speakers = json.loads(ravdess.read("data/ivector/speakers/speakers.json"))
+    assert speakers["speakers"] == 24
+    assert speakers["speaker"] > 0.3 > speakers["chance"]
+
+    # no test or dev actor's speech in an extractor
+    folds = json.loads(ravdess.read("data/folds/four/folds.json"))
+    for fold in folds["folds"]:
+        stamp = json.loads(ravdess.read(f"data/ivector/{fold['name']}/extractor/stamp.json"))
+        used = set(stamp["config"]["speakers"])
+        assert used == {folds["speakers"][u] for u in fold["train"]}
+        assert not used & {folds["speakers"][u] for part in ("dev", "test") for u in fold[part]}
+
+    # another memory: extraction anew, and what depends on it, but not the extractors
+    ravdess.write("conf/ivector.yaml", SMALL_IVECTORS + "extraction: {max_remembered_frames: 300}\n")
+    ravdess.run("--stage", "4", "--stop-stage", "4", *options)
+    assert "is up to date" in ravdess.read("data/log/train_ivector.1.log")
+    assert "0 kept" in ravdess.read("data/log/extract_ivectors.1.log")
+
+    # a network that takes none, and one that takes others
+    refused = ravdess.run("--stage", "6", "--system", "tdnn_ivector", "--num-seeds", "1", check=False)
+    assert "has no i-vectors; they are made by the i-vector extraction stage" in refused.stdout + refused.stderr
+    ravdess.write("conf/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 7, hidden_dim"))
+    refused = ravdess.run("--stage", "6", *options, check=False)
+    assert "set model.trunk.ivector_dim: 6" in refused.stdout + refused.stderr
+
+    # a given extractor takes the place of the folds' own
+    given = ravdess.directory / "data/ivector/actors01-04/extractor/model"
+    ravdess.run("--stage", "4", "--stop-stage", "4", "--ivectors", "true", "--extractor", str(given))
+    assert (ravdess.directory / "data/ivector/given/cuts.jsonl.gz").exists()
+
+    # too many Gaussians for the speech there is
+    ravdess.write("conf/ivector.yaml", SMALL_IVECTORS.replace("num_gaussians: 8", "num_gaussians: 512"))
+    refused = ravdess.run("--stage", "4", *options, check=False)
+    said = refused.stdout + refused.stderr
+    assert "ubm.num_gaussians is 512" in said
+    assert "Traceback" not in said
+
+
 def test_mistakes(recipe: Callable[[str], Any], tmp_path: Path) -> None:
     ravdess = recipe("ravdess")
     for options, message in (
