@@ -4,8 +4,9 @@
 #   ./run.sh                                          on the demo corpus
 #   ./run.sh --corpus /data/IEMOCAP_full_release      on the real one
 #   ./run.sh --stage 6 --system tdnn_1g --protocol strict
+#   ./run.sh --stage 4 --ivectors true --system tdnn_ivector
 #
-# Stages 4 and 5 (i-vectors, bottleneck features of a pretrained network) are to come.
+# Stage 5 (bottleneck features of a pretrained network) is to come.
 # shellcheck disable=SC2154  # the variables that option sets
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 . ./path.sh
@@ -16,6 +17,8 @@ option corpus ""        "folder of IEMOCAP_full_release; empty: a demo corpus of
 option skip_bad false   "go on without utterances whose audio or labels are broken"
 option system tdnn      "conf/SYSTEM.yaml says what is trained, exp/SYSTEM_PROTOCOL is where it goes"
 option protocol paper   "conf/folds_PROTOCOL.yaml: paper (S1), strict, merged, s4, improvised, random"
+option ivectors false   "extract i-vectors and give them to the network: for a SYSTEM that takes them"
+option extractor ""     "an i-vector model; empty: one a fold, trained on its train part's speakers"
 option num_seeds 2      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
 option max_jobs 64      "trainings at once, at most; this machine runs no more than it has cores"
@@ -25,12 +28,26 @@ parse_options "$@"
 # what is made from synthetic speech never lies where real results are
 data=data/demo
 exp=exp/demo_${system}_$protocol
+ivector_conf=conf/ivector_demo.yaml
 if [ -n "$corpus" ]; then
   data=data/real
   exp=exp/${system}_$protocol
+  ivector_conf=conf/ivector.yaml
 fi
 features=$data/mfcc
 folds=$data/folds/$protocol
+cuts=$features/cuts.jsonl.gz
+extractors=$data/ivector/$protocol/FOLD/extractor/model    # FOLD stands for the name of each fold
+ivectors_in=$data/ivector/$protocol/FOLD
+if [ -n "$extractor" ]; then
+  extractors=$extractor
+  ivectors_in=$data/ivector/given
+fi
+speakers=()
+if $ivectors; then
+  cuts=$ivectors_in/cuts.jsonl.gz
+  speakers=(--speakers "$data/ivector/speakers")
+fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
 
@@ -58,15 +75,35 @@ if stage 3 "MFCC features"; then
     $data/manifests/iemocap_cuts_all.jsonl.gz $features
 fi
 
+if stage 4 "I-vectors"; then
+  mfcc=$features/cuts.jsonl.gz
+  if ! $ivectors; then
+    echo "not needed: --ivectors is false"
+  elif [ -n "$extractor" ]; then
+    $train_cmd $data/log/extract_ivectors.log extract_ivectors.py --config $ivector_conf \
+      $mfcc "$extractors" "$ivectors_in"
+    $train_cmd $data/log/identify_speakers.log identify_speakers.py --corpus IEMOCAP \
+      $mfcc "$extractors" $data/ivector/speakers
+  else
+    num_folds=$(count_runs.py --num-seeds 1 "$folds")
+    $train_cmd JOB=1:"$num_folds" $data/log/train_ivector.JOB.log train_ivector.py --config $ivector_conf \
+      --folds "$folds" --fold JOB $mfcc "$data/ivector/$protocol/FOLD/extractor"
+    $train_cmd JOB=1:"$num_folds" $data/log/extract_ivectors.JOB.log extract_ivectors.py --config $ivector_conf \
+      --folds "$folds" --fold JOB $mfcc "$extractors" "$ivectors_in"
+    $train_cmd $data/log/identify_speakers.log identify_speakers.py --corpus IEMOCAP --folds "$folds" --fold 1 \
+      $mfcc "$extractors" $data/ivector/speakers
+  fi
+fi
+
 if stage 6 "Emotion systems"; then
   runs=$(count_runs.py --num-seeds "$num_seeds" "$folds")
   $cuda_cmd --gpu "$gpu" --max-jobs-run "$max_jobs" JOB=1:"$runs" "$exp"/log/train.JOB.log \
-    train_emotion.py --config conf/"$system".yaml --cuts $features/cuts.jsonl.gz --folds "$folds" \
+    train_emotion.py --config conf/"$system".yaml --cuts "$cuts" --folds "$folds" \
     --run JOB --num-seeds "$num_seeds" "$exp"
 fi
 
 if stage 7 "Scoring"; then
-  score.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" "$exp"
+  score.py --folds "$folds" --num-seeds "$num_seeds" "${speakers[@]}" --command "egs/iemocap/run.sh $*" "$exp"
 fi
 
 finish
