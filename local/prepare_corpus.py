@@ -3,6 +3,7 @@
 
     prepare_corpus.py iemocap /corpora/IEMOCAP_full_release data/manifests
     prepare_corpus.py ravdess /corpora/RAVDESS data/manifests           folder of Actor_01 .. Actor_24
+    prepare_corpus.py prompts DIR data/prompts                          made by benchmarks/prompts/get_prompts.sh
     prepare_corpus.py tedlium2 /corpora/TEDLIUM_release2 data/manifests
 
 CORPUS is the folder of the release, or its parent.  What is wrong with it is listed in
@@ -15,10 +16,16 @@ from pathlib import Path
 
 from cli import parser, progress_bar, run
 from sertools.corpora.iemocap import prepare_iemocap
+from sertools.corpora.prompts import prepare_prompts
 from sertools.corpora.ravdess import prepare_ravdess
 from sertools.corpora.tedlium2 import prepare_tedlium2
 
-CORPORA = {"iemocap": prepare_iemocap, "ravdess": prepare_ravdess, "tedlium2": prepare_tedlium2}
+CORPORA = {
+    "iemocap": prepare_iemocap,
+    "prompts": prepare_prompts,
+    "ravdess": prepare_ravdess,
+    "tedlium2": prepare_tedlium2,
+}
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""From network outputs to words, and how many of them are wrong."""

@@ -1,0 +1,1 @@
+"""Lexicons, units and n-gram language models of words."""
