@@ -4,3 +4,4 @@
 # shellcheck shell=bash
 export train_cmd="launch.py local"
 export cuda_cmd="launch.py local"
+export decode_cmd="launch.py local"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# TED-LIUM 2: manifests and MFCC features of transcribed speech, for pretraining.
+# TED-LIUM 2: an LF-MMI TDNN-F from transcribed speech, for recognition and for pretraining.
 #
 #   ./run.sh                                        on the demo corpus
 #   ./run.sh --corpus /data/TEDLIUM_release2        on the real one
+#   ./run.sh --stage 7 --system tdnnf_1g --gpu 1
+#   ./run.sh --stage 2 --manifests DIR --name mine  on your own: DIR/cuts_{train,dev,test}.jsonl.gz
 #
-# Stages 2 and 4 to 8 (lexicon and language models, i-vectors, LF-MMI, decoding) are to come.
 # shellcheck disable=SC2154  # the variables that option sets
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 . ./path.sh
@@ -13,35 +14,140 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 
 option corpus ""        "folder of TEDLIUM_release2; empty: a demo corpus of synthetic speech"
 option skip_bad false   "go on without segments whose audio or transcript is broken"
-option nj 2             "jobs of feature extraction"
+option manifests ""     "instead of a corpus: folder of lhotse cuts with transcripts; begin with stage 2"
+option prefix cuts      "with --manifests: the files are PREFIX_{train,dev,test}.jsonl.gz"
+option name other       "with --manifests: data/NAME and exp/NAME_... is where things go"
+option dictionary ""    "pronunciations (.dic, lexicon.txt); empty: TED-LIUM's; with --manifests: see --units"
+option units characters "with --manifests and no --dictionary: characters or sentencepiece"
+option lm_text ""       "a text for the language model besides the transcripts, a sentence a line"
+option arpa ""          "a word language model in ARPA format; empty: one is estimated"
+option ivectors true    "train an i-vector extractor, and give the network i-vectors"
+option system ""        "conf/SYSTEM.yaml says what is trained; empty: tdnnf_1g, on the demo tdnnf_demo"
+option seed 1           "of the network's initialisation and training"
+option nj 2             "jobs of feature and i-vector extraction"
+option num_threads 2    "threads of i-vector training"
+option gpu 0            "GPUs of the network's training and of decoding"
 parse_options "$@"
 
-data=data/demo
-if [ -n "$corpus" ]; then data=data/real; fi
+# what is made from synthetic speech never lies where real results are
+where=demo exp=exp/demo_ lang_conf=conf/lang.yaml ivector_conf=conf/ivector_demo.yaml
+if [ -n "$manifests" ]; then
+  where=$name exp=exp/${name}_
+elif [ -n "$corpus" ]; then
+  where=real exp=exp/ ivector_conf=conf/ivector.yaml
+fi
+data=data/$where
+release=${corpus:-$data/corpus/TEDLIUM_release2}
+if [ -z "$system" ]; then
+  system=tdnnf_1g
+  if [ "$where" = demo ]; then system=tdnnf_demo; fi
+fi
+if [ -z "$manifests" ]; then
+  manifests=$data/manifests
+  prefix=tedlium2_cuts
+  dictionary=${dictionary:-$release/TEDLIUM.152k.dic}
+fi
+pronunciations=()
+if [ -n "$dictionary" ]; then
+  pronunciations=(--dictionary "$dictionary")
+else
+  lang_conf=conf/lang_$units.yaml
+fi
+texts=("$manifests/${prefix}_train.jsonl.gz")
+if [ -n "$lm_text" ]; then texts+=("$lm_text"); fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
+features=$data/mfcc
+if $ivectors; then features=$data/ivector; fi
+model=$exp$system
+extractor=${exp}ivector
 
 if stage 0 "Demo corpus"; then
-  if [ -z "$corpus" ]; then
-    $train_cmd $data/log/make_demo_corpus.log make_demo_corpus.py tedlium2 --config conf/demo.yaml $data/corpus
+  if [ "$where" = demo ]; then
+    $train_cmd "$data/log/make_demo_corpus.log" make_demo_corpus.py tedlium2 --config conf/demo.yaml "$data/corpus"
   else
-    echo "not needed: --corpus is given"
+    echo "not needed: there is --corpus or --manifests"
   fi
 fi
 
 if stage 1 "Manifests"; then
-  $train_cmd $data/log/prepare.log prepare_corpus.py tedlium2 "${bad[@]}" "${corpus:-$data/corpus}" $data/manifests
+  if [ "$manifests" = "$data/manifests" ]; then
+    $train_cmd "$data/log/prepare.log" prepare_corpus.py tedlium2 "${bad[@]}" "${corpus:-$data/corpus}" "$data/manifests"
+  else
+    echo "not needed: --manifests is given"
+  fi
+fi
+
+if stage 2 "Lexicon and language models"; then
+  $train_cmd "$data/log/prepare_lang.log" prepare_lang.py --config "$lang_conf" "${pronunciations[@]}" \
+    "${texts[@]}" "$data/lang"
+  if [ -z "$arpa" ]; then
+    $train_cmd "$data/log/make_word_lm.log" make_word_lm.py --config conf/lm.yaml \
+      --dev "$manifests/${prefix}_dev.jsonl.gz" "$data/lang" "${texts[@]}" "$data/lm"
+  fi
 fi
 
 if stage 3 "MFCC features"; then
   for part in train dev test; do
     conf=conf/mfcc.yaml
     if [ $part = train ]; then conf=conf/mfcc_train.yaml; fi
-    $train_cmd JOB=1:"$nj" $data/log/mfcc_$part.JOB.log compute_features.py --config $conf \
-      --job JOB --num-jobs "$nj" $data/manifests/tedlium2_cuts_$part.jsonl.gz $data/mfcc/$part
-    $train_cmd $data/log/collect_mfcc_$part.log collect_features.py --config $conf \
-      $data/manifests/tedlium2_cuts_$part.jsonl.gz $data/mfcc/$part
+    $train_cmd JOB=1:"$nj" "$data/log/mfcc_$part.JOB.log" compute_features.py --config $conf \
+      --job JOB --num-jobs "$nj" "$manifests/${prefix}_$part.jsonl.gz" "$data/mfcc/$part"
+    $train_cmd "$data/log/collect_mfcc_$part.log" collect_features.py --config $conf \
+      "$manifests/${prefix}_$part.jsonl.gz" "$data/mfcc/$part"
   done
+fi
+
+if stage 4 "I-vector extractor"; then
+  if $ivectors; then
+    $train_cmd --num-threads "$num_threads" "$extractor/log/train.log" train_ivector.py --config $ivector_conf \
+      --workers "$num_threads" "$data/mfcc/train/cuts.jsonl.gz" "$extractor"
+  else
+    echo "not needed: --ivectors is false"
+  fi
+fi
+
+if stage 5 "I-vectors"; then
+  if $ivectors; then
+    for part in train dev test; do
+      conf=conf/ivector_test.yaml
+      if [ $part = train ]; then conf=$ivector_conf; fi
+      $train_cmd JOB=1:"$nj" "$data/log/ivector_$part.JOB.log" extract_ivectors.py --config $conf \
+        --job JOB --num-jobs "$nj" "$data/mfcc/$part/cuts.jsonl.gz" "$extractor/model" "$data/ivector/$part"
+      $train_cmd "$data/log/collect_ivector_$part.log" extract_ivectors.py --config $conf \
+        "$data/mfcc/$part/cuts.jsonl.gz" "$extractor/model" "$data/ivector/$part"
+    done
+  else
+    echo "not needed: --ivectors is false"
+  fi
+fi
+
+if stage 6 "LF-MMI graphs"; then
+  $train_cmd "$data/log/make_lfmmi_graphs.log" make_lfmmi_graphs.py --config conf/graphs.yaml \
+    --lang "$data/lang" --cuts "$manifests/${prefix}_train.jsonl.gz" "$data/graphs"
+fi
+
+if stage 7 "Acoustic model"; then
+  $cuda_cmd --gpu "$gpu" "$model/log/train.log" train_asr.py --config "conf/$system.yaml" --seed "$seed" \
+    --lang "$data/lang" --graphs "$data/graphs" \
+    --cuts "$features/train/cuts.jsonl.gz" --dev "$features/dev/cuts.jsonl.gz" "$model"
+fi
+
+if stage 8 "Decoding"; then
+  # phones need no word language model and no k2; the scale of the word language model is chosen on dev
+  for part in dev test; do
+    $decode_cmd --gpu "$gpu" "$model/log/decode_phones_$part.log" decode.py --config conf/decode.yaml \
+      --phone-lm "$data/graphs" "$model/checkpoint" "$data/lang" "$features/$part/cuts.jsonl.gz" \
+      "$model/decode_phones_$part"
+  done
+  $decode_cmd "$model/log/make_decoding_graph.log" make_decoding_graph.py "$data/graphs" "$data/lang" \
+    "${arpa:-$data/lm/lm.arpa.gz}" "$model/graph"
+  $decode_cmd --gpu "$gpu" "$model/log/decode_dev.log" decode.py --config conf/decode.yaml --graph "$model/graph" \
+    "$model/checkpoint" "$data/lang" "$features/dev/cuts.jsonl.gz" "$model/decode_dev"
+  $decode_cmd --gpu "$gpu" "$model/log/decode_test.log" decode.py --config conf/decode.yaml --graph "$model/graph" \
+    --lm-scale-of "$model/decode_dev" \
+    "$model/checkpoint" "$data/lang" "$features/test/cuts.jsonl.gz" "$model/decode_test"
+  cat "$model/decode_test/wer.txt"
 fi
 
 finish

@@ -1,0 +1,204 @@
+"""Forward-backward of a graph for each utterance (the numerators), in scaled probabilities.
+
+float64 holds differences of 700 nats between states, more than matters: a state that is so far
+behind comes back only where all better ones turn out to lead nowhere.  That is noticed, since then
+the sum over states of alpha times beta is not the same at all frames; such utterances are done again
+in logarithms.  Forwards and backwards run in the same loop, as one graph and its mirror image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sertools.lfmmi import dense_log
+from sertools.lfmmi.graph import Graph
+from sertools.lfmmi.hmm import Hmm, concatenate, normal_form
+
+RESCALE_EVERY = 8  # frames; outputs that differ by 80 nats a frame can be held
+CHUNK_ELEMENTS = 1 << 16
+TOLERANCE = 1e-5  # nats between the totals of an utterance's frames
+
+
+@dataclass(frozen=True)
+class _Padded:
+    """Graphs as one vector of N * M states, the mirror image behind them.
+
+    Attributes:
+        sources, weights: entering arcs of all 2 * N * M states, (D, 2 N M); padding weighs nothing.
+        place: where the states of the concatenated graphs are, (S,).
+        width: M.
+    """
+
+    sources: Tensor
+    weights: Tensor
+    place: Tensor
+    width: int
+
+
+def _pad(hmm: Hmm, utterances: int, device: torch.device) -> _Padded:
+    counts = torch.bincount(hmm.utterance, minlength=utterances)
+    width = int(counts.max())
+    rank = torch.arange(hmm.num_states) - (counts.cumsum(0) - counts)[hmm.utterance]
+    place = hmm.utterance * width + rank
+    half = utterances * width
+    sources = torch.cat([place[hmm.sources], place[hmm.targets] + half])
+    targets = torch.cat([place[hmm.targets], place[hmm.sources] + half])
+    weights = hmm.log_probs.double().exp().repeat(2)
+    order = torch.argsort(targets, stable=True)
+    targets = targets[order]
+    degree = torch.bincount(targets, minlength=2 * half)
+    level = torch.arange(len(targets)) - (degree.cumsum(0) - degree)[targets]
+    depth = int(degree.max())
+    table = torch.zeros(depth, 2 * half, dtype=torch.int64)
+    table[level, targets] = sources[order]
+    heavy = torch.zeros(depth, 2 * half, dtype=torch.float64)
+    heavy[level, targets] = weights[order]
+    return _Padded(table.to(device), heavy.to(device), place.to(device), width)
+
+
+def forward_backward(
+    graphs: Sequence[Graph], outputs: Tensor, lengths: Tensor, posteriors: bool = True
+) -> tuple[Tensor, Tensor | None]:
+    """Log-prob of every utterance under its own graph, and the posteriors of pdfs.
+
+    Args:
+        graphs: one an utterance.
+        outputs: (N, T, P) float32 or float64, finite.
+        lengths: (N,) int64 on the same device.
+        posteriors: whether to compute them.
+
+    Returns:
+        (N,) float64, -inf where no path has the utterance's number of frames; (N, T, P) in the
+        dtype of ``outputs`` or None.  Posteriors of padding and of impossible utterances are zero.
+    """
+    utterances, frames, _ = outputs.shape
+    hmm = normal_form(*concatenate(graphs))
+    padded = _pad(hmm, utterances, outputs.device)
+    entry, loop, highest = _emissions(hmm, padded, outputs, lengths)
+    states, scales = _recursion(hmm, padded, entry, loop)
+    totals, post = _combine(hmm, padded, outputs, states, scales, loop, posteriors)
+    if post is not None:
+        post *= (torch.arange(frames, device=outputs.device) < lengths[:, None])[..., None]
+    forward_scale, backward_scale = scales[:, 0].log().cumsum(0), scales[:, 1].log().cumsum(0).flip(0)
+    log_probs = totals.log() + forward_scale + backward_scale + highest.sum(0)
+    log_prob = log_probs[frames]
+    doubtful = ~((log_probs - log_prob).abs().amax(0) < TOLERANCE * (1 + log_prob.abs() / 1000))
+    if bool(doubtful.any()):
+        chosen = torch.nonzero(doubtful).squeeze(1)
+        some = [graphs[i] for i in chosen.tolist()]
+        values, part = dense_log.forward_backward(some, outputs[chosen], lengths[chosen], posteriors)
+        log_prob[chosen] = values
+        if post is not None and part is not None:
+            post[chosen] = part
+    return log_prob, post
+
+
+def _emissions(hmm: Hmm, padded: _Padded, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Exponentiated outputs of entered states and of loops, (T, N M); and what was subtracted before, (T, N).
+
+    Over padding a state keeps what it has.
+    """
+    utterances, frames, _ = outputs.shape
+    device = outputs.device
+    padding = torch.arange(frames, device=device)[:, None] >= lengths
+    highest = outputs.amax(2).t().double().masked_fill(padding, 0.0)
+    owner = torch.arange(utterances, device=device).repeat_interleave(padded.width)
+    few = outputs.shape[2] <= 2 * padded.width  # then all pdfs are exponentiated, not those of each state
+    table = (outputs.double() - highest.t()[..., None]).exp_() if few else outputs
+    some_end = bool(padding.any())
+
+    def pick(of_state: Tensor, log_prob: Tensor | None, otherwise: float) -> Tensor:
+        pdfs = torch.full_like(owner, -1).index_copy_(0, padded.place, of_state.to(device))
+        values = table[owner, :, pdfs.clamp(min=0)].t().contiguous()
+        if not few:
+            values = (values.double() - highest[:, owner]).exp_()
+        if log_prob is not None:
+            values[:, padded.place] *= log_prob.double().exp().to(device)
+        values.masked_fill_(pdfs < 0, 0.0)
+        return values.masked_fill_(padding[:, owner], otherwise) if some_end else values
+
+    weights = None if not hmm.loop_log_prob[hmm.loop_pdf >= 0].any() else hmm.loop_log_prob
+    return pick(hmm.entry_pdf, None, 0.0), pick(hmm.loop_pdf, weights, 1.0), highest
+
+
+def _recursion(hmm: Hmm, padded: _Padded, entry: Tensor, loop: Tensor) -> tuple[Tensor, Tensor]:
+    """Alphas, and betas in reverse order, each divided by the scales so far.
+
+    Returns:
+        (T + 1, 2, N M), and by what each was divided, (T + 1, 2, N).
+    """
+    frames, half = entry.shape
+    utterances = half // padded.width
+    states = entry.new_zeros(frames + 1, 2, half)
+    scales = entry.new_ones(frames + 1, 2, utterances)
+    for direction, log_prob in enumerate((hmm.initial, hmm.final)):
+        states[0, direction, padded.place] = log_prob.double().exp().to(entry.device)
+    flat = states.view(frames + 1, -1)
+    by_utterance = states.view(frames + 1, 2, utterances, padded.width)
+    seen = torch.empty_like(flat[0])
+    picked = torch.empty_like(padded.weights)
+    incoming = torch.empty_like(seen)
+    index = padded.sources.view(-1)
+    before = flat[0]
+    step = min(max(1, CHUNK_ELEMENTS // half), frames)
+    # backwards an arc sees what its target has and emits; forwards it emits where it enters
+    sees, emits, stays = entry.new_ones(3, step, 2 * half).unbind(0)
+    for begin in range(0, frames, step):
+        end = min(begin + step, frames)
+        part, mirrored = slice(0, end - begin), slice(frames - end, frames - begin)
+        sees[part, half:] = entry[mirrored].flip(0)
+        emits[part, :half] = entry[begin:end]
+        stays[part, :half] = loop[begin:end]
+        stays[part, half:] = loop[mirrored].flip(0)
+        for t, see, emit, stay in zip(range(begin, end), sees[part], emits[part], stays[part], strict=True):
+            after = flat[t + 1]
+            torch.mul(before, see, out=seen)
+            torch.index_select(seen, 0, index, out=picked.view(-1))
+            picked *= padded.weights
+            torch.sum(picked, 0, out=incoming)
+            incoming *= emit
+            torch.addcmul(incoming, before, stay, out=after)
+            if t % RESCALE_EVERY == 0:
+                torch.sum(by_utterance[t + 1], 2, out=scales[t + 1])
+                by_utterance[t + 1] /= scales[t + 1, :, :, None]
+            before = after
+    return states, scales
+
+
+def _combine(
+    hmm: Hmm, padded: _Padded, outputs: Tensor, states: Tensor, scales: Tensor, loop: Tensor, posteriors: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Sums of alpha times beta, (T + 1, N), and posteriors of pdfs, (N, T, P).
+
+    Each frame is normalised by its own sum, so the scales cancel.
+    """
+    utterances, frames, num_pdfs = outputs.shape
+    half = loop.shape[1]
+    totals = scales.new_empty(frames + 1, utterances)
+    totals[0] = (states[0, 0] * states[frames, 1]).view(utterances, -1).sum(1)
+    row = hmm.utterance.to(outputs.device) * num_pdfs
+    rows = [row + pdf.clamp(min=0).to(outputs.device) for pdf in (hmm.loop_pdf, hmm.entry_pdf)]
+    result = outputs.new_zeros(utterances * num_pdfs, frames) if posteriors else None
+    tiny = torch.finfo(totals.dtype).tiny
+    step = max(1, CHUNK_ELEMENTS // half)
+    for begin in range(0, frames, step):
+        end = min(begin + step, frames)
+        beta = states[frames - end : frames - begin, 1].flip(0).view(end - begin, utterances, -1)
+        came = states[begin + 1 : end + 1, 0].view_as(beta) * beta
+        total = torch.sum(came, 2, out=totals[begin + 1 : end + 1])
+        if result is None:
+            continue
+        share = total.clamp(min=tiny).reciprocal_()[..., None]
+        came *= share
+        beta *= share / scales[begin + 1 : end + 1, 0, :, None]
+        beta *= states[begin:end, 0].view_as(beta)
+        beta *= loop[begin:end].view_as(beta)  # now what stayed
+        came.sub_(beta).clamp_(min=0)
+        for values, where in zip((beta, came), rows, strict=True):
+            by_state = values.view(end - begin, half).to(outputs.dtype).t().contiguous().index_select(0, padded.place)
+            result[:, begin:end].index_add_(0, where, by_state)
+    if result is None:
+        return totals, None
+    return totals, result.view(utterances, num_pdfs, frames).transpose(1, 2).contiguous()
