@@ -2,8 +2,7 @@
 
 S1's "TDNN" is this network: layer 1 is affine; layers 2 to 13 are pairs of a semi-orthogonal
 linear layer to a bottleneck and an affine layer back, each spliced over two frames, with a
-bypass.  Inside, tensors are time-major (T, N, C): a shift in time is then a view, and every
-spliced layer is two matrix products without a copy.
+bypass.  Inside, tensors are time-major (T, N, C): a shift in time is then a view.
 """
 
 from collections.abc import Sequence
@@ -12,6 +11,28 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sertools.models.layers import (
+    FactorisedLayer,
+    FrameNorm,
+    SemiOrthogonalLinear,
+    SharedDropout,
+    relu_norm,
+    semi_orthogonal_step,
+    semi_orthogonality_error,
+    set_dropout,
+)
+
+__all__ = [
+    "SharedDropout",
+    "Tdnnf",
+    "TdnnfConfig",
+    "kaldi_init",
+    "padding_index",
+    "semi_orthogonal_step",
+    "semi_orthogonality_error",
+    "set_dropout",
+]
 
 
 @dataclass(frozen=True)
@@ -77,96 +98,6 @@ class TdnnfConfig:
         return ("tdnn1", *(f"tdnnf{i}" for i in range(2, len(self.strides) + 1)), "prefinal")
 
 
-class SharedDropout(nn.Module):
-    """Kaldi's continuous dropout, one mask an utterance and dimension, shared over time.
-
-    The mask is U[1 - 2p, 1 + 2p] (``dropout-per-dim-continuous``); p is set by a schedule.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.p = 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(T, N, C) to (T, N, C)."""
-        if not self.training or self.p == 0.0:
-            return x
-        mask = torch.rand(1, x.shape[1], x.shape[2], dtype=x.dtype, device=x.device)
-        return x * (1.0 + 2.0 * self.p * (2.0 * mask - 1.0))
-
-
-class FrameNorm(nn.BatchNorm1d):
-    """Batch normalisation over frames without scale and offset (Kaldi's batchnorm component).
-
-    In training, frames beyond the end of a padded utterance are left out of the statistics.
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, eps=1e-3, affine=False)
-
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Normalise (T, N, C); ``valid`` is bool (T, N), or None if all frames count."""
-        if valid is None:
-            return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
-        result = torch.zeros_like(x)
-        result[valid] = super().forward(x[valid])
-        return result
-
-
-class SplicedLinear(nn.Linear):
-    """A linear layer over the frames t and t + stride, side by side (a Kaldi TdnnComponent).
-
-    With stride 0 it is a linear layer over one frame.
-    """
-
-    def __init__(self, in_dim: int, out_dim: int, stride: int, bias: bool) -> None:
-        super().__init__(in_dim * (2 if stride else 1), out_dim, bias)
-        self.stride = stride
-
-    def forward(self, x: Tensor, later: Tensor | None = None) -> Tensor:
-        """Apply to (T, N, C); ``later`` is the input ``stride`` frames later, of the same shape."""
-        if later is None:
-            return super().forward(x)
-        half = self.in_features // 2
-        return F.linear(x, self.weight[:, :half], self.bias) + F.linear(later, self.weight[:, half:])
-
-
-class FactorisedLayer(nn.Module):
-    """One tdnnf-layer: linear to the bottleneck, affine back, ReLU, norm, dropout, bypass.
-
-    Args:
-        dim, bottleneck: outer and inner width.
-        stride: in frames of the layer's input.
-        step: every ``step``-th output is computed.
-        bypass_scale: weight of the input in the output.
-    """
-
-    def __init__(self, dim: int, bottleneck: int, stride: int, step: int, bypass_scale: float) -> None:
-        super().__init__()
-        self.stride = stride
-        self.step = step
-        self.bypass_scale = bypass_scale
-        self.linear = SplicedLinear(dim, bottleneck, stride, bias=False)
-        self.affine = SplicedLinear(bottleneck, dim, stride, bias=True)
-        self.norm = FrameNorm(dim)
-        self.dropout = SharedDropout()
-
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """(T, N, C) to (ceil((T - 2 stride) / step), N, C)."""
-        s, step, frames = self.stride, self.step, x.shape[0]
-        now = x[s : frames - s : step]
-        if s == 0:
-            hidden = self.affine(self.linear(now))
-        elif step == 1:
-            low = self.linear(x[: frames - s], x[s:])
-            hidden = self.affine(low[:-s], low[s:])
-        else:
-            # only the bottleneck frames that the kept outputs need
-            past, future = x[: frames - 2 * s : step], x[2 * s :: step]
-            hidden = self.affine(self.linear(past, now), self.linear(now, future))
-        return self.dropout(self.norm(F.relu(hidden), valid)) + self.bypass_scale * now
-
-
 class Tdnnf(nn.Module):
     """The network up to "prefinal-l"; heads of a task are put on one of its layers.
 
@@ -193,10 +124,11 @@ class Tdnnf(nn.Module):
             step = config.subsampling if i == config.low_rate_from else 1
             own_stride = stride // config.subsampling if i > config.low_rate_from else stride
             self.layers.append(FactorisedLayer(dim, config.bottleneck_dim, own_stride, step, config.bypass_scale))
-        self.prefinal = nn.Linear(dim, config.prefinal_dim, bias=False)
+        self.prefinal = SemiOrthogonalLinear(dim, config.prefinal_dim)
+        self.activation_dtype = torch.float32
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                _kaldi_init(module)
+                kaldi_init(module)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Number of output frames of utterances of ``lengths`` (int64, (N,)) input frames."""
@@ -216,6 +148,22 @@ class Tdnnf(nn.Module):
         self.input_transform.copy_(torch.diag(scale[order]))
         self.input_offset.copy_(-(mean * scale)[order])
 
+    def set_input_covariance(self, mean: Tensor, covariance: Tensor) -> None:
+        """Let the first layer see an input that is white: mean 0, variance 1, without correlation.
+
+        In the place of Kaldi's LDA, which a flat start cannot have: there are no classes yet.
+
+        Args:
+            mean, covariance: of the spliced input, (input_dim,) and (input_dim, input_dim).
+        """
+        spread = covariance.double().diagonal().clamp(min=1e-10).sqrt()
+        values, vectors = torch.linalg.eigh(covariance.double() / (spread[:, None] * spread))
+        # directions of next to no variance are noise
+        scale = values.clamp(min=1e-2 * float(values.max())).rsqrt()
+        transform = (vectors * scale) @ vectors.t() / spread
+        self.input_transform.copy_(transform)
+        self.input_offset.copy_(-(transform @ mean.double()))
+
     def forward(
         self, features: Tensor, lengths: Tensor, layers: Sequence[str], ivectors: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -223,7 +171,8 @@ class Tdnnf(nn.Module):
 
         Args:
             features: (N, T, feature_dim).
-            lengths: int64 (N,), frames of each utterance, at least 1; the longest is T.
+            lengths: int64 (N,), frames of each utterance, at least 1; the longest is T.  Best on the
+                CPU, also if ``features`` are not: nothing then waits for the device.
             layers: names out of ``config.layer_names``; nothing above the highest is computed.
             ivectors: (N, ivector_dim), one an utterance, if the network takes them.
 
@@ -241,23 +190,24 @@ class Tdnnf(nn.Module):
         if (ivectors is None) != (config.ivector_dim == 0):
             raise ValueError(f"the network takes i-vectors of dimension {config.ivector_dim}")
         highest = max(config.layer_names.index(name) for name in layers)
+        lengths = lengths.cpu()
         outputs = self.output_lengths(lengths)
-        partly_padding = self.training and bool((outputs != outputs.max()).any())
         x = self._input(features, lengths, ivectors)
         found: dict[str, Tensor] = {}
         for i, name in enumerate(config.layer_names[:-1]):
-            valid = _valid(config.frames(outputs, i)) if partly_padding else None
+            padding = padding_index(config.frames(outputs, i), x.device) if self.training else None
             if i == 0:
                 x = x[:: config.subsampling] if config.low_rate_from == 0 else x
-                x = self.first_dropout(self.first_norm(F.relu(self.first(x)), valid))
+                hidden = F.linear(x, self.first.weight.to(x.dtype), self.first.bias.to(x.dtype))
+                x = relu_norm(hidden, self.first_norm, self.first_dropout, padding)
             else:
-                x = self.layers[i - 1](x, valid)
+                x = self.layers[i - 1](x, padding)
             if name in layers:
                 found[name] = self._at_outputs(x, i, int(outputs.max()))
             if i == highest:
                 break
         if "prefinal" in layers:
-            found["prefinal"] = self.prefinal(x).transpose(0, 1)
+            found["prefinal"] = F.linear(x, self.prefinal.weight.to(x.dtype)).transpose(0, 1)
         return found
 
     def _at_outputs(self, x: Tensor, layer: int, outputs: int) -> Tensor:
@@ -273,65 +223,37 @@ class Tdnnf(nn.Module):
         # the last output may lie before the last frame; its context is needed whole
         span = config.subsampling * ((features.shape[1] - 1) // config.subsampling) + 1
         times = torch.arange(-config.context, span + config.context, device=features.device)
-        index = torch.minimum(times[None].clamp(min=0), lengths[:, None] - 1)
+        index = torch.minimum(times[None].clamp(min=0), lengths.to(features.device, non_blocking=True)[:, None] - 1)
         padded = features.gather(1, index[..., None].expand(-1, -1, features.shape[2])).transpose(0, 1)
         width = 2 * config.splice + 1
         frames = padded.shape[0] - width + 1
         spliced = [padded[i : i + frames] for i in range(width)]
         if ivectors is not None:
             spliced.append(ivectors[None].expand(frames, -1, -1))
-        return F.linear(torch.cat(spliced, 2), self.input_transform, self.input_offset)
+        # in float32: features that are not yet normalised would lose too much in bfloat16
+        x = F.linear(torch.cat(spliced, 2).to(self.input_transform.dtype), self.input_transform, self.input_offset)
+        return x if self.activation_dtype == torch.float32 else x.to(self.activation_dtype)
 
 
-def _valid(frames: Tensor) -> Tensor:
-    """Which of the longest utterance's frames exist: (T, N) from (N,)."""
-    return torch.arange(int(frames.max()), device=frames.device)[:, None] < frames[None]
+def padding_index(frames: Tensor, device: torch.device) -> Tensor | None:
+    """Flat indices t * N + n of frames beyond an utterance's own.
+
+    Args:
+        frames: int64 (N,) on the CPU, of each utterance.
+        device: of the result.
+
+    Returns:
+        int64; None if all utterances are equally long.
+    """
+    longest = int(frames.max())
+    if int(frames.min()) == longest:
+        return None
+    beyond = torch.arange(longest)[:, None] >= frames[None]
+    return beyond.view(-1).nonzero()[:, 0].to(device, non_blocking=True)
 
 
-def _kaldi_init(layer: nn.Linear) -> None:
+def kaldi_init(layer: nn.Linear) -> None:
     """Weights N(0, 1 / inputs), biases N(0, 1) as Kaldi's affine components; biases here 0."""
     nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
-
-
-def set_dropout(model: nn.Module, p: float) -> None:
-    """Set the proportion of every :class:`SharedDropout` in ``model``."""
-    for module in model.modules():
-        if isinstance(module, SharedDropout):
-            module.p = p
-
-
-@torch.no_grad()
-def semi_orthogonal_step(model: nn.Module) -> None:
-    """Move the constrained weights of every :class:`Tdnnf` in ``model`` towards semi-orthogonality.
-
-    Kaldi's ``orthonormal-constraint=-1`` (floating scale; nnet-utils.cc, ConstrainOrthonormal):
-    with P = M M', a^2 = tr(P P') / tr(P):  M <- M - 4 nu / a^2 (P - a^2 I) M, nu = 1/8, halved
-    when P is far from a multiple of I.  To be called after the optimiser's step.
-    """
-    for module in model.modules():
-        if isinstance(module, Tdnnf):
-            weights = [layer.linear.weight for layer in module.layers if isinstance(layer, FactorisedLayer)]
-            for weight in [*weights, module.prefinal.weight]:
-                _constrain(weight)
-
-
-def _constrain(weight: Tensor) -> None:
-    matrix = weight if weight.shape[0] <= weight.shape[1] else weight.t()
-    product = matrix @ matrix.t()
-    trace, trace_square = product.trace(), (product * product).sum()
-    scale2 = trace_square / trace
-    ratio = trace_square * matrix.shape[0] / (trace * trace)
-    speed = 0.125 * (0.5 if ratio > 1.02 else 1.0) * (0.5 if ratio > 1.1 else 1.0)
-    identity = torch.eye(matrix.shape[0], dtype=matrix.dtype, device=matrix.device)
-    update = (product - scale2 * identity) @ matrix
-    matrix.sub_(update, alpha=float(4.0 * speed / scale2))
-
-
-def semi_orthogonality_error(weight: Tensor) -> float:
-    """|| M M' / a^2 - I ||_F with a^2 as in :func:`semi_orthogonal_step`; 0 is semi-orthogonal."""
-    matrix = weight.detach() if weight.shape[0] <= weight.shape[1] else weight.detach().t()
-    product = matrix @ matrix.t()
-    scale2 = (product * product).sum() / product.trace()
-    return float((product / scale2 - torch.eye(matrix.shape[0], dtype=product.dtype)).norm())

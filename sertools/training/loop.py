@@ -36,8 +36,8 @@ class TrainingConfig:
         weight_decay: of the optimiser.
         momentum: of sgd.
         max_grad_norm: gradients are scaled down to this norm; 0 for never.
-        select_by: the dev score that picks the epoch; a name that ends in ``loss`` is better
-            when lower, any other when higher.
+        select_by: the dev score that picks the epoch; a name that ends in ``loss``, ``per`` or
+            ``wer`` is better when lower, any other when higher.
         patience: stop after so many epochs without a better dev score; 0 for never.
         save_minutes: the state is saved so often, besides at every epoch's end.
     """
@@ -66,7 +66,7 @@ class Task(Protocol):
 
     @property
     def model(self) -> nn.Module:
-        """The network that is trained."""
+        """The network that is trained; ``learning_rate_factor`` of a module in it scales its learning rate."""
 
     def num_batches(self, epoch: int) -> int:
         """Batches of an epoch (from 1)."""
@@ -132,7 +132,7 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     key = json_hash([key, seed, asdict(config)])
-    optimizer = _optimizer(task.model, config)
+    optimizer = make_optimizer(task.model, config)
     found = load_state(directory / STATE, key, task.model, optimizer)
     now, best = found if found is not None else (Progress(key), {})
     if found is not None:
@@ -157,36 +157,63 @@ def _epoch(
     task.model.train()
     saved = started = time.monotonic()
     before = now.seconds
+    losses = _Losses(now, wait=0 if device == "cpu" else 1)
     for batch in task.batches(now.epoch, now.batch):
         done = now.step / total
         rate = learning_rate(config.learning_rate, config.final_learning_rate, config.warmup, (now.step + 0.5) / total)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         task.before_step(done)
         optimizer.zero_grad(set_to_none=True)
         loss, weight = task.loss(batch)
         loss.backward()
         if config.max_grad_norm > 0:
             nn.utils.clip_grad_norm_(task.model.parameters(), config.max_grad_norm)
-        value = float(loss.detach())
-        if value != value or value in (float("inf"), float("-inf")):
-            raise UserError(
-                f"the loss became {value} in epoch {now.epoch}, batch {now.batch + 1}; a smaller "
-                "learning_rate or max_grad_norm, or a look at the features, would help"
-            )
+        losses.add(loss.detach(), weight)
         optimizer.step()
         task.after_step(now.step)
         now.step += 1
         now.batch += 1
-        now.loss_sum += value * weight
-        now.weight_sum += weight
         now.seconds = before + time.monotonic() - started
         progress_bar(now.step, total)
         if should_stop() or time.monotonic() - saved > 60 * config.save_minutes:
+            losses.settle()
             save_state(directory / STATE, now, task.model, optimizer, best)
             saved = time.monotonic()
         if should_stop():
             raise Stopped(f"stopped in epoch {now.epoch} after batch {now.batch}; the same command goes on from there")
+    losses.settle()
+
+
+class _Losses:
+    """Adds up an epoch's losses, and stops training where one is not finite.
+
+    Reading a value from a GPU waits for all that it has been given to do; so it is read when the
+    next ``wait`` batches have been given to it.
+    """
+
+    def __init__(self, now: Progress, wait: int) -> None:
+        self.now = now
+        self.wait = wait
+        self.waiting: list[tuple[int, Tensor, float]] = []
+
+    def add(self, loss: Tensor, weight: float) -> None:
+        """Take the loss of the current batch."""
+        self.waiting.append((self.now.batch + 1, loss, weight))
+        self.settle(self.wait)
+
+    def settle(self, but: int = 0) -> None:
+        """Read what waits, but for the last so many."""
+        while len(self.waiting) > but:
+            batch, loss, weight = self.waiting.pop(0)
+            value = float(loss)
+            if value != value or value in (float("inf"), float("-inf")):
+                raise UserError(
+                    f"the loss became {value} in epoch {self.now.epoch}, batch {batch}; a smaller "
+                    "learning_rate or max_grad_norm, or a look at the features, would help"
+                )
+            self.now.loss_sum += value * weight
+            self.now.weight_sum += weight
 
 
 def _end_epoch(
@@ -231,7 +258,7 @@ def json_line(entry: dict[str, Any]) -> str:
 
 def _better(select_by: str, scores: dict[str, float], best: dict[str, Any]) -> bool:
     """Strictly better, so that of equal epochs the first is kept; a tie is broken by dev_loss."""
-    sign = -1.0 if select_by.endswith("loss") else 1.0
+    sign = -1.0 if select_by.endswith(("loss", "per", "wer")) else 1.0
     new, old = sign * scores[select_by], sign * best[select_by]
     if new == old and "dev_loss" in scores:
         return bool(scores["dev_loss"] < best["dev_loss"])
@@ -242,11 +269,27 @@ def _out_of_patience(now: Progress, config: TrainingConfig) -> bool:
     return config.patience > 0 and now.epoch - 1 - now.best_epoch >= config.patience and now.best_epoch > 0
 
 
-def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    parameters = [p for p in model.parameters() if p.requires_grad]
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimiser of a configuration; see :class:`Task` about learning rates of parts of a model."""
+    groups = _parameter_groups(model)
+    # on a GPU one kernel for many tensors, on a CPU one tensor after another
+    options: dict[str, Any] = {"weight_decay": config.weight_decay, "foreach": next(model.parameters()).is_cuda}
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
-        )
+        return torch.optim.SGD(groups, config.learning_rate, config.momentum, **options)
     cls = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return cls(parameters, config.learning_rate, weight_decay=config.weight_decay)
+    return cls(groups, config.learning_rate, **options)
+
+
+def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Parameters by the ``learning_rate_factor`` of the innermost module around them that has one."""
+    groups: dict[float, list[nn.Parameter]] = {}
+
+    def visit(module: nn.Module, factor: float) -> None:
+        factor = float(getattr(module, "learning_rate_factor", factor))
+        own = [p for p in module.parameters(recurse=False) if p.requires_grad]
+        groups.setdefault(factor, []).extend(own)
+        for child in module.children():
+            visit(child, factor)
+
+    visit(model, 1.0)
+    return [{"params": params, "factor": factor} for factor, params in groups.items() if params]

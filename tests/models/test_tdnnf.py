@@ -114,6 +114,18 @@ def test_padding_does_not_enter_the_norms_in_training() -> None:
     torch.testing.assert_close(model.first_norm.running_mean, expected)
 
 
+def test_white_input_has_no_correlation() -> None:
+    torch.manual_seed(0)
+    config = TdnnfConfig(feature_dim=3, hidden_dim=5, bottleneck_dim=2, strides=(0,))
+    model = Tdnnf(config)
+    mixed = torch.randn(4000, 9) @ (torch.eye(9) + 0.2 * torch.randn(9, 9)) * 30 + torch.randn(9)
+    model.set_input_covariance(mixed.mean(0), mixed.t().cov())
+    white = nn.functional.linear(mixed, model.input_transform, model.input_offset)
+    torch.testing.assert_close(white.mean(0), torch.zeros(9), atol=1e-3, rtol=0)
+    torch.testing.assert_close(white.t().cov(), torch.eye(9), atol=1e-2, rtol=0)
+    assert torch.equal(model.input_transform, model.state_dict()["input_transform"])
+
+
 def test_ivectors_are_appended_once() -> None:
     config = TdnnfConfig(feature_dim=3, ivector_dim=2, hidden_dim=4, bottleneck_dim=2, strides=(0, 1))
     model = randomised(config)

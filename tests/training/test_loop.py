@@ -183,3 +183,42 @@ def test_tensorboard_has_every_epoch_once_after_a_resume(tmp_path: Path) -> None
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [e.step for e in events.Scalars("train_loss")] == [1, 2, 3, 4]
+
+
+def test_modules_may_have_their_own_learning_rate(tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=1, optimizer="sgd", momentum=0.0, max_grad_norm=0.0, select_by="dev_loss")
+    moved = []
+    for factor in (1.0, 0.5):
+        task = Toy()
+        task.model[2].learning_rate_factor = factor
+        task.num_batches = lambda epoch: 1  # type: ignore[method-assign]
+        task.batches = lambda epoch, start: iter([torch.arange(24)])  # type: ignore[method-assign]
+        before = [p.detach().clone() for p in task.model.parameters()]
+        after = train(task, config, tmp_path / str(factor), seed=1, key="k").weights.values()
+        moved.append([b - a for a, b in zip(before, after, strict=True)])
+    torch.testing.assert_close(moved[1][:2], moved[0][:2])
+    torch.testing.assert_close(moved[1][2:], [0.5 * move for move in moved[0][2:]])
+    assert all(move.abs().max() > 0 for move in moved[0])
+
+
+def test_error_rates_are_better_when_lower(tmp_path: Path) -> None:
+    class Scored(Toy):
+        def evaluate(self) -> dict[str, float]:
+            return {"dev_per": super().evaluate()["dev_ua"]}
+
+    config = TrainingConfig(epochs=4, select_by="dev_per")
+    assert train(Scored([30.0, 20.0, 20.0, 25.0]), config, tmp_path, seed=1, key="k").best_epoch == 2
+
+
+def test_losses_are_read_late_on_a_gpu_but_all_of_them() -> None:
+    from sertools.training.loop import _Losses
+    from sertools.training.state import Progress
+
+    now = Progress("k", batch=4)
+    losses = _Losses(now, wait=1)
+    losses.add(torch.tensor(2.0), 3.0)
+    assert now.weight_sum == 0
+    losses.add(torch.tensor(float("nan")), 1.0)
+    assert (now.loss_sum, now.weight_sum) == (6.0, 3.0)
+    with pytest.raises(UserError, match="nan in epoch 1, batch 5"):
+        losses.settle()

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Train an acoustic model on transcribed speech: TDNN-F with LF-MMI, from a flat start.
+
+    train_asr.py --config conf/tdnnf.yaml --lang data/lang --graphs data/graphs \\
+        --cuts data/mfcc/train/cuts.jsonl.gz --dev data/mfcc/dev/cuts.jsonl.gz exp/tdnnf
+
+Killed or stopped (SIGTERM) and run again, it goes on exactly where it was.  Writes
+OUTPUT/checkpoint and OUTPUT/history.jsonl.
+"""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from cli import add_config, parser, progress_bar, run
+from sertools.asr.lfmmi_system import AsrConfig
+from sertools.asr.run import train_asr
+from sertools.config import load_config
+from sertools.files import require
+from sertools.training.loop import Stopped
+from sertools.training.memory import keep_freed_memory
+
+stop_signals: list[int] = []
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    add_config(arguments)
+    arguments.add_argument("--lang", type=Path, required=True, help="folder of the lexicon")
+    arguments.add_argument("--graphs", type=Path, required=True, help="folder of the LF-MMI graphs")
+    arguments.add_argument("--cuts", type=Path, required=True, help="training cuts, with features")
+    arguments.add_argument("--dev", type=Path, required=True, help="cuts on which the epoch is selected")
+    arguments.add_argument("--seed", type=int, default=1, help="seed of initialisation and training (default: 1)")
+    arguments.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one")
+    arguments.add_argument("output", type=Path, help="folder of the experiment")
+    options = arguments.parse_args()
+    config = load_config(AsrConfig, options.config, options.overrides)
+    require(options.lang, "the lang stage (local/prepare_lang.py)")
+    require(options.graphs, "the graphs stage (local/make_lfmmi_graphs.py)")
+    for cuts in (options.cuts, options.dev):
+        require(cuts, "the feature stage (local/collect_features.py)")
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        keep_freed_memory()
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda caught, frame: stop_signals.append(caught))
+    with progress_bar("training", "updates") as bar:
+        try:
+            directory = train_asr(
+                config, options.lang, options.graphs, options.cuts, options.dev, options.output, seed=options.seed,
+                device=device, should_stop=lambda: bool(stop_signals), progress_bar=bar,
+            )  # fmt: skip
+        except Stopped as stopped:
+            logging.info("%s", stopped)
+            sys.exit(128 + stop_signals[0])
+    logging.info("done: %s", directory)
+
+
+if __name__ == "__main__":
+    run(main)

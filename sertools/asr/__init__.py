@@ -1,0 +1,1 @@
+"""Acoustic models of transcribed speech: data, graphs, training and application."""

@@ -1,0 +1,228 @@
+"""The system that learns from transcribed speech: a TDNN-F with LF-MMI (or CTC), flat start."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sertools.asr.data import (
+    Batch,
+    Batches,
+    DataConfig,
+    Reader,
+    batches_in_order,
+    epoch_batches,
+    sample_covariance,
+    sample_statistics,
+)
+from sertools.asr.graphs import Graphs
+from sertools.asr.objectives import CtcObjective, LfmmiObjective, Objective
+from sertools.asr.viterbi import PhoneDecoder
+from sertools.decoding.greedy import greedy_phones, phone_errors
+from sertools.errors import UserError
+from sertools.lang.lexicon import Lexicon
+from sertools.lfmmi import LfmmiConfig
+from sertools.models.asr import AcousticModel, AcousticModelConfig
+from sertools.models.layers import semi_orthogonal_step, set_dropout
+from sertools.training.loop import TrainingConfig
+from sertools.training.schedule import piecewise_linear
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AsrConfig:
+    """``conf/tdnnf.yaml``: a whole system.
+
+    Attributes:
+        model: the network.
+        loss: lfmmi, or ctc for comparison.
+        lfmmi: options of that loss.
+        data: batches.
+        training: the loop.
+        input_transform: the fixed transform before the first layer: ``variance`` gives each feature
+            mean 0 and variance 1, ``white`` also takes away their correlation.
+        dropout: Kaldi schedule of the dropout proportion over training.
+        orthonormal_every: the semi-orthogonal constraint is applied every so many updates
+            (Kaldi: each with probability 1/4); 0 for never.
+        xent_learning_rate_factor: of the second head's layers.  Kaldi's 0.5 / xent_regularize makes
+            up for the small weight of its objective; Adam's steps do not depend on that weight.
+        precision: of activations; weights, statistics and losses are in float32.
+    """
+
+    model: AcousticModelConfig = field(default_factory=AcousticModelConfig)
+    loss: Literal["lfmmi", "ctc"] = "lfmmi"
+    lfmmi: LfmmiConfig = field(default_factory=LfmmiConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(select_by="dev_per"))
+    input_transform: Literal["variance", "white"] = "variance"
+    dropout: str | float = "0,0@0.20,0.5@0.50,0"
+    orthonormal_every: int = 4
+    xent_learning_rate_factor: float = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
+
+    @property
+    def xent(self) -> bool:
+        """Whether there is a second head."""
+        return self.loss == "lfmmi" and self.lfmmi.xent_regularize > 0
+
+
+def make_model(config: AsrConfig, num_outputs: int) -> AcousticModel:
+    """The network of a system, with random weights."""
+    model = AcousticModel(config.model, num_outputs, config.xent)
+    if model.xent is not None:
+        model.xent.learning_rate_factor = config.xent_learning_rate_factor
+    model.set_activation_dtype(getattr(torch, config.precision))
+    return model
+
+
+def make_objective(config: AsrConfig, graphs: Graphs, lexicon: Lexicon) -> Objective:
+    """The loss of a system.
+
+    Raises:
+        UserError: graphs and lexicon, or loss and topology, do not go together.
+    """
+    if config.loss == "ctc":
+        return CtcObjective(graphs, lexicon)
+    return LfmmiObjective(graphs, lexicon, config.lfmmi)
+
+
+class AsrTask:
+    """A :class:`sertools.training.loop.Task`: LF-MMI or CTC, scored by phone error rate on dev."""
+
+    def __init__(
+        self, config: AsrConfig, graphs: Graphs, lexicon: Lexicon, train: Reader, dev: Reader, *, seed: int, device: str
+    ) -> None:
+        torch.manual_seed(seed)
+        self.config = config
+        self.graphs = graphs
+        self.lexicon = lexicon
+        self.train = train
+        self.seed = seed
+        self.device = torch.device(device)
+        self.objective = make_objective(config, graphs, lexicon)
+        self.model = make_model(config, graphs.topology.num_pdfs)
+        check_dimensions(config, train)
+        if config.input_transform == "white":
+            self.model.trunk.set_input_covariance(*sample_covariance(train, config.model.trunk.splice))
+        else:
+            self.model.trunk.set_input_statistics(*sample_statistics(train))
+        self.model.to(device)
+        self.dev = batches_in_order(dev, self.objective.target, config.data.batch_frames)
+        self.decoder = PhoneDecoder(graphs.denominator, graphs.topology).to(self.device)
+        self.references = [_spoken(lexicon, entry.text) for entry in dev.entries]
+        self._impossible = self._utterances = 0
+        self._num_batches: dict[int, int] = {}
+
+    def _batches(self, epoch: int) -> Batches:
+        max_shift = self.config.model.trunk.subsampling - 1
+        return epoch_batches(self.train, self.objective.target, self.config.data, max_shift, self.seed, epoch)
+
+    def num_batches(self, epoch: int) -> int:
+        """See :class:`sertools.training.loop.Task`."""
+        if epoch not in self._num_batches:
+            self._num_batches[epoch] = len(self._batches(epoch))
+        return self._num_batches[epoch]
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """See :class:`sertools.training.loop.Task`; logs speed and what the loss could not use."""
+        self._impossible = self._utterances = frames = 0
+        waiting = 0.0
+        started = asked = time.monotonic()
+        for batch in self._batches(epoch).load(start, self.config.data.workers, self.device.type == "cuda"):
+            waiting += time.monotonic() - asked
+            frames += int(batch.lengths.sum())
+            yield batch
+            asked = time.monotonic()
+        seconds = max(time.monotonic() - started, 1e-9)
+        log.info("epoch %d: %.0f input frames a second, %.1f %% of the time waiting for data", epoch,
+                 frames / seconds, 100 * waiting / seconds)  # fmt: skip
+        if self._impossible:
+            log.info("epoch %d: %d of %d utterances have no path through the graphs (too short for their text, "
+                     "or unknown to the phone language model) and taught nothing", epoch, self._impossible,
+                     self._utterances)  # fmt: skip
+
+    def before_step(self, progress: float) -> None:
+        """See :class:`sertools.training.loop.Task`."""
+        set_dropout(self.model, piecewise_linear(str(self.config.dropout), progress))
+
+    def _forward(self, batch: Batch, xent: bool) -> tuple[Tensor, Tensor | None, Tensor]:
+        def there(x: Tensor) -> Tensor:
+            return x.to(self.device, non_blocking=True)
+
+        ivectors = None if batch.ivectors is None else there(batch.ivectors)
+        scores, other, lengths = self.model(there(batch.features), batch.lengths, ivectors, xent=xent)
+        return scores, other, lengths
+
+    def loss(self, batch: Batch) -> tuple[Tensor, float]:
+        """See :class:`sertools.training.loop.Task`."""
+        scores, xent, lengths = self._forward(batch, self.config.xent)
+        value = self.objective(scores, xent, lengths, batch.targets)
+        self._impossible += value.impossible
+        self._utterances += len(batch.indices)
+        if value.loss.requires_grad:
+            return value.loss, float(value.frames)
+        return 0.0 * scores.sum(), 0.0  # no utterance is possible: an update without gradient
+
+    def after_step(self, step: int) -> None:
+        """See :class:`sertools.training.loop.Task`."""
+        if self.config.orthonormal_every and step % self.config.orthonormal_every == 0:
+            semi_orthogonal_step(self.model)
+
+    def evaluate(self) -> dict[str, float]:
+        """Loss and its parts per output frame, and the phone error rate, all of dev.
+
+        Keys ``dev_loss``, ``dev_objective`` and so on, ``dev_per`` (in percent, against the most
+        probable pronunciations, silence left out; LF-MMI: of the best path through the
+        denominator graph, CTC: of the best output of each frame).
+        """
+        sums: dict[str, float] = {}
+        frames = errors = phones = impossible = 0
+        for batch in self.dev.load(0, 0, False):
+            scores, xent, lengths = self._forward(batch, self.config.xent)
+            value = self.objective(scores, xent, lengths, batch.targets)
+            for name, part in {"loss": value.loss, **value.parts}.items():
+                sums[name] = sums.get(name, 0.0) + float(part) * value.frames
+            frames += value.frames
+            impossible += value.impossible
+            for index, found in zip(batch.indices, self._decode(scores, lengths), strict=True):
+                wrong, spoken = phone_errors(self.references[index], found, self.lexicon.silence)
+                errors += wrong
+                phones += spoken
+        if impossible:
+            log.info("dev: %d of %d utterances have no path and are not in dev_loss (but in dev_per)", impossible,
+                     len(self.references))  # fmt: skip
+        scores_of_dev = {f"dev_{name}": value / max(frames, 1) for name, value in sums.items()}
+        return scores_of_dev | {"dev_per": 100.0 * errors / max(phones, 1)}
+
+    def _decode(self, scores: Tensor, lengths: Tensor) -> list[list[int]]:
+        if self.config.loss == "lfmmi":
+            return self.decoder(scores, lengths)
+        return [greedy_phones(row[:length], self.graphs.topology)
+                for row, length in zip(scores, lengths.tolist(), strict=True)]  # fmt: skip
+
+
+def _spoken(lexicon: Lexicon, text: str) -> list[int]:
+    return [phone for phone in lexicon.text_to_phones(text) if phone != lexicon.silence]
+
+
+def check_dimensions(config: AsrConfig, reader: Reader) -> None:
+    """Whether the network takes what the features are.
+
+    Raises:
+        UserError: it does not.
+    """
+    trunk = config.model.trunk
+    for name, wanted, found in (
+        ("feature_dim", trunk.feature_dim, reader.feature_dim),
+        ("ivector_dim", trunk.ivector_dim, reader.ivector_dim),
+    ):
+        if wanted != found:
+            raise UserError(f"model.trunk.{name} is {wanted}, but the cuts have {found}")

@@ -1,0 +1,85 @@
+"""The best path through a graph of pdfs: phones without words, lexicon or k2.
+
+LF-MMI's outputs mean something along a path of the denominator only; the best pdf of a single
+frame may be one that no path can have there.
+"""
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from sertools.lfmmi import Graph, Topology
+
+NEVER = -1e30
+
+# torch 1.13 says so at the first call; the results are tested
+warnings.filterwarnings("ignore", message="scatter_reduce.* is in beta")
+
+
+class PhoneDecoder:
+    """Viterbi decoding with the denominator graph, in other words with the phone language model.
+
+    Args:
+        graph: the denominator.
+        topology: what its pdfs mean.
+    """
+
+    def __init__(self, graph: Graph, topology: Topology) -> None:
+        order = torch.argsort(graph.targets, stable=True)
+        self.sources, self.targets, self.pdfs = (x[order] for x in (graph.sources, graph.targets, graph.pdfs))
+        self.log_probs = graph.log_probs[order]
+        self.initial, self.final = (x.clamp(min=NEVER) for x in (graph.initial, graph.final))
+        self.topology = topology
+
+    def to(self, device: torch.device) -> "PhoneDecoder":
+        """Move the graph; returns itself."""
+        for name in ("sources", "targets", "pdfs", "log_probs", "initial", "final"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+    @torch.no_grad()
+    def __call__(self, scores: Tensor, lengths: Tensor) -> list[list[int]]:
+        """Phones (from 1) of each utterance.
+
+        Args:
+            scores: (N, T, P).
+            lengths: int64 (N,), on the CPU.
+        """
+        return [phones_of(pdfs, self.topology) for pdfs in self.best_pdfs(scores, lengths)]
+
+    def best_pdfs(self, scores: Tensor, lengths: Tensor) -> list[Tensor]:
+        """The pdfs along the best path, int64 (T_n,) for each utterance; see :meth:`__call__`."""
+        batch, frames = scores.shape[:2]
+        arcs, states = len(self.sources), len(self.initial)
+        targets = self.targets.expand(batch, arcs)
+        numbers = torch.arange(arcs, device=scores.device).expand(batch, arcs)
+        ends = lengths.to(scores.device)
+        alpha = self.initial.expand(batch, states).clone()
+        best = torch.zeros(frames, batch, states, dtype=torch.int32, device=scores.device)
+        for t in range(frames):
+            values = alpha[:, self.sources] + self.log_probs + scores[:, t, self.pdfs].float()
+            new = torch.full_like(alpha, NEVER).scatter_reduce_(1, targets, values, "amax")
+            # the first of equally good arcs
+            chosen = numbers.masked_fill(values < new[:, self.targets], arcs)
+            first = torch.full((batch, states), arcs, dtype=torch.int64, device=scores.device)
+            best[t] = first.scatter_reduce_(1, targets, chosen, "amin").int()
+            alpha = torch.where((t < ends)[:, None], new, alpha)
+        state = (alpha + self.final).argmax(1)
+        path = torch.zeros(frames, batch, dtype=torch.int64, device=scores.device)
+        for t in range(frames - 1, -1, -1):
+            arc = best[t].gather(1, state[:, None])[:, 0].long().clamp(max=arcs - 1)
+            path[t] = self.pdfs[arc]
+            state = torch.where(t < ends, self.sources[arc], state)
+        return [path[:length, row].cpu() for row, length in enumerate(lengths.tolist())]
+
+
+def phones_of(pdfs: Tensor, topology: Topology) -> list[int]:
+    """Phones (from 1) along a path of pdfs (T,)."""
+    phones = topology.phones()[pdfs]
+    begins = torch.ones_like(phones, dtype=torch.bool)
+    if topology.config.kind == "chain":
+        begins = pdfs % 2 == 0
+    else:
+        begins[1:] = pdfs[1:] != pdfs[:-1]
+    return [int(phone) for phone in phones[begins] if phone != 0]
