@@ -16,8 +16,8 @@ import logging
 from pathlib import Path
 
 from cli import add_config, parser, run
+from sertools.asr.decode import decode_cuts
 from sertools.config import load_config
-from sertools.decoding.job import decode_cuts
 from sertools.decoding.run import DecodeConfig
 from sertools.files import require
 

@@ -23,6 +23,7 @@ option lm_text ""       "a text for the language model besides the transcripts, 
 option arpa ""          "a word language model in ARPA format; empty: one is estimated"
 option ivectors true    "train an i-vector extractor, and give the network i-vectors"
 option system ""        "conf/SYSTEM.yaml says what is trained; empty: tdnnf_1g, on the demo tdnnf_demo"
+option graphs graphs    "conf/GRAPHS.yaml: topology and phone language model (graphs, graphs_biphone, graphs_ctc)"
 option seed 1           "of the network's initialisation and training"
 option nj 2             "jobs of feature and i-vector extraction"
 option num_threads 2    "threads of i-vector training"
@@ -59,7 +60,7 @@ bad=()
 if $skip_bad; then bad=(--skip-bad); fi
 features=$data/mfcc
 if $ivectors; then features=$data/ivector; fi
-model=$exp$system
+model=$exp$system${graphs#graphs}
 extractor=${exp}ivector
 
 if stage 0 "Demo corpus"; then
@@ -123,13 +124,13 @@ if stage 5 "I-vectors"; then
 fi
 
 if stage 6 "LF-MMI graphs"; then
-  $train_cmd "$data/log/make_lfmmi_graphs.log" make_lfmmi_graphs.py --config conf/graphs.yaml \
-    --lang "$data/lang" --cuts "$manifests/${prefix}_train.jsonl.gz" "$data/graphs"
+  $train_cmd "$data/log/make_lfmmi_graphs.log" make_lfmmi_graphs.py --config "conf/$graphs.yaml" \
+    --lang "$data/lang" --cuts "$manifests/${prefix}_train.jsonl.gz" "$data/$graphs"
 fi
 
 if stage 7 "Acoustic model"; then
   $cuda_cmd --gpu "$gpu" "$model/log/train.log" train_asr.py --config "conf/$system.yaml" --seed "$seed" \
-    --lang "$data/lang" --graphs "$data/graphs" \
+    --lang "$data/lang" --graphs "$data/$graphs" \
     --cuts "$features/train/cuts.jsonl.gz" --dev "$features/dev/cuts.jsonl.gz" "$model"
 fi
 
@@ -137,10 +138,10 @@ if stage 8 "Decoding"; then
   # phones need no word language model and no k2; the scale of the word language model is chosen on dev
   for part in dev test; do
     $decode_cmd --gpu "$gpu" "$model/log/decode_phones_$part.log" decode.py --config conf/decode.yaml \
-      --phone-lm "$data/graphs" "$model/checkpoint" "$data/lang" "$features/$part/cuts.jsonl.gz" \
+      --phone-lm "$data/$graphs" "$model/checkpoint" "$data/lang" "$features/$part/cuts.jsonl.gz" \
       "$model/decode_phones_$part"
   done
-  $decode_cmd "$model/log/make_decoding_graph.log" make_decoding_graph.py "$data/graphs" "$data/lang" \
+  $decode_cmd "$model/log/make_decoding_graph.log" make_decoding_graph.py "$data/$graphs" "$data/lang" \
     "${arpa:-$data/lm/lm.arpa.gz}" "$model/graph"
   $decode_cmd --gpu "$gpu" "$model/log/decode_dev.log" decode.py --config conf/decode.yaml --graph "$model/graph" \
     "$model/checkpoint" "$data/lang" "$features/dev/cuts.jsonl.gz" "$model/decode_dev"

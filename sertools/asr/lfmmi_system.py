@@ -21,8 +21,8 @@ from sertools.asr.data import (
 )
 from sertools.asr.graphs import Graphs
 from sertools.asr.objectives import CtcObjective, LfmmiObjective, Objective
-from sertools.asr.viterbi import PhoneDecoder
 from sertools.decoding.greedy import greedy_phones, phone_errors
+from sertools.decoding.viterbi import PhoneDecoder
 from sertools.errors import UserError
 from sertools.lang.lexicon import Lexicon
 from sertools.lfmmi import LfmmiConfig

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from sertools.decoding.graph import compile_graph, load_graph, save_graph
@@ -178,8 +178,13 @@ def decode_phones(
     Returns:
         the names of the files.
     """
-    decoder = partial(greedy_phones, topology=topology) if phone_lm is None else PhoneDecoder(phone_lm, topology)
-    decoded = {name: decoder(values) for name, values in log_likelihoods}
+    decoder = None if phone_lm is None else PhoneDecoder(phone_lm, topology)
+    decoded = {
+        name: greedy_phones(values, topology)
+        if decoder is None
+        else decoder(values[None], torch.tensor([len(values)]))[0]
+        for name, values in log_likelihoods
+    }
     _check_all_there(decoded, references)
     counts = [
         phone_errors(lexicon.text_to_phones(references[name].text), phones, lexicon.silence)

@@ -1,63 +1,77 @@
-"""The best path through an HMM of phones, such as the denominator graph of LF-MMI; needs no k2."""
+"""The best path through a graph of pdfs, such as LF-MMI's denominator: phones without words or k2.
 
-import numpy as np
+LF-MMI's outputs mean something along a path of the denominator only; the best pdf of a single
+frame may be one that no path can have there.
+"""
+
+import warnings
+
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sertools.decoding.greedy import pdfs_to_phones
-from sertools.lfmmi.graph import Graph
-from sertools.lfmmi.topology import Topology
+from sertools.lfmmi import Graph, Topology
+
+NEVER = -1e30
+
+# torch 1.13 says so at the first call; the results are tested
+warnings.filterwarnings("ignore", message="scatter_reduce.* is in beta")
 
 
 class PhoneDecoder:
-    """Finds phones with the phone language model that is in a graph.
+    """Viterbi decoding with the denominator graph, in other words with the phone language model.
 
     Args:
-        graph: an HMM over pdfs.
-        topology: what the pdfs mean.
+        graph: the denominator.
+        topology: what its pdfs mean.
         lm_scale: factor of the graph's log-probabilities; the network's outputs have the factor 1.
     """
 
     def __init__(self, graph: Graph, topology: Topology, lm_scale: float = 1.0) -> None:
-        order = np.lexsort((graph.sources.numpy(), graph.targets.numpy()))
-        self._sources, self._pdfs = graph.sources.numpy()[order], graph.pdfs.numpy()[order]
-        self._scores = lm_scale * graph.log_probs.numpy()[order]
-        self._initial, self._final = lm_scale * graph.initial.numpy(), lm_scale * graph.final.numpy()
-        targets = graph.targets.numpy()[order]
-        # the arcs into each state that has any, one after the other
-        self._begins = np.flatnonzero(np.diff(targets, prepend=-1))
-        self._entered = targets[self._begins]
-        self._splits = np.searchsorted(targets, np.arange(graph.num_states + 1))
-        self._topology = topology
+        order = torch.argsort(graph.targets, stable=True)
+        self.sources, self.targets, self.pdfs = (x[order] for x in (graph.sources, graph.targets, graph.pdfs))
+        self.log_probs = lm_scale * graph.log_probs[order]
+        self.initial, self.final = ((lm_scale * x).clamp(min=NEVER) for x in (graph.initial, graph.final))
+        self.topology = topology
 
-    def __call__(self, log_likelihoods: Tensor) -> list[int]:
-        """Phones, from 1, of one utterance.
+    def to(self, device: torch.device) -> "PhoneDecoder":
+        """Move the graph; returns itself."""
+        for name in ("sources", "targets", "pdfs", "log_probs", "initial", "final"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+    @torch.no_grad()
+    def __call__(self, scores: Tensor, lengths: Tensor) -> list[list[int]]:
+        """Phones (from 1) of each utterance; none where the graph has no path of so many frames.
 
         Args:
-            log_likelihoods: (T, P).
-
-        Returns:
-            none if the graph has no path of T frames.
+            scores: (N, T, P).
+            lengths: int64 (N,), on the CPU.
         """
-        frames = log_likelihoods.float().cpu().numpy()
-        best = np.full((len(frames) + 1, len(self._initial)), -np.inf, dtype=np.float32)
-        best[0] = self._initial
-        for frame, outputs in enumerate(frames):
-            arcs = self._arcs(best[frame], outputs, slice(None))
-            best[frame + 1, self._entered] = np.maximum.reduceat(arcs, self._begins)
-        last = best[-1] + self._final
-        state = int(np.argmax(last))
-        if not len(frames) or last[state] == -np.inf:
-            return []
-        pdfs = []
-        for frame in range(len(frames) - 1, -1, -1):
-            into = slice(int(self._splits[state]), int(self._splits[state + 1]))
-            arc = into.start + int(np.argmax(self._arcs(best[frame], frames[frame], into)))
-            pdfs.append(int(self._pdfs[arc]))
-            state = int(self._sources[arc])
-        return pdfs_to_phones(torch.tensor(pdfs[::-1]), self._topology)
+        return [pdfs_to_phones(pdfs, self.topology) for pdfs in self.best_pdfs(scores, lengths)]
 
-    def _arcs(self, before: NDArray[np.float32], outputs: NDArray[np.float32], which: slice) -> NDArray[np.float32]:
-        """Best score up to and with each arc of ``which``."""
-        return before[self._sources[which]] + self._scores[which] + outputs[self._pdfs[which]]
+    def best_pdfs(self, scores: Tensor, lengths: Tensor) -> list[Tensor]:
+        """The pdfs along the best path, int64 (T_n,) for each utterance; see :meth:`__call__`."""
+        batch, frames = scores.shape[:2]
+        arcs, states = len(self.sources), len(self.initial)
+        targets = self.targets.expand(batch, arcs)
+        numbers = torch.arange(arcs, device=scores.device).expand(batch, arcs)
+        ends = lengths.to(scores.device)
+        alpha = self.initial.expand(batch, states).clone()
+        best = torch.zeros(frames, batch, states, dtype=torch.int32, device=scores.device)
+        for t in range(frames):
+            values = alpha[:, self.sources] + self.log_probs + scores[:, t, self.pdfs].float()
+            new = torch.full_like(alpha, NEVER).scatter_reduce_(1, targets, values, "amax")
+            # the first of equally good arcs
+            chosen = numbers.masked_fill(values < new[:, self.targets], arcs)
+            first = torch.full((batch, states), arcs, dtype=torch.int64, device=scores.device)
+            best[t] = first.scatter_reduce_(1, targets, chosen, "amin").int()
+            alpha = torch.where((t < ends)[:, None], new, alpha)
+        total, state = (alpha + self.final).max(1)
+        possible = (total > NEVER / 2).tolist()
+        path = torch.zeros(frames, batch, dtype=torch.int64, device=scores.device)
+        for t in range(frames - 1, -1, -1):
+            arc = best[t].gather(1, state[:, None])[:, 0].long().clamp(max=arcs - 1)
+            path[t] = self.pdfs[arc]
+            state = torch.where(t < ends, self.sources[arc], state)
+        return [path[: length if possible[row] else 0, row].cpu() for row, length in enumerate(lengths.tolist())]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from sertools.emotion.data import Batch, Utterance, batches_in_order, collate, plan_batches
+from sertools.emotion.data import Batch, Utterance, batches_in_order, collate
 from sertools.evaluation.metrics import confusion, unweighted_accuracy, weighted_accuracy
 from sertools.models.emotion import (
     FrameClassifier,
@@ -16,6 +16,7 @@ from sertools.models.emotion import (
     frame_cross_entropy,
 )
 from sertools.models.tdnnf import semi_orthogonal_step, set_dropout
+from sertools.training.batching import plan_batches
 from sertools.training.loop import TrainingConfig
 from sertools.training.schedule import piecewise_linear
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sertools.emotion.data import Utterance, batches_in_order, collate, load_utterances, plan_batches
+from sertools.emotion.data import Utterance, batches_in_order, collate, load_utterances
 from sertools.errors import UserError
+from sertools.training.batching import plan_batches
 
 
 def utterance(name: str, frames: int) -> Utterance:

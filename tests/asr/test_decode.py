@@ -10,7 +10,7 @@ import torch
 from lhotse import CutSet, MonoCut, SupervisionSegment
 from torch import Tensor
 
-from sertools.decoding import job
+from sertools.asr import decode as decoding
 from sertools.decoding.run import DecodeConfig, make_decoding_graph
 from sertools.errors import UserError
 from sertools.lang.arpa import write_arpa
@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl.gz")
     (tmp_path / "model").mkdir()
-    for name in (job.WEIGHTS, job.CONFIG, job.INFO):
+    for name in (decoding.WEIGHTS, decoding.CONFIG, decoding.INFO):
         (tmp_path / "model" / name).write_text(name)
     topology = Topology(TopologyConfig("ctc"), lexicon.num_phones)
 
@@ -43,13 +43,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             yield name, 9 * torch.eye(topology.num_pdfs)[torch.tensor(pdfs)]
 
     loaded = SimpleNamespace(phones=lexicon.phones, topology=topology)
-    monkeypatch.setattr(job, "load_acoustic_model", lambda directory, device: loaded)
-    monkeypatch.setattr(job, "log_likelihoods", log_likelihoods)
+    monkeypatch.setattr(decoding, "load_acoustic_model", lambda directory, device: loaded)
+    monkeypatch.setattr(decoding, "log_likelihoods", log_likelihoods)
     return tmp_path
 
 
 def decode(place: Path, **options: object) -> str | None:
-    return job.decode_cuts(
+    return decoding.decode_cuts(
         place / "model",
         place / "lang",
         place / "cuts.jsonl.gz",
@@ -63,7 +63,7 @@ def test_phones_and_stamp(place: Path) -> None:
     assert decode(place) is not None
     assert json.loads((place / "out/wer.json").read_text())["errors"]["substitutions"] == 1
     assert decode(place) is None
-    (place / "model" / job.WEIGHTS).write_text("other")
+    (place / "model" / decoding.WEIGHTS).write_text("other")
     assert "input model model.safetensors changed" in str(decode(place))
     (place / "out/transcripts.csv").unlink()
     assert "transcripts.csv is missing" in str(decode(place))
@@ -71,7 +71,7 @@ def test_phones_and_stamp(place: Path) -> None:
 
 @pytest.mark.k2
 def test_words(place: Path) -> None:
-    lexicon = job.load_lexicon(place / "lang")
+    lexicon = decoding.load_lexicon(place / "lang")
     sentences = [text.split() for text in TEXTS.values()]
     write_arpa(estimate(sentences, NgramConfig(2), lexicon.words), place / "lm.arpa")
     topology = Topology(TopologyConfig("ctc"), lexicon.num_phones)
@@ -88,7 +88,7 @@ def test_what_is_missing_is_said(place: Path) -> None:
         decode(place, graph_dir=place / "graph")
     with pytest.raises(UserError, match=r"lm_scale.json does not exist; .* local/decode.py on the dev cuts"):
         decode(place, scale_dir=place / "dev")
-    (place / "model" / job.WEIGHTS).unlink()
+    (place / "model" / decoding.WEIGHTS).unlink()
     with pytest.raises(UserError, match=r"local/train_asr.py"):
         decode(place)
 
