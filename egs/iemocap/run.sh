@@ -4,7 +4,7 @@
 #   ./run.sh                                          on the demo corpus
 #   ./run.sh --corpus /data/IEMOCAP_full_release      on the real one
 #   ./run.sh --stage 6 --system tdnn_1g --protocol strict
-#   ./run.sh --stage 4 --ivectors true --system tdnn_ivector
+#   ./run.sh --stage 4 --ivectors ivector --system tdnn_ivector
 #
 # Stage 5 (bottleneck features of a pretrained network) is to come.
 # shellcheck disable=SC2154  # the variables that option sets
@@ -17,7 +17,7 @@ option corpus ""        "folder of IEMOCAP_full_release; empty: a demo corpus of
 option skip_bad false   "go on without utterances whose audio or labels are broken"
 option system tdnn      "conf/SYSTEM.yaml says what is trained, exp/SYSTEM_PROTOCOL is where it goes"
 option protocol paper   "conf/folds_PROTOCOL.yaml: paper (S1), strict, merged, s4, improvised, random"
-option ivectors false   "extract i-vectors and give them to the network: for a SYSTEM that takes them"
+option ivectors ""      "conf/IVECTORS.yaml: i-vectors for a SYSTEM that takes them (ivector, ivector_utterance)"
 option extractor ""     "an i-vector model; empty: one a fold, trained on its train part's speakers"
 option num_seeds 2      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
@@ -27,26 +27,26 @@ parse_options "$@"
 
 # what is made from synthetic speech never lies where real results are
 data=data/demo
-exp=exp/demo_${system}_$protocol
-ivector_conf=conf/ivector_demo.yaml
+exp=exp/demo_${system}${ivectors#ivector}_$protocol
+ivector_conf=conf/${ivectors}_demo.yaml
 if [ -n "$corpus" ]; then
   data=data/real
-  exp=exp/${system}_$protocol
-  ivector_conf=conf/ivector.yaml
+  exp=exp/${system}${ivectors#ivector}_$protocol
+  ivector_conf=conf/$ivectors.yaml
 fi
 features=$data/mfcc
 folds=$data/folds/$protocol
 cuts=$features/cuts.jsonl.gz
-extractors=$data/ivector/$protocol/FOLD/extractor/model    # FOLD stands for the name of each fold
-ivectors_in=$data/ivector/$protocol/FOLD
+extractors=$data/$ivectors/$protocol/FOLD/extractor/model    # FOLD stands for the name of each fold
+ivectors_in=$data/$ivectors/$protocol/FOLD
 if [ -n "$extractor" ]; then
   extractors=$extractor
-  ivectors_in=$data/ivector/given
+  ivectors_in=$data/$ivectors/given
 fi
 speakers=()
-if $ivectors; then
+if [ -n "$ivectors" ]; then
   cuts=$ivectors_in/cuts.jsonl.gz
-  speakers=(--speakers "$data/ivector/speakers")
+  speakers=(--speakers "$data/$ivectors/speakers")
 fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
@@ -77,21 +77,21 @@ fi
 
 if stage 4 "I-vectors"; then
   mfcc=$features/cuts.jsonl.gz
-  if ! $ivectors; then
-    echo "not needed: --ivectors is false"
+  if [ -z "$ivectors" ]; then
+    echo "not needed: no --ivectors"
   elif [ -n "$extractor" ]; then
-    $train_cmd $data/log/extract_ivectors.log extract_ivectors.py --config $ivector_conf \
+    $train_cmd $data/log/extract_"$ivectors".log extract_ivectors.py --config "$ivector_conf" \
       $mfcc "$extractors" "$ivectors_in"
-    $train_cmd $data/log/identify_speakers.log identify_speakers.py --corpus IEMOCAP \
-      $mfcc "$extractors" $data/ivector/speakers
+    $train_cmd $data/log/identify_speakers_"$ivectors".log identify_speakers.py --corpus IEMOCAP \
+      $mfcc "$extractors" "$data/$ivectors/speakers"
   else
     num_folds=$(count_runs.py --num-seeds 1 "$folds")
-    $train_cmd JOB=1:"$num_folds" $data/log/train_ivector.JOB.log train_ivector.py --config $ivector_conf \
-      --folds "$folds" --fold JOB $mfcc "$data/ivector/$protocol/FOLD/extractor"
-    $train_cmd JOB=1:"$num_folds" $data/log/extract_ivectors.JOB.log extract_ivectors.py --config $ivector_conf \
+    $train_cmd JOB=1:"$num_folds" $data/log/train_"$ivectors".JOB.log train_ivector.py --config "$ivector_conf" \
+      --folds "$folds" --fold JOB $mfcc "$data/$ivectors/$protocol/FOLD/extractor"
+    $train_cmd JOB=1:"$num_folds" $data/log/extract_"$ivectors".JOB.log extract_ivectors.py --config "$ivector_conf" \
       --folds "$folds" --fold JOB $mfcc "$extractors" "$ivectors_in"
-    $train_cmd $data/log/identify_speakers.log identify_speakers.py --corpus IEMOCAP --folds "$folds" --fold 1 \
-      $mfcc "$extractors" $data/ivector/speakers
+    $train_cmd $data/log/identify_speakers_"$ivectors".log identify_speakers.py --corpus IEMOCAP --folds "$folds" --fold 1 \
+      $mfcc "$extractors" "$data/$ivectors/speakers"
   fi
 fi
 

@@ -3,7 +3,7 @@
 #
 #   ./run.sh --corpus /data/RAVDESS          the folder of Actor_01 .. Actor_24 (wav or flac)
 #   ./run.sh --corpus /data/RAVDESS --classes eight
-#   ./run.sh --corpus /data/RAVDESS --ivectors true --system tdnn_ivector
+#   ./run.sh --corpus /data/RAVDESS --ivectors ivector --system tdnn_ivector
 #
 # Stage 5 (bottleneck features of a pretrained network) is to come.
 # shellcheck disable=SC2154  # the variables that option sets
@@ -16,7 +16,7 @@ option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo
 option skip_bad false   "go on without utterances whose audio is broken"
 option system tdnn      "conf/SYSTEM.yaml says what is trained, exp/SYSTEM_CLASSES is where it goes"
 option classes four     "conf/folds_CLASSES.yaml: four (angry, happy, sad, neutral) or eight"
-option ivectors false   "extract i-vectors and give them to the network: for a SYSTEM that takes them"
+option ivectors ""      "conf/IVECTORS.yaml: i-vectors for a SYSTEM that takes them (ivector, ivector_utterance)"
 option extractor ""     "an i-vector model; empty: one a fold, trained on its train part's actors"
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
@@ -25,18 +25,18 @@ option gpu 0            "GPUs of a training"
 parse_options "$@"
 
 folds=data/folds/$classes
-exp=exp/${system}_$classes
+exp=exp/${system}${ivectors#ivector}_$classes
 cuts=data/mfcc/cuts.jsonl.gz
-extractors=data/ivector/FOLD/extractor/model    # FOLD stands for the name of each fold
-ivectors_in=data/ivector/FOLD
+extractors=data/$ivectors/FOLD/extractor/model    # FOLD stands for the name of each fold
+ivectors_in=data/$ivectors/FOLD
 if [ -n "$extractor" ]; then
   extractors=$extractor
-  ivectors_in=data/ivector/given
+  ivectors_in=data/$ivectors/given
 fi
 speakers=()
-if $ivectors; then
+if [ -n "$ivectors" ]; then
   cuts=$ivectors_in/cuts.jsonl.gz
-  speakers=(--speakers data/ivector/speakers)
+  speakers=(--speakers "data/$ivectors/speakers")
 fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
@@ -60,21 +60,21 @@ fi
 
 if stage 4 "I-vectors"; then
   mfcc=data/mfcc/cuts.jsonl.gz
-  if ! $ivectors; then
-    echo "not needed: --ivectors is false"
+  if [ -z "$ivectors" ]; then
+    echo "not needed: no --ivectors"
   elif [ -n "$extractor" ]; then
-    $train_cmd data/log/extract_ivectors.log extract_ivectors.py --config conf/ivector.yaml \
+    $train_cmd data/log/extract_"$ivectors".log extract_ivectors.py --config conf/"$ivectors".yaml \
       "$mfcc" "$extractors" "$ivectors_in"
-    $train_cmd data/log/identify_speakers.log identify_speakers.py --corpus RAVDESS \
-      "$mfcc" "$extractors" data/ivector/speakers
+    $train_cmd data/log/identify_speakers_"$ivectors".log identify_speakers.py --corpus RAVDESS \
+      "$mfcc" "$extractors" "data/$ivectors/speakers"
   else
     num_folds=$(count_runs.py --num-seeds 1 "$folds")
-    $train_cmd JOB=1:"$num_folds" data/log/train_ivector.JOB.log train_ivector.py --config conf/ivector.yaml \
-      --folds "$folds" --fold JOB "$mfcc" data/ivector/FOLD/extractor
-    $train_cmd JOB=1:"$num_folds" data/log/extract_ivectors.JOB.log extract_ivectors.py --config conf/ivector.yaml \
+    $train_cmd JOB=1:"$num_folds" data/log/train_"$ivectors".JOB.log train_ivector.py --config conf/"$ivectors".yaml \
+      --folds "$folds" --fold JOB "$mfcc" "data/$ivectors/FOLD/extractor"
+    $train_cmd JOB=1:"$num_folds" data/log/extract_"$ivectors".JOB.log extract_ivectors.py --config conf/"$ivectors".yaml \
       --folds "$folds" --fold JOB "$mfcc" "$extractors" "$ivectors_in"
-    $train_cmd data/log/identify_speakers.log identify_speakers.py --corpus RAVDESS --folds "$folds" --fold 1 \
-      "$mfcc" "$extractors" data/ivector/speakers
+    $train_cmd data/log/identify_speakers_"$ivectors".log identify_speakers.py --corpus RAVDESS --folds "$folds" --fold 1 \
+      "$mfcc" "$extractors" "data/$ivectors/speakers"
   fi
 fi
 

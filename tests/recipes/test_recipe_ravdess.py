@@ -101,7 +101,7 @@ def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], co
     brief = SMALL.replace("epochs: 3", "epochs: 1")
     ravdess.write("conf/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 6, hidden_dim"))
     ravdess.write("conf/ivector.yaml", SMALL_IVECTORS)
-    options = ("--system", "tdnn_ivector", "--num-seeds", "1", "--ivectors", "true")
+    options = ("--system", "tdnn_ivector", "--num-seeds", "1", "--ivectors", "ivector")
     ravdess.run("--corpus", str(corpus), "--skip-bad", "true", *options)
     page = ravdess.read("exp/tdnn_ivector_four/results/report.html")
     assert "I-vectors" in page
@@ -122,7 +122,7 @@ def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], co
     ravdess.write("conf/ivector.yaml", SMALL_IVECTORS + "extraction: {max_remembered_frames: 300}\n")
     ravdess.run("--stage", "4", "--stop-stage", "4", *options)
     assert "is up to date" in ravdess.read("data/log/train_ivector.1.log")
-    assert "0 kept" in ravdess.read("data/log/extract_ivectors.1.log")
+    assert "0 kept" in ravdess.read("data/log/extract_ivector.1.log")
 
     # a network that takes none, and one that takes others
     refused = ravdess.run("--stage", "6", "--system", "tdnn_ivector", "--num-seeds", "1", check=False)
@@ -133,7 +133,7 @@ def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], co
 
     # a given extractor takes the place of the folds' own
     given = ravdess.directory / "data/ivector/actors01-04/extractor/model"
-    ravdess.run("--stage", "4", "--stop-stage", "4", "--ivectors", "true", "--extractor", str(given))
+    ravdess.run("--stage", "4", "--stop-stage", "4", "--ivectors", "ivector", "--extractor", str(given))
     assert (ravdess.directory / "data/ivector/given/cuts.jsonl.gz").exists()
 
     # too many Gaussians for the speech there is
