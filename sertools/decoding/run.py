@@ -15,7 +15,7 @@ from sertools.decoding.lattice import Lattice, best_path, confidences, n_best, s
 from sertools.decoding.search import SearchConfig, Searcher
 from sertools.decoding.transcripts import Transcript, write_transcripts
 from sertools.decoding.viterbi import PhoneDecoder
-from sertools.decoding.wer import count_errors, score
+from sertools.decoding.wer import count_errors, score, spoken
 from sertools.errors import UserError
 from sertools.files import only_writer, read_json, write_json, write_text
 from sertools.lang.arpa import read_arpa
@@ -214,10 +214,10 @@ def choose_lm_scale(
     path: Path,
 ) -> float:
     """The scale with the fewest word errors, of equal ones that nearest to 1; all are written to ``path``."""
-    normalised = {name: lexicon.normalise(references[name].text) for name in lattices}
+    normalised = {name: spoken(lexicon.normalise(references[name].text)) for name in lattices}
     errors = {
         scale: sum(
-            count_errors(normalised[name], _spell(best_path(lattice, scale).words, lexicon)).total
+            count_errors(normalised[name], spoken(_spell(best_path(lattice, scale).words, lexicon))).total
             for name, lattice in lattices.items()
         )
         for scale in scales

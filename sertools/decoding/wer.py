@@ -14,6 +14,7 @@ import numpy as np
 from sertools.decoding.transcripts import Transcript, read_transcripts
 from sertools.errors import UserError
 from sertools.files import write_json, write_text
+from sertools.lang.text import is_event
 
 GAP = "***"
 FEW_SPEAKERS = 5
@@ -91,6 +92,12 @@ def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Errors:
     )
 
 
+def spoken(words: Sequence[str]) -> tuple[str, ...]:
+    """The words that count: marks of noises, and of unknown words, are neither asked for nor held
+    against a recogniser, as in Kaldi's scoring of TED-LIUM."""
+    return tuple(word for word in words if not is_event(word))
+
+
 def word_error_rate(transcripts: Sequence[Transcript], draws: int = DRAWS, seed: int = 0) -> Wer:
     """Score transcripts.
 
@@ -131,10 +138,15 @@ def word_error_rate(transcripts: Sequence[Transcript], draws: int = DRAWS, seed:
 def score(table: Path | str, output_dir: Path | str) -> Wer:
     """Score a table of transcripts; write wer.json, wer.txt, per_speaker.csv and aligned.txt.
 
+    Marks such as [noise] and <unk> are left out first, see :func:`spoken`.
+
     Raises:
         UserError: the table is missing, damaged, or without words in the references.
     """
-    transcripts = read_transcripts(table)
+    transcripts = [
+        Transcript(one.id, one.speaker, spoken(one.reference), spoken(one.hypothesis))
+        for one in read_transcripts(table)
+    ]
     result = word_error_rate(transcripts)
     output_dir = Path(output_dir)
     write_text(output_dir / "per_speaker.csv", _speaker_table(transcripts))

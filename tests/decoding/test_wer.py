@@ -105,3 +105,11 @@ def test_damaged_table_is_said(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         read_transcripts(tmp_path / "t.csv")
+
+
+def test_noises_and_unknown_words_do_not_count(tmp_path: Path) -> None:
+    rows = [Transcript("u1", "s", ("[cough]", "so", "we", "went"), ("so", "<unk>", "we", "[breath]", "go"))]
+    write_transcripts(rows, tmp_path / "t.csv")
+    result = score(tmp_path / "t.csv", tmp_path)
+    assert (result.errors.words, result.errors.total) == (3, 1)
+    assert "cough" not in (tmp_path / "aligned.txt").read_text()

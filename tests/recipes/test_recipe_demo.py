@@ -19,7 +19,21 @@ dropout: 0
 """
 
 DEMO_IEMOCAP = "{improvised: 1, scripted: 1, turns: 8}"
-DEMO_TEDLIUM2 = "{train_talks: 2, dev_talks: 1, test_talks: 1, sentences: 6, lm_sentences: 50}"
+DEMO_TEDLIUM2 = "{train_talks: 3, dev_talks: 1, test_talks: 1, sentences: 8, lm_sentences: 60}"
+SMALL_IVECTOR = """
+transform: {dim: 12, context: 1}
+ubm: {num_gaussians: 4, init_iterations: 2, iterations: 1}
+extractor: {dim: 4, iterations: 1}
+speakers: {max_utterances: 2}
+"""
+SMALL_TDNNF = """
+model:
+  trunk: {ivector_dim: IVECTORS, hidden_dim: 32, bottleneck_dim: 16, prefinal_dim: 16, strides: [0, 1, 3]}
+  head_dim: 32
+  head_bottleneck_dim: 16
+data: {batch_frames: 4000}
+training: {epochs: 2, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, select_by: dev_per}
+"""
 
 
 def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
@@ -39,16 +53,68 @@ def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
     assert "speaker-dependent" in text
 
 
+@pytest.mark.k2
 def test_tedlium2_demo(recipe: Callable[[str], Any]) -> None:
     from lhotse import CutSet
 
     tedlium2 = recipe("tedlium2")
     tedlium2.write("conf/demo.yaml", DEMO_TEDLIUM2)
-    tedlium2.run()
+    tedlium2.write("conf/ivector_demo.yaml", SMALL_IVECTOR)
+    tedlium2.write("conf/tdnnf_demo.yaml", SMALL_TDNNF.replace("IVECTORS", "4"))
+    tedlium2.write("conf/tdnnf_small.yaml", SMALL_TDNNF.replace("IVECTORS", "0"))
+    done = tedlium2.run()
+    for stage in range(9):
+        assert f"== stage {stage}: " in done.stdout
     train, dev = (
-        CutSet.from_file(tedlium2.directory / "data/demo/mfcc" / part / "cuts.jsonl.gz").to_eager()
+        CutSet.from_file(tedlium2.directory / "data/demo/ivector" / part / "cuts.jsonl.gz").to_eager()
         for part in ("train", "dev")
     )
     assert len(train) % 3 == 0
     assert {c.supervisions[0].speaker.startswith("sp") for c in dev} == {False}
-    assert next(iter(train)).load_features().shape[1] == 40
+    first = next(iter(train))
+    assert first.load_features().shape[1] == 40
+    assert first.load_ivector().shape[1] == 4
+    model = "exp/demo_tdnnf_demo"
+    wer = json.loads(tedlium2.read(f"{model}/decode_test/wer.json"))
+    assert wer["errors"]["words"] > 20
+    assert "%WER" in done.stdout
+    scale = json.loads(tedlium2.read(f"{model}/decode_dev/lm_scale.json"))
+    assert json.loads(tedlium2.read(f"{model}/decode_test/lm_scale.json"))["lm_scale"] == scale["lm_scale"]
+    checkpoint = (tedlium2.directory / model / "checkpoint/model.safetensors").read_bytes()
+
+    # run again: nothing is done twice
+    tedlium2.run("--stage", "2")
+    logs = ["prepare_lang", "make_word_lm", "make_lfmmi_graphs"]
+    for log in (
+        *(f"data/demo/log/{name}.log" for name in logs), "exp/demo_ivector/log/train.log",
+        f"{model}/log/train.log", f"{model}/log/decode_test.log",
+    ):  # fmt: skip
+        assert "up to date" in tedlium2.read(log), log
+    assert (tedlium2.directory / model / "checkpoint/model.safetensors").read_bytes() == checkpoint
+
+    # the manifests as somebody else's, without a dictionary, i-vectors or k2's word decoding
+    tedlium2.run(
+        "--stage", "2", "--manifests", "data/demo/manifests", "--prefix", "tedlium2_cuts", "--name", "mine",
+        "--ivectors", "false", "--system", "tdnnf_small",
+    )  # fmt: skip
+    assert "s" in tedlium2.read("data/mine/lang/phones.txt").split()
+    assert (tedlium2.directory / "exp/mine_tdnnf_small/decode_test/wer.txt").exists()
+
+
+def test_tedlium2_mistakes(recipe: Callable[[str], Any]) -> None:
+    tedlium2 = recipe("tedlium2")
+    for options, message in (
+        (["--stage", "3"], "the preparation stage"),
+        (["--stage", "4"], "the feature stage"),
+        (["--stage", "5"], "the feature stage"),
+        (["--stage", "6"], "the lang stage"),
+        (["--stage", "7"], "the lang stage"),
+        (["--stage", "2", "--manifests", "nowhere"], "nowhere/cuts_train.jsonl.gz"),
+        (["--stage", "7", "--system", "tdnf"], "there is no configuration file conf/tdnf.yaml"),
+        (["--graphs", "graphs_tri", "--stage", "6"], "there is no configuration file conf/graphs_tri.yaml"),
+    ):
+        done = tedlium2.run(*options, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0, options
+        assert message in said, (options, said)
+        assert "Traceback" not in said, (options, said)
