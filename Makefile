@@ -21,6 +21,7 @@ env-modern:
 	@utils/make_env.sh modern
 
 demo: env
+	cd egs/tedlium2 && ./run.sh
 	cd egs/iemocap && ./run.sh
 	@echo "the results page: egs/iemocap/exp/demo_tdnn_paper/results/report.html"
 

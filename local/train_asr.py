@@ -34,6 +34,7 @@ def main() -> None:
     arguments.add_argument("--cuts", type=Path, required=True, help="training cuts, with features")
     arguments.add_argument("--dev", type=Path, required=True, help="cuts on which the epoch is selected")
     arguments.add_argument("--seed", type=int, default=1, help="seed of initialisation and training (default: 1)")
+    arguments.add_argument("--init", type=Path, help="checkpoint to start from; its phones may be others")
     arguments.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one")
     arguments.add_argument("output", type=Path, help="folder of the experiment")
     options = arguments.parse_args()
@@ -53,7 +54,7 @@ def main() -> None:
         try:
             directory = train_asr(
                 config, options.lang, options.graphs, options.cuts, options.dev, options.output, seed=options.seed,
-                device=device, should_stop=lambda: bool(stop_signals), progress_bar=bar,
+                init=options.init, device=device, should_stop=lambda: bool(stop_signals), progress_bar=bar,
             )  # fmt: skip
         except Stopped as stopped:
             logging.info("%s", stopped)

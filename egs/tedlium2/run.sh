@@ -24,6 +24,7 @@ option arpa ""          "a word language model in ARPA format; empty: one is est
 option ivectors true    "train an i-vector extractor, and give the network i-vectors"
 option system ""        "conf/SYSTEM.yaml says what is trained; empty: tdnnf_1g, on the demo tdnnf_demo"
 option graphs graphs    "conf/GRAPHS.yaml: topology and phone language model (graphs, graphs_biphone, graphs_ctc)"
+option init ""          "checkpoint of a model of the same shape to start from; its phones may be others"
 option seed 1           "of the network's initialisation and training"
 option nj 2             "jobs of feature and i-vector extraction"
 option num_threads 2    "threads of i-vector training"
@@ -60,7 +61,7 @@ bad=()
 if $skip_bad; then bad=(--skip-bad); fi
 features=$data/mfcc
 if $ivectors; then features=$data/ivector; fi
-model=$exp$system${graphs#graphs}
+model=$exp$system${graphs#graphs}${init:+_init}
 extractor=${exp}ivector
 
 if stage 0 "Demo corpus"; then
@@ -129,7 +130,9 @@ if stage 6 "LF-MMI graphs"; then
 fi
 
 if stage 7 "Acoustic model"; then
-  $cuda_cmd --gpu "$gpu" "$model/log/train.log" train_asr.py --config "conf/$system.yaml" --seed "$seed" \
+  start=()
+  if [ -n "$init" ]; then start=(--init "$init"); fi
+  $cuda_cmd --gpu "$gpu" "$model/log/train.log" train_asr.py --config "conf/$system.yaml" --seed "$seed" "${start[@]}" \
     --lang "$data/lang" --graphs "$data/$graphs" \
     --cuts "$features/train/cuts.jsonl.gz" --dev "$features/dev/cuts.jsonl.gz" "$model"
 fi

@@ -12,8 +12,9 @@ from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.config import to_dict
 from sertools.files import content_hash, json_hash, only_writer, require
 from sertools.lang.folder import load_lexicon
+from sertools.models.asr import OUTPUT_LAYERS
 from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
-from sertools.training.checkpoint import Checkpoint, save_checkpoint
+from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 from sertools.training.loop import HISTORY, STATE, train
 
 CHECKPOINT = "checkpoint"
@@ -28,6 +29,7 @@ def train_asr(
     directory: Path,
     *,
     seed: int = 1,
+    init: Path | None = None,
     device: str = "cpu",
     should_stop: Callable[[], bool] = lambda: False,
     progress_bar: Callable[[int, int], None] = lambda done, total: None,
@@ -40,6 +42,8 @@ def train_asr(
         cuts_path, dev_path: cuts with features, and i-vectors if the network takes them.
         directory: of the experiment.
         seed: of initialisation and training.
+        init: checkpoint of a model to start from, of the same shape; its output layers may be of
+            other phones.  Its input transform is kept.
         device: a torch device.
         should_stop, progress_bar: see :func:`sertools.training.loop.train`.
 
@@ -53,6 +57,8 @@ def train_asr(
     require(graph_dir / GRAPHS, "the graphs stage (local/make_lfmmi_graphs.py)")
     # graphs of the same settings and transcripts are the same
     inputs = {"cuts": cuts_path, "dev": dev_path, "graphs": graph_dir / STAMP, "lexicon": lang_dir / "lexiconp.txt"}
+    if init is not None:
+        inputs["init"] = require(init / WEIGHTS, "local/train_asr.py, which is to train the model to start from")
     stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
     with only_writer(directory):
         reason = why_stale(directory, stamp)
@@ -69,6 +75,10 @@ def train_asr(
                      total_frames(entries) / 360000, len(dev_entries), total_frames(dev_entries) / 360000)  # fmt: skip
         readers = Reader(entries, config.data.memory_gb), Reader(dev_entries, config.data.memory_gb)
         task = AsrTask(config, graphs, lexicon, *readers, seed=seed, device=device)
+        if init is not None:
+            weights = load_checkpoint(init).weights
+            new = load_pretrained(task.model, weights, OUTPUT_LAYERS, str(init))
+            logging.info("started from %s; new are %s", init, ", ".join(new) or "none")
         logging.info("%d parameters, %d outputs", sum(p.numel() for p in task.model.parameters()),
                      graphs.topology.num_pdfs)  # fmt: skip
         trained = train(

@@ -97,3 +97,7 @@ class AcousticModel(nn.Module):
     def set_activation_dtype(self, dtype: torch.dtype) -> None:
         """Let activations be float32 or bfloat16; weights and statistics stay float32."""
         self.trunk.activation_dtype = dtype
+
+
+OUTPUT_LAYERS = tuple(f"{head}.output.{name}" for head in ("chain", "xent") for name in ("weight", "bias"))
+"""Parameters that depend on the number of outputs: what a model pretrained on other phones does not bring."""

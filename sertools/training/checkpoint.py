@@ -7,6 +7,7 @@
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,24 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> No
     if problems:
         raise UserError(f"the weights in {where} do not fit the configuration: {'; '.join(problems[:3])}")
     model.load_state_dict(weights)
+
+
+def load_pretrained(model: nn.Module, weights: dict[str, Tensor], new: Sequence[str], where: str) -> list[str]:
+    """Start a model from another's weights; only its output layers may be new.
+
+    Args:
+        model: filled in place.
+        weights: of the pretrained model.
+        new: names of parameters that may have another shape, or not be there; those keep their values.
+        where: the pretrained model's folder, for messages.
+
+    Returns:
+        Names of the parameters that were not taken.
+
+    Raises:
+        UserError: any other parameter is missing or has another shape.
+    """
+    own = model.state_dict()
+    kept = [n for n in own if n in new and (n not in weights or weights[n].shape != own[n].shape)]
+    load_weights(model, {n: own[n] if n in kept else weights[n] for n in own if n in kept or n in weights}, where)
+    return kept

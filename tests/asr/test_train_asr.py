@@ -60,6 +60,24 @@ def test_learns_from_a_flat_start(trained: Path) -> None:
     assert not (trained.parent / "state.safetensors").exists()
 
 
+def test_starts_from_another_model(tiny: Any, trained: Path, tmp_path: Path) -> None:
+    """One short epoch after a whole training is as good; also with outputs of another topology."""
+    brief = dataclasses.replace(
+        CONFIG, training=dataclasses.replace(CONFIG.training, epochs=1, learning_rate=1e-4, final_learning_rate=1e-4)
+    )
+    best = min(e["dev_per"] for e in history(trained.parent))
+    run(tiny, tmp_path / "again", brief, init=trained)
+    assert history(tmp_path / "again")[0]["dev_per"] <= best + 5
+    run(tiny, tmp_path / "scratch", brief)
+    assert history(tmp_path / "scratch")[0]["dev_per"] > best + 20
+    run(tiny, tmp_path / "ctc", brief, tiny.graphs_ctc, init=trained)
+    weights = load_checkpoint(tmp_path / "ctc" / "checkpoint").weights
+    assert weights["chain.output.weight"].shape[0] == 4
+    other = dataclasses.replace(brief, model=AcousticModelConfig(dataclasses.replace(TRUNK, hidden_dim=20), 24, 12))
+    with pytest.raises(UserError, match=r"do not fit the configuration: trunk\.first\.weight has shape"):
+        run(tiny, tmp_path / "other", other, init=trained)
+
+
 def test_ctc_learns_too(tiny: Any, tmp_path: Path) -> None:
     run(tiny, tmp_path, dataclasses.replace(CONFIG, loss="ctc"), tiny.graphs_ctc)
     entries = history(tmp_path)
