@@ -72,7 +72,7 @@ def test_starts_from_another_model(tiny: Any, trained: Path, tmp_path: Path) -> 
     assert history(tmp_path / "scratch")[0]["dev_per"] > best + 20
     run(tiny, tmp_path / "ctc", brief, tiny.graphs_ctc, init=trained)
     weights = load_checkpoint(tmp_path / "ctc" / "checkpoint").weights
-    assert weights["chain.output.weight"].shape[0] == 4
+    assert weights["chain.output.weight"].shape[0] == 5  # four phones and the blank
     other = dataclasses.replace(brief, model=AcousticModelConfig(dataclasses.replace(TRUNK, hidden_dim=20), 24, 12))
     with pytest.raises(UserError, match=r"do not fit the configuration: trunk\.first\.weight has shape"):
         run(tiny, tmp_path / "other", other, init=trained)
