@@ -12,7 +12,7 @@ from sertools.training.plot import read_history, training_plot
 def test_curves_of_two_trainings(tmp_path: Path) -> None:
     for name, keys in (("a", ("loss", "per")), ("b", ("loss",))):
         (tmp_path / name).mkdir()
-        lines = [json.dumps({"epoch": n, **{key: 1 / n for key in keys}}) for n in (1, 2, 3)]
+        lines = [json.dumps({"epoch": n, **dict.fromkeys(keys, 1 / n)}) for n in (1, 2, 3)]
         (tmp_path / name / "history.jsonl").write_text("\n".join(lines))
     histories = {name: read_history(tmp_path / name) for name in ("a", "b")}
     picture = training_plot(histories, ["loss", "per"])
