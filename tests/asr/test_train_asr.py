@@ -15,10 +15,13 @@ from lhotse import CutSet
 from sertools.asr.apply import load_acoustic_model, log_likelihoods
 from sertools.asr.chunks import chunked_scores
 from sertools.asr.data import DataConfig
+from sertools.asr.graphs import Numerators, load_graphs, unpack
 from sertools.asr.lfmmi_system import AsrConfig, make_model
 from sertools.asr.run import train_asr
 from sertools.errors import UserError
-from sertools.lfmmi import LfmmiConfig
+from sertools.lang.folder import load_lexicon
+from sertools.lang.transcripts import transcript
+from sertools.lfmmi import Lfmmi, LfmmiConfig
 from sertools.models.asr import AcousticModelConfig
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.checkpoint import load_checkpoint
@@ -58,6 +61,28 @@ def test_learns_from_a_flat_start(trained: Path) -> None:
     assert info["topology"] == {"kind": "chain", "context": "mono"}
     assert info["phones"] == ["SIL", "a", "b", "c"]
     assert not (trained.parent / "state.safetensors").exists()
+
+
+@pytest.mark.k2
+def test_engines_agree_on_trained_outputs(tiny: Any, trained: Path) -> None:
+    graphs, lexicon = load_graphs(tiny.graphs), load_lexicon(tiny.lang)
+    scores = dict(log_likelihoods(trained, tiny.train))
+    texts = {cut.id: transcript(cut) for cut in CutSet.from_file(tiny.train)}
+    names = sorted(scores, key=lambda name: -len(scores[name]))[:20]
+    numerators = [unpack(Numerators(graphs, lexicon)(texts[name])) for name in names]
+    lengths = torch.tensor([len(scores[name]) for name in names])
+    values, gradients = [], []
+    for engine in ("dense", "k2"):
+        outputs = torch.nn.utils.rnn.pad_sequence([scores[name] for name in names], batch_first=True).requires_grad_()
+        value = Lfmmi(graphs.denominator, LfmmiConfig(engine, leaky_hmm=0.0))(outputs, lengths, numerators)  # type: ignore[arg-type]
+        value.loss.backward()
+        values.append(value)
+        gradients.append(outputs.grad)
+    assert not values[0].impossible.any()
+    for name in ("numerator", "denominator"):
+        difference = (getattr(values[0], name) - getattr(values[1], name)).abs() / lengths
+        assert float(difference.max()) < 1e-5
+    assert float((gradients[0] - gradients[1]).abs().max()) < 1e-4 * float(gradients[0].abs().max())
 
 
 def test_starts_from_another_model(tiny: Any, trained: Path, tmp_path: Path) -> None:
