@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import signal
 import sys
 import time
 import warnings
@@ -72,6 +73,15 @@ def in_fold(path: Path, fold: Fold | None) -> Path:
     if "FOLD" in path.parts and fold is None:
         raise UserError(f"{path}: FOLD stands for the name of a fold; give --folds and --fold")
     return path if fold is None else Path(*(fold.name if part == "FOLD" else part for part in path.parts))
+
+
+def stop_signals() -> list[int]:
+    """Catch SIGTERM and SIGUSR1 from now on: they are appended to the list, for a training to stop at
+    its next batch."""
+    caught: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: caught.append(number))
+    return caught
 
 
 @contextmanager

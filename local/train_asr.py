@@ -9,21 +9,16 @@ OUTPUT/checkpoint and OUTPUT/history.jsonl.
 """
 
 import logging
-import signal
 import sys
 from pathlib import Path
 
-import torch
-
-from cli import add_config, parser, progress_bar, run
+from cli import add_config, add_device, parser, progress_bar, resolve_device, run, stop_signals
 from sertools.asr.lfmmi_system import AsrConfig
 from sertools.asr.run import train_asr
 from sertools.config import load_config
 from sertools.files import require
 from sertools.training.loop import Stopped
 from sertools.training.memory import keep_freed_memory
-
-stop_signals: list[int] = []
 
 
 def main() -> None:
@@ -35,7 +30,7 @@ def main() -> None:
     arguments.add_argument("--dev", type=Path, required=True, help="cuts on which the epoch is selected")
     arguments.add_argument("--seed", type=int, default=1, help="seed of initialisation and training (default: 1)")
     arguments.add_argument("--init", type=Path, help="checkpoint to start from; its phones may be others")
-    arguments.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one")
+    add_device(arguments)
     arguments.add_argument("output", type=Path, help="folder of the experiment")
     options = arguments.parse_args()
     config = load_config(AsrConfig, options.config, options.overrides)
@@ -43,22 +38,19 @@ def main() -> None:
     require(options.graphs, "the graphs stage (local/make_lfmmi_graphs.py)")
     for cuts in (options.cuts, options.dev):
         require(cuts, "the feature stage (local/collect_features.py)")
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = resolve_device(options.device)
     if device == "cpu":
         keep_freed_memory()
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda caught, frame: stop_signals.append(caught))
+    stop = stop_signals()
     with progress_bar("training", "updates") as bar:
         try:
             directory = train_asr(
                 config, options.lang, options.graphs, options.cuts, options.dev, options.output, seed=options.seed,
-                init=options.init, device=device, should_stop=lambda: bool(stop_signals), progress_bar=bar,
+                init=options.init, device=device, should_stop=lambda: bool(stop), progress_bar=bar,
             )  # fmt: skip
         except Stopped as stopped:
             logging.info("%s", stopped)
-            sys.exit(128 + stop_signals[0])
+            sys.exit(128 + stop[0])
     logging.info("done: %s", directory)
 
 

@@ -11,11 +11,10 @@ goes on exactly where it was.  Writes OUTPUT/fold_NAME/seed_N.
 """
 
 import logging
-import signal
 import sys
 from pathlib import Path
 
-from cli import add_config, add_device, in_fold, parser, progress_bar, resolve_device, run
+from cli import add_config, add_device, in_fold, parser, progress_bar, resolve_device, run, stop_signals
 from sertools.config import load_config
 from sertools.emotion.frame_system import FrameSystemConfig
 from sertools.emotion.run_fold import run_fold
@@ -23,8 +22,6 @@ from sertools.errors import UserError
 from sertools.evaluation.folds import find_fold, read_folds
 from sertools.files import require
 from sertools.training.loop import Stopped
-
-stop_signals: list[int] = []
 
 
 def main() -> None:
@@ -48,17 +45,16 @@ def main() -> None:
         fold, seed = str((options.run - 1) // options.num_seeds + 1), (options.run - 1) % options.num_seeds + 1
     cuts = in_fold(options.cuts, find_fold(read_folds(options.folds), fold))
     require(cuts, "the feature stage (local/collect_features.py), or the i-vector stage (local/extract_ivectors.py)")
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda caught, frame: stop_signals.append(caught))
+    stop = stop_signals()
     with progress_bar("training", "updates") as bar:
         try:
             directory = run_fold(
                 config, cuts, options.folds, fold, seed, options.output,
-                device=resolve_device(options.device), should_stop=lambda: bool(stop_signals), progress_bar=bar,
+                device=resolve_device(options.device), should_stop=lambda: bool(stop), progress_bar=bar,
             )  # fmt: skip
         except Stopped as stopped:
             logging.info("%s", stopped)
-            sys.exit(128 + stop_signals[0])
+            sys.exit(128 + stop[0])
     logging.info("done: %s", directory)
 
 
