@@ -70,6 +70,15 @@ def content_hash_or_none(path: Path) -> str | None:
         raise
 
 
+def made_with(output: Path | str) -> Any:
+    """The configuration of the stage that made the file ``output``, from the stamp beside it; None if there is none.
+
+    It goes into what is made from the file, which can then be used without the recipe.
+    """
+    stamp = Path(output).parent / STAMP
+    return read_json(stamp, "running the stage again")["config"] if stamp.exists() else None
+
+
 def write_stamp(directory: Path | str, stamp: Stamp, outputs: list[str]) -> None:
     """Write the stamp of ``directory``; ``outputs`` are file names relative to it."""
     directory = Path(directory)

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sertools.asr.entries import IVECTOR_PERIOD
 from sertools.models.asr import AcousticModel
-
-IVECTOR_PERIOD = 10  # frames
 
 
 def chunked_scores(

@@ -19,6 +19,7 @@ from sertools.errors import UserError
 log = logging.getLogger(__name__)
 
 IVECTOR = "ivector"
+IVECTOR_PERIOD = 10  # frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,11 @@ def entry_of(cut: Cut, ivectors: bool, where: str, transcript: bool = True) -> E
         array = (cut.custom or {}).get(IVECTOR)
         if not isinstance(array, TemporalArray):
             raise UserError(f"{where}: {cut.id} has no i-vectors; give the manifest of the i-vector stage")
+        if round(array.frame_shift / cut.frame_shift) != IVECTOR_PERIOD:
+            raise UserError(
+                f"{where}: {cut.id} has an i-vector every {array.frame_shift:g} s; acoustic models need one every "
+                f"{IVECTOR_PERIOD} frames (extraction.period)"
+            )
         start = seconds_to_frames(cut.start - array.start, array.frame_shift, max_index=array.shape[0])
         end = min(start + math.ceil(cut.duration / array.frame_shift - 1e-6), array.shape[0])
         kept = array.array

@@ -1,6 +1,5 @@
 """Training an acoustic model: from cuts and graphs to a checkpoint folder."""
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from sertools.config import to_dict
 from sertools.files import content_hash, json_hash, only_writer, require
 from sertools.lang.folder import load_lexicon
 from sertools.models.asr import OUTPUT_LAYERS
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.provenance import STAMP, Stamp, made_with, why_stale, write_stamp
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 from sertools.training.loop import HISTORY, STATE, train
 
@@ -91,7 +90,7 @@ def train_asr(
             "topology": to_dict(graphs.config.topology),
             "best_epoch": trained.best_epoch,
             "dev": trained.history[trained.best_epoch - 1],
-            "features": _stage_config(cuts_path),
+            "features": made_with(cuts_path),
             "inputs": stamp.inputs,
         }
         save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, stamp.config, info))
@@ -99,9 +98,3 @@ def train_asr(
         write_stamp(directory, stamp, outputs)
         (directory / STATE).unlink(missing_ok=True)
     return directory / CHECKPOINT
-
-
-def _stage_config(cuts_path: Path) -> object:
-    """The configuration of the stage that made the cuts, so that the checkpoint can be used without the recipe."""
-    stamp = cuts_path.parent / STAMP
-    return json.loads(stamp.read_text(encoding="utf-8"))["config"] if stamp.exists() else None

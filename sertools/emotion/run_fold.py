@@ -1,6 +1,5 @@
 """One run of an emotion experiment: one fold, one seed, from features to a prediction table."""
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from sertools.evaluation.folds import Fold, Folds, find_fold, read_folds
 from sertools.evaluation.predictions import make_predictions, write_predictions
 from sertools.files import content_hash, json_hash, only_writer
 from sertools.models.emotion import FrameClassifier
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.provenance import Stamp, made_with, why_stale, write_stamp
 from sertools.training.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from sertools.training.loop import HISTORY, STATE, train
 
@@ -84,7 +83,7 @@ def run_fold(
             device=device, should_stop=should_stop, progress_bar=progress_bar,
         )  # fmt: skip
         info = {"classes": list(folds.classes), "corpus": folds.corpus, "best_epoch": trained.best_epoch,
-                "features": _feature_info(cuts_path), "inputs": stamp.inputs}  # fmt: skip
+                "features": made_with(cuts_path), "inputs": stamp.inputs}  # fmt: skip
         save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, stamp.config, info))
         _predict(config, folds, fold, seed, directory, {"dev": dev, "test": test}, device)
         outputs = [PREDICTIONS, HISTORY, *(f"{CHECKPOINT}/{p.name}" for p in (directory / CHECKPOINT).iterdir())]
@@ -121,9 +120,3 @@ def _predict(
         probabilities=torch.cat(probabilities).numpy(),
     )
     write_predictions(directory / PREDICTIONS, table)
-
-
-def _feature_info(cuts_path: Path) -> object:
-    """The feature stage's configuration, so that the checkpoint can be used without the recipe."""
-    stamp = cuts_path.parent / "stamp.json"
-    return json.loads(stamp.read_text(encoding="utf-8"))["config"] if stamp.exists() else None

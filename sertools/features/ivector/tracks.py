@@ -1,7 +1,5 @@
 """I-vectors of a whole corpus, as a track on its cuts."""
 
-import json
-import logging
 import math
 import os
 import random
@@ -26,7 +24,7 @@ from sertools.features.ivector.passes import BATCH_FRAMES, make_batches, read_fe
 from sertools.features.store import Archive, Block, make_blocks, speaker, write_manifest
 from sertools.features.store import extract as make_missing_blocks
 from sertools.files import content_hash, require
-from sertools.provenance import STAMP, Stamp
+from sertools.provenance import Stamp, made_with
 from sertools.training.checkpoint import WEIGHTS
 
 FIELD = "ivector"
@@ -120,7 +118,7 @@ def extract_ivectors(
     reason = None
     if num_jobs == 1:
         stamp = Stamp(
-            {"features": _features_config(cuts_path), "ivector": maker.settings, "store": vars(config.store)},
+            {"features": made_with(cuts_path), "ivector": maker.settings, "store": vars(config.store)},
             {"cuts": content_hash(cuts_path)},
         )
         reason = write_manifest(blocks, maker, directory, config.store, stamp)
@@ -205,12 +203,3 @@ def _with_ivectors(cut: Cut, ivectors: Tensor, period: int, archive: Archive) ->
     array = Array(archive.storage_type, archive.path, archive.write(cut.id, values), list(values.shape))
     track = TemporalArray(array, temporal_dim=0, frame_shift=period * cut.frame_shift, start=cut.start)
     return cut.with_custom(FIELD, track)
-
-
-def _features_config(cuts_path: Path | str) -> Any:
-    """The feature stage's configuration, for whoever uses what is made from these cuts."""
-    stamp = Path(cuts_path).parent / STAMP
-    if not stamp.exists():
-        logging.info("%s has no %s; the features' configuration is not recorded", cuts_path, STAMP)
-        return None
-    return json.loads(stamp.read_text(encoding="utf-8"))["config"]
