@@ -150,3 +150,13 @@ def test_what_is_missing_is_named(tiny: Any, tmp_path: Path) -> None:
     gone = type(entry.features)(entry.features.kind, str(tmp_path / "gone.lca"), entry.features.key, 0, 5)
     with pytest.raises(UserError, match=r"cannot read .*gone\.lca"):
         gone.read()
+
+
+def test_ivectors_of_another_period_are_refused(tiny: Any, tmp_path: Path) -> None:
+    cuts = CutSet.from_file(tiny.dev).to_eager()
+    for cut in cuts:
+        cut.ivector = dataclasses.replace(cut.ivector, frame_shift=0.05)
+    cuts.to_file(tmp_path / "cuts.jsonl.gz")
+    with pytest.raises(UserError, match=r"an i-vector every 0\.05 s; acoustic models need one every 10 frames"):
+        read_entries(tmp_path / "cuts.jsonl.gz", True)
+    assert read_entries(tmp_path / "cuts.jsonl.gz", False)
