@@ -16,7 +16,7 @@ from cli import parser, run
 from sertools.errors import UserError
 from sertools.evaluation.folds import FOLDS, read_folds
 from sertools.evaluation.runs import runs_left_out
-from sertools.evaluation.scoring import MAKES_SPEAKERS, PAGE, SPEAKERS, TEXT, Wishes, evaluate, input_files
+from sertools.evaluation.scoring import MAKES_SPEAKERS, METHODS, PAGE, SPEAKERS, TEXT, Wishes, evaluate, input_files
 from sertools.files import only_writer, require
 from sertools.provenance import Stamp, why_stale, write_stamp
 
@@ -44,7 +44,7 @@ def main() -> None:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
     if options.speakers:
         inputs["speakers"] = require(Path(options.speakers) / SPEAKERS, MAKES_SPEAKERS)
-    stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__}, inputs)
+    stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS}, inputs)
     output = options.exp_dir / "results"
     with only_writer(output):
         reason = why_stale(output, stamp)

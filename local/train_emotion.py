@@ -3,59 +3,103 @@
 
     train_emotion.py --config conf/tdnn.yaml --cuts data/mfcc/cuts.jsonl.gz --folds data/folds/paper \\
         --fold 1 --seed 1 exp/tdnn
+    train_emotion.py --config conf/s1.yaml --pretrained exp/asr/checkpoint --cuts data/bottleneck/cuts.jsonl.gz \\
+        --folds data/folds/paper --num-seeds 5 --job 1 --num-jobs 2 exp/s1
 
-As a job of an array, --run JOB numbers all pairs of folds and seeds: with --num-seeds 3, run 1 is
-fold 1 with seed 1, run 4 is fold 2 with seed 1.  FOLD in --cuts stands for the fold's name, where
-each fold has features of its own (i-vectors of its own extractor, say).  Killed or stopped (SIGTERM) and run again, it
-goes on exactly where it was.  Writes OUTPUT/fold_NAME/seed_N.
+With --job, this process trains every --num-jobs-th of all pairs of folds and seeds, and reads the
+features once.  FOLD in --cuts and --extractor stands for the fold's name, where each fold has
+features of its own (i-vectors of its own extractor, say).  Killed or stopped (SIGTERM) and run
+again, it goes on exactly where it was.  Writes OUTPUT/fold_NAME/seed_N.  Started as several
+processes, by launch.py --tasks-per-node (and --nodes) or torchrun, these share every batch:
+data.batch_frames is of all.
 """
 
+import argparse
 import logging
-import sys
 from pathlib import Path
 
-from cli import add_config, add_device, in_fold, parser, progress_bar, resolve_device, run, stop_signals
+from cli import (
+    add_config,
+    add_device,
+    exit_stopped,
+    in_fold,
+    parser,
+    progress_bar,
+    resolve_device,
+    run,
+    stop_signals,
+    training_group,
+)
 from sertools.config import load_config
-from sertools.emotion.frame_system import FrameSystemConfig
-from sertools.emotion.run_fold import run_fold
+from sertools.emotion.experiment import Corpus, Experiment, resolve, train_run
+from sertools.emotion.pretrained import load_pretrained
+from sertools.emotion.system import EmotionConfig
 from sertools.errors import UserError
-from sertools.evaluation.folds import find_fold, read_folds
+from sertools.evaluation.folds import Folds, find_fold, read_folds
 from sertools.files import require
+from sertools.training.distributed import Group
 from sertools.training.loop import Stopped
+
+STAGES = "the feature stage (local/collect_features.py), or that of i-vectors or bottlenecks (local/extract_*.py)"
+
+
+def chosen_runs(options: argparse.Namespace, folds: Folds) -> list[tuple[str, int]]:
+    """Pairs of fold and seed."""
+    if (options.job is None) == (options.fold is None or options.seed is None):
+        raise UserError("give either --job, or both --fold and --seed")
+    if options.job is None:
+        return [(find_fold(folds, options.fold).name, options.seed)]
+    if not 1 <= options.job <= options.num_jobs:
+        raise UserError(f"--job must be in 1 .. {options.num_jobs} (--num-jobs), not {options.job}")
+    pairs = [(fold.name, seed) for fold in folds.folds for seed in range(1, options.num_seeds + 1)]
+    return pairs[options.job - 1 :: options.num_jobs]
+
+
+def train_all(
+    experiment: Experiment, runs: list[tuple[str, int]], options: argparse.Namespace, group: Group, stop: list[int]
+) -> None:
+    """Train one pair of fold and seed after the other."""
+    corpus = Corpus(experiment)
+    for number, (fold_name, seed) in enumerate(runs, start=1):
+        fold = find_fold(experiment.folds, fold_name)
+        cuts = require(in_fold(options.cuts, fold), STAGES)
+        extractor = in_fold(options.extractor, fold) if options.extractor else None
+        with progress_bar(f"training {number} of {len(runs)}", "updates") as bar:
+            try:
+                directory = train_run(
+                    experiment, fold_name, seed, cuts, corpus=corpus, extractor=extractor, device=group.device,
+                    group=group, should_stop=lambda: bool(stop), progress_bar=bar,
+                )  # fmt: skip
+            except Stopped as stopped:
+                logging.info("%s", stopped)
+                exit_stopped(stop, group)
+        logging.info("done: %s", directory)
 
 
 def main() -> None:
     arguments = parser(__doc__)
     add_config(arguments)
-    arguments.add_argument("--cuts", type=Path, required=True, help="cuts with features (and i-vectors)")
+    arguments.add_argument("--cuts", type=Path, required=True, help="cuts with features (i-vectors, bottlenecks)")
     arguments.add_argument("--folds", type=Path, required=True, help="folder of folds.json")
+    arguments.add_argument("--pretrained", type=Path, help="checkpoint of the acoustic model that is transferred")
+    arguments.add_argument("--extractor", type=Path, help="the i-vectors' model, to be kept for later use")
     arguments.add_argument("--fold", help="name or number (from 1) of a fold")
     arguments.add_argument("--seed", type=int, help="seed of initialisation and training")
-    arguments.add_argument("--run", type=int, help="instead of --fold and --seed: number of the pair, from 1")
-    arguments.add_argument("--num-seeds", type=int, default=1, help="with --run: seeds 1 .. N (default: 1)")
+    arguments.add_argument("--job", type=int, help="instead of --fold and --seed: number of this job, from 1")
+    arguments.add_argument("--num-jobs", type=int, default=1, help="with --job: of how many (default: 1)")
+    arguments.add_argument("--num-seeds", type=int, default=1, help="with --job: seeds 1 .. N (default: 1)")
     add_device(arguments)
     arguments.add_argument("output", type=Path, help="folder of the experiment")
     options = arguments.parse_args()
-    config = load_config(FrameSystemConfig, options.config, options.overrides)
+    config = load_config(EmotionConfig, options.config, options.overrides)
     require(options.folds, "the folds stage (local/make_folds.py)")
-    if (options.run is None) == (options.fold is None or options.seed is None):
-        raise UserError("give either --run, or both --fold and --seed")
-    fold, seed = options.fold, options.seed
-    if options.run is not None:
-        fold, seed = str((options.run - 1) // options.num_seeds + 1), (options.run - 1) % options.num_seeds + 1
-    cuts = in_fold(options.cuts, find_fold(read_folds(options.folds), fold))
-    require(cuts, "the feature stage (local/collect_features.py), or the i-vector stage (local/extract_ivectors.py)")
+    folds = read_folds(options.folds)
+    runs = chosen_runs(options, folds)
+    pretrained = load_pretrained(options.pretrained) if options.pretrained else None
+    experiment = Experiment(resolve(config, pretrained), folds, options.output, pretrained)
     stop = stop_signals()
-    with progress_bar("training", "updates") as bar:
-        try:
-            directory = run_fold(
-                config, cuts, options.folds, fold, seed, options.output,
-                device=resolve_device(options.device), should_stop=lambda: bool(stop), progress_bar=bar,
-            )  # fmt: skip
-        except Stopped as stopped:
-            logging.info("%s", stopped)
-            sys.exit(128 + stop[0])
-    logging.info("done: %s", directory)
+    with training_group(resolve_device(options.device)) as group:
+        train_all(experiment, runs, options, group, stop)
 
 
 if __name__ == "__main__":

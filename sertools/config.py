@@ -20,23 +20,15 @@ def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequenc
 
     Args:
         cls: a dataclass; nested dataclasses are nested mappings in the file.
-        path: the file; None for the defaults of ``cls``.
+        path: the file; None for the defaults of ``cls``.  A line ``base: OTHER.yaml`` in it takes
+            another file's settings (its path relative to this one's), and what follows changes them.
         overrides: such as ``training.epochs=3``; values are YAML.
 
     Raises:
-        UserError: no such file, not YAML, an unknown key, a value of a wrong type.
+        UserError: no such file, not YAML, files that are based on each other in a circle, an unknown
+            key, a value of a wrong type.
     """
-    values: Any = {}
-    if path is not None:
-        if not Path(path).is_file():
-            others = ", ".join(sorted(other.name for other in Path(path).parent.glob("*.yaml")))
-            raise UserError(f"there is no configuration file {path}; beside it there is {others or 'none'}")
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not valid YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise UserError(f"{path}: expected 'key: value' lines")
+    values = _read(Path(path), ()) if path is not None else {}
     where = str(path) if path is not None else "defaults"
     for item in overrides:
         key, equals, text = item.partition("=")
@@ -51,6 +43,38 @@ def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequenc
         target[last] = yaml.safe_load(text)
         where = f"{where} with --set {item}" if "--set" not in where else where
     return from_dict(cls, values, where)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """The settings of a file and of those it is based on; ``above`` are the files that led here."""
+    if not path.is_file():
+        others = ", ".join(sorted(other.name for other in path.parent.glob("*.yaml")))
+        asked = f", the base of {above[-1]}" if above else ""
+        raise UserError(f"there is no configuration file {path}{asked}; beside it there is {others or 'none'}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected 'key: value' lines")
+    if "base" not in values:
+        return values
+    base = values.pop("base")
+    if not isinstance(base, str):
+        raise UserError(f"{path}: base must be the name of another file, not '{base}'")
+    other = path.parent / base
+    if other.resolve() in {p.resolve() for p in (*above, path)}:
+        raise UserError(f"{path}: its base {base} is based on it")
+    return _merged(_read(other, (*above, path)), values)
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """``old`` changed by ``new``, group by group."""
+    both = dict(old)
+    for key, value in new.items():
+        inner = both.get(key)
+        both[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return both
 
 
 def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration") -> T:

@@ -3,9 +3,9 @@
 #
 #   ./run.sh --corpus /data/RAVDESS          the folder of Actor_01 .. Actor_24 (wav or flac)
 #   ./run.sh --corpus /data/RAVDESS --classes eight
-#   ./run.sh --corpus /data/RAVDESS --ivectors ivector --system tdnn_ivector
+#   ./run.sh --stage 4 --ivectors ivector --system tdnn_ivector
+#   ./run.sh --stage 5 --pretrained ../tedlium2/exp/tdnnf_1g --system "s1 s1:tdnnf13 s1:prefinal s1_scratch"
 #
-# Stage 5 (bottleneck features of a pretrained network) is to come.
 # shellcheck disable=SC2154  # the variables that option sets
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 . ./path.sh
@@ -14,32 +14,49 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 
 option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo record 1188976, Audio_Speech"
 option skip_bad false   "go on without utterances whose audio is broken"
-option system tdnn      "conf/SYSTEM.yaml says what is trained, exp/SYSTEM_CLASSES is where it goes"
-option classes four     "conf/folds_CLASSES.yaml: four (angry, happy, sad, neutral) or eight"
-option ivectors ""      "conf/IVECTORS.yaml: i-vectors for a SYSTEM that takes them (ivector, ivector_utterance)"
-option extractor ""     "an i-vector model; empty: one a fold, trained on its train part's actors"
+option system tdnn      "what is trained: conf/SYSTEM.yaml, or SYSTEM:LAYER; several are compared with the first"
+option classes four     "conf/folds_CLASSES.yaml: four (angry, happy, sad, neutral), eight; four_25, ...: less to train"
+option pretrained ""    "for systems that transfer: an experiment of egs/tedlium2, with its checkpoint/"
+option ivectors ""      "conf/IVECTORS.yaml: i-vectors, for networks that take them (ivector, ivector_utterance)"
+option extractor ""     "an i-vector model (that of --pretrained); empty: one a fold, of its train part's actors"
+option choose_on_dev "" "GROUP=SYSTEM,SYSTEM,...: in the comparison, a system that is in each fold the best on dev"
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
-option max_jobs 64      "trainings at once, at most; this machine runs no more than it has cores"
-option gpu 0            "GPUs of a training"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
+from=${pretrained:+_from_$(basename "$pretrained")}
 folds=data/folds/$classes
-exp=exp/${system}${ivectors#ivector}_$classes
 cuts=data/mfcc/cuts.jsonl.gz
 extractors=data/$ivectors/FOLD/extractor/model    # FOLD stands for the name of each fold
 ivectors_in=data/$ivectors/FOLD
 if [ -n "$extractor" ]; then
   extractors=$extractor
   ivectors_in=data/$ivectors/given
+elif [ -n "$ivectors" ] && [ -n "$pretrained" ]; then
+  recipe_error "a pretrained network knows the i-vectors of its own extractor: give it by --extractor"
 fi
-speakers=()
+speakers=() extractor_option=() pretrained_option=()
 if [ -n "$ivectors" ]; then
   cuts=$ivectors_in/cuts.jsonl.gz
   speakers=(--speakers "data/$ivectors/speakers")
+  extractor_option=(--extractor "$extractors")
+fi
+bottleneck_cuts=$cuts
+if [ -n "$pretrained" ]; then
+  cuts=data/bottleneck/${from#_from_}/cuts.jsonl.gz
+  pretrained_option=(--pretrained "$pretrained/checkpoint")
 fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
+
+# experiment SYSTEM[:LAYER]: sets name, layer (an option of the programs, or nothing) and exp
+experiment() {
+  name=${1%%:*} layer=()
+  if [[ $1 == *:* ]]; then layer=(--set "model.layers=[${1#*:}]"); fi
+  exp=exp/${1/:/_}${ivectors#ivector}_$classes$from
+}
 
 if stage 1 "Manifests"; then
   [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of Actor_01 .. Actor_24; see --help"
@@ -78,15 +95,46 @@ if stage 4 "I-vectors"; then
   fi
 fi
 
-if stage 6 "Emotion systems"; then
-  runs=$(count_runs.py --num-seeds "$num_seeds" "$folds")
-  $cuda_cmd --gpu "$gpu" --max-jobs-run "$max_jobs" JOB=1:"$runs" "$exp"/log/train.JOB.log \
-    train_emotion.py --config conf/"$system".yaml --cuts "$cuts" --folds "$folds" \
-    --run JOB --num-seeds "$num_seeds" "$exp"
+if stage 5 "Bottleneck features"; then
+  if [ -z "$pretrained" ]; then
+    echo "not needed: no --pretrained"
+  else
+    $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "data/log/bottleneck$from.JOB.log" extract_bottlenecks.py \
+      --config conf/bottleneck.yaml --job JOB --num-jobs "$nj" \
+      "$bottleneck_cuts" "$pretrained/checkpoint" "data/bottleneck/${from#_from_}"
+    $train_cmd "data/log/collect_bottleneck$from.log" extract_bottlenecks.py --config conf/bottleneck.yaml \
+      "$bottleneck_cuts" "$pretrained/checkpoint" "data/bottleneck/${from#_from_}"
+  fi
 fi
 
-if stage 7 "Scoring"; then
-  score.py --folds "$folds" --num-seeds "$num_seeds" "${speakers[@]}" --command "egs/ravdess/run.sh $*" "$exp"
+if stage 6 "Emotion systems"; then
+  for one in $system; do
+    experiment "$one"
+    $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py --config "conf/$name.yaml" \
+      "${layer[@]}" "${pretrained_option[@]}" "${extractor_option[@]}" --cuts "$cuts" --folds "$folds" \
+      --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
+  done
+fi
+
+if stage 7 "Scoring and comparison"; then
+  compared=()
+  for one in $system; do
+    experiment "$one"
+    score.py --folds "$folds" --num-seeds "$num_seeds" "${speakers[@]}" --command "egs/ravdess/run.sh $*" "$exp"
+    compared+=("$one=$exp")
+  done
+  for group in $choose_on_dev; do
+    members=
+    for one in $(tr ',' ' ' <<< "${group#*=}"); do
+      experiment "$one"
+      members+=,$exp
+    done
+    compared+=(--choose-on-dev "${group%%=*}=${members#,}")
+  done
+  if [ ${#compared[@]} -gt 1 ]; then
+    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/ravdess/run.sh $*" \
+      --output "exp/comparison${ivectors#ivector}_$classes$from" "${compared[@]}"
+  fi
 fi
 
 finish

@@ -1,16 +1,41 @@
 """Utterances in memory, and the batches that training and prediction take from them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lhotse import CutSet
+from lhotse.cut import Cut
 from torch import Tensor
 
+from sertools.asr.bottlenecks import load_bottleneck
 from sertools.errors import UserError
 from sertools.features.ivector.tracks import load_ivectors
-from sertools.training.batching import plan_batches
+from sertools.models.emotion import Pooling, pool
+from sertools.training.batching import Part, plan_batches
+
+Normalise = Literal["none", "speaker"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read of a cut.
+
+    Attributes:
+        layers: bottlenecks, put side by side; empty for the features themselves.
+        pooling: of bottlenecks, done while reading.
+        ivector_dim: dimension of the i-vectors to read too; 0 for none.
+        normalise: ``speaker`` gives every dimension mean 0 and variance 1 over each speaker's own
+            utterances.  It needs no labels, but several utterances of a speaker at once, also of
+            one who is tested.
+    """
+
+    layers: tuple[str, ...] = ()
+    pooling: Pooling = "frames"
+    ivector_dim: int = 0
+    normalise: Normalise = "none"
 
 
 @dataclass(frozen=True)
@@ -20,7 +45,7 @@ class Utterance:
     Attributes:
         id: as in folds and predictions.
         speaker, corpus: who speaks, and where it is from.
-        features: float32 (T, F).
+        features: (T, F): float32; bottlenecks of frames float16.
         label: index of its class.
         ivectors: float32 (rows, D), or None.
         ivector_period: frames that a row stands for.
@@ -44,6 +69,7 @@ class Batch:
         features: float32 (N, T, F).
         lengths, labels: int64 (N,).
         ivectors: float32 (N, D), one of each utterance, or None.
+        part: which utterances of a larger batch these are; None: all.
     """
 
     utterances: tuple[Utterance, ...]
@@ -51,51 +77,110 @@ class Batch:
     lengths: Tensor
     labels: Tensor
     ivectors: Tensor | None = None
+    part: Part | None = None
 
 
-def load_utterances(cuts_path: Path | str, labels: dict[str, int], ivector_dim: int = 0) -> dict[str, Utterance]:
+def load_utterances(
+    cuts_path: Path | str, labels: dict[str, int], reading: Reading | None = None
+) -> dict[str, Utterance]:
     """Read the features of labelled utterances.
 
     Args:
-        cuts_path: cuts with features, from the feature stage.
+        cuts_path: cuts with features, from the feature stage; with bottlenecks, from theirs.
         labels: utterance id to index of class.
-        ivector_dim: dimension of the i-vectors to read too; 0 for none.
+        reading: what is read; None for the features alone.
 
     Raises:
-        UserError: an utterance is not in the cuts, or has no features, or no such i-vectors.
+        UserError: an utterance is not in the cuts, or has no features, no such bottlenecks, or no
+            such i-vectors.
     """
+    reading = reading or Reading()
     found: dict[str, Utterance] = {}
     for cut in CutSet.from_file(cuts_path):
-        if cut.id not in labels:
-            continue
-        if not cut.has_features:
-            raise UserError(f"{cuts_path}: {cut.id} has no features; run the feature stage again")
-        supervision = cut.supervisions[0]
-        track = load_ivectors(cut) if ivector_dim else None
-        if track is not None and track.values.shape[1] != ivector_dim:
-            raise UserError(
-                f"{cuts_path}: i-vectors have dimension {track.values.shape[1]}, the network takes {ivector_dim}; "
-                f"set model.trunk.ivector_dim: {track.values.shape[1]}, or extract others"
-            )
-        found[cut.id] = Utterance(
-            id=cut.id,
-            speaker=str(supervision.speaker),
-            corpus=str((supervision.custom or {}).get("corpus", "unknown")),
-            features=torch.from_numpy(cut.load_features()).float(),
-            label=labels[cut.id],
-            ivectors=track.values if track is not None else None,
-            ivector_period=track.period if track is not None else 10,
-        )
+        if cut.id in labels:
+            found[cut.id] = _load(cut, labels[cut.id], reading, cuts_path)
     missing = [utterance for utterance in labels if utterance not in found]
     if missing:
         raise UserError(
             f"{len(missing)} utterances of the folds are not in {cuts_path} (the first: {missing[0]}); "
             "folds and features come from different manifests: run the stages for folds and features again"
         )
-    return found
+    return normalise_speakers(found) if reading.normalise == "speaker" else found
 
 
-def collate(utterances: Sequence[Utterance], max_frames: int = 0, generator: torch.Generator | None = None) -> Batch:
+def _load(cut: Cut, label: int, reading: Reading, where: Path | str) -> Utterance:
+    if not cut.has_features:
+        raise UserError(f"{where}: {cut.id} has no features; run the feature stage again")
+    supervision = cut.supervisions[0]
+    track = load_ivectors(cut) if reading.ivector_dim else None
+    if track is not None and track.values.shape[1] != reading.ivector_dim:
+        raise UserError(
+            f"{where}: i-vectors have dimension {track.values.shape[1]}, the network takes {reading.ivector_dim}; "
+            f"set model.trunk.ivector_dim: {track.values.shape[1]}, or extract others"
+        )
+    return Utterance(
+        id=cut.id,
+        speaker=str(supervision.speaker),
+        corpus=str((supervision.custom or {}).get("corpus", "unknown")),
+        features=_bottlenecks(cut, reading) if reading.layers else torch.from_numpy(cut.load_features()).float(),
+        label=label,
+        ivectors=track.values if track is not None else None,
+        ivector_period=track.period if track is not None else 10,
+    )
+
+
+def _bottlenecks(cut: Cut, reading: Reading) -> Tensor:
+    """(T', C) in float16, which is still finer than what lilcom keeps; or pooled (1, 2 C) in float32."""
+    rows = torch.cat([load_bottleneck(cut, layer) for layer in reading.layers], 1)
+    if reading.pooling == "frames":
+        return rows.half()
+    return pool(rows[None], torch.tensor([len(rows)]), reading.pooling)[0][0]
+
+
+def normalise_speakers(utterances: dict[str, Utterance]) -> dict[str, Utterance]:
+    """Give each speaker's features mean 0 and variance 1 over all of the speaker's rows.
+
+    Raises:
+        UserError: a speaker has a single row, which says nothing of a variance.
+    """
+    by_speaker: dict[str, list[Utterance]] = {}
+    for utterance in utterances.values():
+        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    moments = {}
+    for name, group in by_speaker.items():
+        if sum(len(u.features) for u in group) < 2:
+            raise UserError(f"speaker {name} has one utterance, too little for normalise: speaker")
+        moments[name] = mean_and_deviation(u.features for u in group)
+    return {name: replace(u, features=_normalised(u.features, *moments[u.speaker])) for name, u in utterances.items()}
+
+
+def _normalised(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return ((x.float() - mean) / std.clamp(min=1e-4)).to(x.dtype)
+
+
+def mean_and_deviation(matrices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) standard deviation over the rows of matrices (T, F), each float32 (F,)."""
+    rows, total, square = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    shift: Tensor | None = None
+    for x in matrices:
+        x = x.double()
+        # about a typical value, so that the difference of large squares keeps its digits
+        shift = x.mean(0) if shift is None else shift
+        x = x - shift
+        rows += len(x)
+        total = total + x.sum(0)
+        square = square + x.square().sum(0)
+    assert shift is not None
+    mean = total / rows
+    return (shift + mean).float(), (square / rows - mean.square()).clamp(min=0.0).sqrt().float()
+
+
+def collate(
+    utterances: Sequence[Utterance],
+    max_frames: int = 0,
+    generator: torch.Generator | None = None,
+    part: Part | None = None,
+) -> Batch:
     """Make a batch.
 
     Args:
@@ -103,6 +188,10 @@ def collate(utterances: Sequence[Utterance], max_frames: int = 0, generator: tor
         max_frames: longer utterances are cut to a random stretch of this length; 0 for never.
         generator: places the stretch, and picks an i-vector at random within it, as Kaldi does in
             training.  Without it, the last i-vector is taken, which has heard the whole utterance.
+        part: which of them become the batch, None for all; what is random does not depend on it.
+
+    Returns:
+        The batch, in float32.
     """
     features, ivectors = [], []
     for utterance in utterances:
@@ -117,12 +206,15 @@ def collate(utterances: Sequence[Utterance], max_frames: int = 0, generator: tor
             if generator is not None:
                 frame = start + int(torch.randint(len(x), (1,), generator=generator))
             ivectors.append(utterance.ivectors[min(frame // utterance.ivector_period, len(utterance.ivectors) - 1)])
+    if part is not None:
+        utterances, features, ivectors = utterances[part.rows], features[part.rows], ivectors[part.rows]
     return Batch(
         utterances=tuple(utterances),
-        features=torch.nn.utils.rnn.pad_sequence(features, batch_first=True),
+        features=torch.nn.utils.rnn.pad_sequence([x.float() for x in features], batch_first=True),
         lengths=torch.tensor([len(x) for x in features]),
         labels=torch.tensor([utterance.label for utterance in utterances]),
         ivectors=torch.stack(ivectors) if ivectors else None,
+        part=part,
     )
 
 

@@ -3,8 +3,9 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,17 +75,22 @@ class FoldsConfig:
         class_set: such as s1, s4, merged (IEMOCAP), four, eight (RAVDESS).
         protocol: see :func:`make_folds`.
         num_folds: of protocol random only; the others have one fold a group.
-        seed: of protocol random only.
+        seed: of protocol random, and of ``train_fraction``.
+        train_fraction: part of the training utterances of each class that is used, for learning
+            curves; a smaller part is contained in a larger one.  Dev and test stay as they are.
     """
 
     class_set: str
     protocol: Protocol = "strict"
     num_folds: int = 5
     seed: int = 0
+    train_fraction: float = 1.0
 
     def __post_init__(self) -> None:
         if self.num_folds < 3:
             raise ValueError(f"num_folds must be at least 3 (train, dev, test), not {self.num_folds}")
+        if not 0.0 < self.train_fraction <= 1.0:
+            raise ValueError(f"train_fraction must be above 0 and at most 1, not {self.train_fraction}")
 
 
 def make_folds(
@@ -119,13 +125,19 @@ def make_folds(
     else:
         folds = leave_one_group_out(examples, dev="group")
         description = "each group is tested once; the next group is dev; the other groups train"
+    labels = {example.utterance: example.label for example in examples}
+    if config.train_fraction < 1.0:
+        folds = tuple(
+            replace(fold, train=part_of(fold.train, labels, config.train_fraction, config.seed)) for fold in folds
+        )
+        description += f"; {100 * config.train_fraction:g} % of each class's training utterances are used"
     made = Folds(
         protocol=config.protocol,
         corpus=corpus,
         class_set=config.class_set,
         classes=tuple(classes),
         speaker_dependent=config.protocol == "random",
-        labels={example.utterance: example.label for example in examples},
+        labels=labels,
         speakers={example.utterance: example.speaker for example in examples},
         folds=folds,
         description=f"{description}. {about_classes}".strip().rstrip(".") + ".",
@@ -178,6 +190,18 @@ def random_folds(examples: Iterable[Example], num_folds: int, seed: int) -> tupl
         _fold(f"random{index + 1}", examples, dev=parts[(index + 1) % num_folds], test=test)
         for index, test in enumerate(parts)
     )
+
+
+def part_of(utterances: Iterable[str], labels: Mapping[str, str], fraction: float, seed: int) -> tuple[str, ...]:
+    """A random part of the utterances of each class (rounded up), sorted; smaller parts lie in larger ones."""
+    of_class: dict[str, list[str]] = defaultdict(list)
+    for utterance in sorted(utterances):
+        of_class[labels[utterance]].append(utterance)
+    kept: list[str] = []
+    for label, members in of_class.items():
+        random.Random(f"{seed} {label}").shuffle(members)
+        kept += members[: ceil(fraction * len(members))]
+    return tuple(sorted(kept))
 
 
 def _fold(name: str, examples: Iterable[Example], dev: Iterable[str], test: Iterable[str]) -> Fold:

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sertools.evaluation.calibration import TemperatureScaling
 from sertools.evaluation.metrics import Floats
 from sertools.evaluation.results import Results
 from sertools.evaluation.runs import History, Run
@@ -27,7 +28,7 @@ def confusion_matrix(results: Results) -> bytes:
     shares = 100 * np.array(results.confusion_shares)
     counts = np.array(results.confusion)
     size = len(results.classes)
-    figure, axes = _figure(2.6 + 0.95 * size, 1.9 + 0.8 * size)
+    figure, axes = new_figure(2.6 + 0.95 * size, 1.9 + 0.8 * size)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for row in range(size):
         for column in range(size):
@@ -46,13 +47,13 @@ def confusion_matrix(results: Results) -> bytes:
     figure.colorbar(image, ax=axes, label="% of the true class", fraction=0.046, pad=0.03)
     seeds = f"{len(results.seeds)} seeds" if len(results.seeds) > 1 else "one seed"
     axes.set_title(f"Confusion on {results.corpus}, {results.part} ({seeds})", fontsize=11)
-    return _png(figure)
+    return png(figure)
 
 
 def fold_scores(results: Results) -> bytes:
     """UA of each fold: a dot a seed, a bar at their mean; the pooled UA with its interval as a band."""
     count = len(results.by_fold)
-    figure, axes = _figure(2.4 + 0.95 * count, 3.8)
+    figure, axes = new_figure(2.4 + 0.95 * count, 3.8)
     for index, fold in enumerate(results.by_fold):
         values = 100 * np.array(fold.ua_by_seed)
         offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
@@ -72,17 +73,17 @@ def fold_scores(results: Results) -> bytes:
     axes.axhline(100 * results.chance_ua, color=GREY, linestyle="--", linewidth=1.2, label="chance")
     axes.set_xticks(range(count), [fill(fold.name, 12) for fold in results.by_fold], rotation=0 if count <= 6 else 35)
     axes.set_xlim(-0.6, count - 0.4)
-    _percent_axis(axes, "UA, %")
+    percent_axis(axes, "UA, %")
     axes.set_title(f"UA of each fold, {results.part}", fontsize=11)
-    _legend_beside(axes)
-    return _png(figure)
+    legend_beside(axes)
+    return png(figure)
 
 
 def class_bars(results: Results) -> bytes:
     """Recall and precision of each class, side by side."""
     count = len(results.by_class)
     positions = np.arange(count)
-    figure, axes = _figure(2.4 + 1.05 * count, 3.8)
+    figure, axes = new_figure(2.4 + 1.05 * count, 3.8)
     bars = (("recall", BLUE, -0.2, [c.recall for c in results.by_class], None),
             ("precision", "#E69F00", 0.2, [c.precision for c in results.by_class], "//"))  # fmt: skip
     for name, colour, offset, values, hatch in bars:
@@ -97,11 +98,11 @@ def class_bars(results: Results) -> bytes:
         100 * results.ua_pooled.value, color=GREY, linewidth=1.2, linestyle=":", label="UA (mean recall)", zorder=0.5
     )
     axes.set_xticks(positions, [f"{fill(c.name, 11)}\n(n = {c.count})" for c in results.by_class], fontsize=9)
-    _percent_axis(axes, "%")
+    percent_axis(axes, "%")
     axes.set_ylim(0, 108)
     axes.set_title(f"Recall and precision, {results.part}", fontsize=11)
-    _legend_beside(axes)
-    return _png(figure)
+    legend_beside(axes)
+    return png(figure)
 
 
 def training_curves(runs: Sequence[Run]) -> bytes:
@@ -133,14 +134,42 @@ def training_curves(runs: Sequence[Run]) -> bytes:
     scores.set_ylabel("UA, %")
     scores.set_title("UA on dev", fontsize=11)
     for axes in (losses, scores):
-        _tidy(axes)
+        tidy(axes)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.lines:
             axes.legend(frameon=False, fontsize=9)
     if not drawn:
         raise ValueError("no epoch has train_loss, dev_loss or dev_ua")
-    return _png(figure)
+    return png(figure)
+
+
+def reliability_diagram(scaling: TemperatureScaling) -> bytes:
+    """Share of right utterances over top probability, before and after temperature scaling.
+
+    A dot a bin, its area the number of utterances; below the diagonal the model is too sure.
+    """
+    figure = Figure(figsize=(8.2, 4.7), dpi=DPI, layout="constrained", facecolor="white")
+    panels = [("as the models gave them", scaling.raw, ORANGE)]
+    if scaling.calibrated:
+        panels.append(("with temperatures fitted on dev", scaling.calibrated, BLUE))
+    largest = max(b.count for _, calibration, _ in panels for b in calibration.bins)
+    for axes, (words, calibration, colour) in zip(figure.subplots(1, 2).tolist(), panels, strict=False):
+        bins = [b for b in calibration.bins if b.count]
+        axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1.2)
+        x, y = 100 * np.array([b.confidence for b in bins]), 100 * np.array([b.right for b in bins])
+        axes.vlines(x, x, y, color=colour, alpha=0.35, linewidth=1.5)
+        axes.scatter(
+            x, y, s=[12 + 130 * b.count / largest for b in bins], color=colour, linewidths=0, alpha=0.85, zorder=3
+        )
+        axes.set_xlabel("top probability, %")
+        percent_axis(axes, "right, %")
+        axes.set_xlim(0, 100)
+        axes.set_aspect("equal")
+        axes.set_title(f"{words}\nECE {100 * calibration.ece:.1f} %, NLL {calibration.nll:.2f}", fontsize=10.5)
+    for axes in figure.axes[len(panels) :]:
+        axes.set_visible(False)
+    return png(figure)
 
 
 def _curves(axes: Axes, histories: Sequence[History], key: str, colour: str, label: str, scale: float) -> int:
@@ -169,28 +198,33 @@ def _series(history: History, key: str) -> tuple[Floats, Floats]:
     return np.array([epoch for epoch, _ in pairs]), np.array([value for _, value in pairs])
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of one plot; sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     return figure, figure.subplots()
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Horizontal grid lines behind the data, no frame above and to the right."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _percent_axis(axes: Axes, label: str) -> None:
+def percent_axis(axes: Axes, label: str) -> None:
+    """A vertical axis of 0 to 100 %."""
     axes.set_ylabel(label)
     axes.set_ylim(0, 100)
-    _tidy(axes)
+    tidy(axes)
 
 
-def _legend_beside(axes: Axes) -> None:
+def legend_beside(axes: Axes) -> None:
+    """The legend to the right of the plot."""
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The bytes of a PNG file."""
     stream = io.BytesIO()
     # without its version number, matplotlib writes the same bytes for the same picture
     figure.savefig(stream, format="png", metadata={"Software": None})

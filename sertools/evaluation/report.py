@@ -2,19 +2,20 @@
 
 import base64
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sertools.evaluation import plots
 from sertools.evaluation.folds import Folds
 from sertools.evaluation.predictions import Predictions
 from sertools.evaluation.results import Results
 from sertools.evaluation.runs import Run, differing_settings
-from sertools.evaluation.tables import percent, scores, warnings
+from sertools.evaluation.tables import calibration_rows, percent, scores, warnings
 from sertools.evaluation.uncertainty import DRAWS, Interval
 
 NUM_MISTAKES = 20
@@ -86,13 +87,15 @@ def confident_mistakes(predictions: Predictions, limit: int = NUM_MISTAKES) -> t
 def draw(test: Results, runs: Sequence[Run] = ()) -> dict[str, bytes]:
     """The plots of an experiment: name to the bytes of a PNG file.
 
-    Names are folds, classes, confusion, and training if some run has a history.
+    Names are folds, classes, confusion, calibration, and training if some run has a history.
     """
     drawn = {
         "folds": plots.fold_scores(test),
         "classes": plots.class_bars(test),
         "confusion": plots.confusion_matrix(test),
     }
+    if test.calibration:
+        drawn["calibration"] = plots.reliability_diagram(test.calibration)
     if any(run.history for run in runs):
         drawn["training"] = plots.training_curves(runs)
     return drawn
@@ -110,6 +113,24 @@ def to_html(
         predictions: the table that was scored.
         pictures: as from :func:`draw`.
     """
+    return page("report.html").render(
+        about=about,
+        test=test,
+        dev=dev,
+        warnings=warnings(test),
+        scores=scores,
+        mistakes=confident_mistakes(predictions),
+        limit=NUM_MISTAKES,
+        calibration=calibration_rows(test.calibration) if test.calibration else [],
+        draws=f"{DRAWS:,}",
+        differing=differing_settings(about.runs),
+        training=[_training(run) for run in about.runs if run.history],
+        pictures={name: embedded(data) for name, data in pictures.items()},
+    )
+
+
+def page(name: str, filters: Mapping[str, Callable[..., Any]] = MappingProxyType({})) -> Template:
+    """The template ``name`` of this folder, with the filters that all pages use and its own."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -119,22 +140,11 @@ def to_html(
     )
     environment.filters["percent"] = percent
     environment.filters["interval"] = _interval
-    return environment.get_template("report.html").render(
-        about=about,
-        test=test,
-        dev=dev,
-        warnings=warnings(test),
-        scores=scores,
-        mistakes=confident_mistakes(predictions),
-        limit=NUM_MISTAKES,
-        draws=f"{DRAWS:,}",
-        differing=differing_settings(about.runs),
-        training=[_training(run) for run in about.runs if run.history],
-        pictures={name: _embedded(data) for name, data in pictures.items()},
-    )
+    environment.filters.update(filters)
+    return environment.get_template(name)
 
 
-def _embedded(png: bytes) -> dict[str, Any]:
+def embedded(png: bytes) -> dict[str, Any]:
     """A picture for the page; its size is given in CSS pixels, so that all have letters of one size."""
     # a PNG file begins with 8 bytes of signature, 8 of chunk header, then width and height
     width, height = struct.unpack(">II", png[16:24])

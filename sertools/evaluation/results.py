@@ -1,12 +1,13 @@
 """All numbers that an experiment reports, from its prediction table."""
 
 from dataclasses import asdict, dataclass
-from math import isnan
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from sertools.errors import UserError
+from sertools.evaluation.calibration import TemperatureScaling, temperature_scaling
 from sertools.evaluation.folds import Folds
 from sertools.evaluation.metrics import (
     confusion,
@@ -79,6 +80,8 @@ class Results:
         by_fold, by_speaker, by_class: the same numbers in detail; classes pooled over folds and seeds.
         confusion: (C, C) counts summed over seeds, rows true.
         confusion_shares: its rows divided by their sums.
+        calibration: of the probabilities, before and after temperature scaling; None for dev, on which
+            the temperatures are fitted.
     """
 
     part: str
@@ -101,6 +104,7 @@ class Results:
     by_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     confusion_shares: tuple[tuple[float, ...], ...]
+    calibration: TemperatureScaling | None = None
 
 
 def score(predictions: Predictions, part: str = "test", folds: Folds | None = None) -> Results:
@@ -124,9 +128,9 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
     check_complete(predictions, part, folds)
 
     names, seeds = np.unique(table.folds).tolist(), np.unique(table.seeds).tolist()
-    by_fold = tuple(_group(name, table.rows(table.folds == name)) for name in names)
+    by_fold = tuple(group_score(name, table.rows(table.folds == name)) for name in names)
     speakers = np.unique(table.speakers).tolist()
-    pooled = _group("all", table)
+    pooled = group_score("all", table)
     matrix = confusion(table.labels, table.recognised, len(table.classes))
     right, total = counts_by_speaker(table)
     ua_interval, wa_interval = bootstrap_over_speakers(right, total) if len(total) > 1 else (None, None)
@@ -149,7 +153,7 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         chance_ua=1 / len(table.classes),
         chance_wa=float(class_counts.max() / class_counts.sum()),
         by_fold=by_fold,
-        by_speaker=tuple(_group(name, table.rows(table.speakers == name)) for name in speakers),
+        by_speaker=tuple(group_score(name, table.rows(table.speakers == name)) for name in speakers),
         by_class=tuple(
             ClassScore(name, int(count), float(recall), float(precision), float(f1))
             for name, count, recall, precision, f1 in zip(
@@ -158,6 +162,7 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         ),
         confusion=tuple(map(tuple, matrix.tolist())),
         confusion_shares=tuple(map(tuple, (matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)).tolist())),
+        calibration=temperature_scaling(predictions) if part == "test" else None,
     )  # fmt: skip
 
 
@@ -226,7 +231,7 @@ def shares_speakers(predictions: Predictions) -> bool:
     return len({speaker for _, speaker in tested}) < len(tested) or bool(tested & dev)
 
 
-def _group(name: str, table: Predictions) -> GroupScore:
+def group_score(name: str, table: Predictions) -> GroupScore:
     """Scores of each seed over the rows of ``table``, and their means."""
     matrices = np.stack(
         [
@@ -252,14 +257,14 @@ def _mean_of_folds(by_fold: list[tuple[float, ...]]) -> Score:
     return Score(float(values.mean()), None, deviation(values.mean(axis=1)), deviation(values.mean(axis=0)))
 
 
-def to_json(results: Results) -> dict[str, Any]:
-    """Results as JSON-able values; NaN (a ratio of nothing) becomes null."""
+def to_json(results: Any) -> dict[str, Any]:
+    """Results (any dataclass) as JSON-able values; NaN (a ratio of nothing) and infinity become null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
-        return None if isinstance(value, float) and isnan(value) else value
+        return None if isinstance(value, float) and not isfinite(value) else value
 
     return {key: plain(value) for key, value in asdict(results).items()}

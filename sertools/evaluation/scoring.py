@@ -26,6 +26,8 @@ from sertools.files import read_json, replacing, require, write_json, write_text
 
 TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.html"
 EXPERIMENT_CONFIG = "config.yaml"
+METHODS = "expanded percentile intervals; ECE and NLL, raw and with temperatures fitted on dev"
+"""How the numbers are made; part of the stamp, so that other methods make them anew."""
 SPEAKERS, SPEAKERS_PLOT, MAKES_SPEAKERS = "speakers.json", "speakers.png", "local/identify_speakers.py"
 
 
@@ -87,7 +89,7 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
     about = About(
         title=wishes.title or directory.resolve().name,
         command=wishes.command,
-        dates=_dates([folder / PREDICTIONS for folder in folders.values()]),
+        dates=dates([folder / PREDICTIONS for folder in folders.values()]),
         config=config.read_text(encoding="utf-8") if config else "",
         config_from=str(config.relative_to(directory)) if config else "",
         versions=versions(runs),
@@ -125,7 +127,7 @@ def refuse_mixed(runs: Sequence[Run], directory: Path) -> None:
         )
 
 
-def _dates(paths: list[Path]) -> str:
+def dates(paths: list[Path]) -> str:
     """When the files were written: the same words for the same files, wherever the page is made."""
     times = [datetime.fromtimestamp(path.stat().st_mtime, tz=timezone.utc) for path in paths]
     first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (min(times), max(times)))

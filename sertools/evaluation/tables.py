@@ -5,9 +5,13 @@ import io
 from collections.abc import Sequence
 from math import isnan
 
+from sertools.evaluation.calibration import TemperatureScaling
 from sertools.evaluation.results import Results, Score
 
 HEADERS = ("part", "metric", "averaging", "scope", "name", "value", "low", "high", "sd_folds", "sd_seeds", "utterances")
+
+
+CALIBRATION = ("probabilities (test)", "ECE %", "NLL")
 
 
 def percent(value: float | None) -> str:
@@ -23,6 +27,16 @@ def scores(results: Results) -> list[tuple[str, str, str, Score]]:
         ("WA", "pooled", "all utterances pooled", results.wa_pooled),
         ("WA", "folds", "mean of folds", results.wa_folds),
     ]
+
+
+def calibration_rows(scaling: TemperatureScaling) -> list[list[str]]:
+    """Rows of the table of calibration: what the probabilities are, ECE in percent, NLL in nats."""
+    rows = [["as the models gave them", percent(scaling.raw.ece), f"{scaling.raw.nll:.3f}"]]
+    if scaling.calibrated is None:
+        return [*rows, ["calibrated: no dev rows", "–", "–"]]
+    temperatures = [temperature for *_, temperature in scaling.temperatures]
+    words = f"calibrated, temperatures {min(temperatures):.2f} to {max(temperatures):.2f}"
+    return [*rows, [words, percent(scaling.calibrated.ece), f"{scaling.calibrated.nll:.3f}"]]
 
 
 def warnings(results: Results, description: str = "") -> list[str]:
@@ -44,12 +58,14 @@ def to_text(test: Results, dev: Results | None = None, description: str = "") ->
         description: what the folds are, shown below the warnings.
     """
     lines = [*warnings(test, description), _summary(test), "", *_main(test), ""]
+    if test.calibration:
+        lines += [*aligned(CALIBRATION, calibration_rows(test.calibration)), ""]
     per_fold = [[f.name, f.num_utterances, f.num_speakers, percent(f.ua), percent(f.wa)] for f in test.by_fold]
-    lines += [*_table(["fold (test)", "utterances", "speakers", "UA %", "WA %"], per_fold), ""]
+    lines += [*aligned(["fold (test)", "utterances", "speakers", "UA %", "WA %"], per_fold), ""]
     per_class = [[c.name, c.count, *map(percent, (c.recall, c.precision, c.f1))] for c in test.by_class]
-    lines += [*_table(["class (test)", "utterances", "recall %", "precision %", "F1 %"], per_class), ""]
+    lines += [*aligned(["class (test)", "utterances", "recall %", "precision %", "F1 %"], per_class), ""]
     shares = [[name, *map(percent, row)] for name, row in zip(test.classes, test.confusion_shares, strict=True)]
-    lines += _table(["true \\ recognised, %", *test.classes], shares)
+    lines += aligned(["true \\ recognised, %", *test.classes], shares)
     if dev:
         lines += ["", "For comparison only, since the epochs were chosen on it:", _summary(dev), "", *_main(dev)]
     return "\n".join(lines) + "\n"
@@ -69,14 +85,14 @@ def _main(results: Results) -> list[str]:
         [metric, words, percent(value.value), _interval(value), percent(value.sd_folds), percent(value.sd_seeds)]
         for metric, _, words, value in scores(results)
     ]
-    return _table([results.part, "averaging", "%", "95 % CI", "sd folds", "sd seeds"], rows, left=2)
+    return aligned([results.part, "averaging", "%", "95 % CI", "sd folds", "sd seeds"], rows, left=2)
 
 
 def _interval(value: Score) -> str:
     return f"[{percent(value.interval.low)}, {percent(value.interval.high)}]" if value.interval else "–"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> list[str]:
+def aligned(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> list[str]:
     """Aligned columns, the first ``left`` of them to the left."""
     cells = [list(header), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
@@ -89,10 +105,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 
 
 
 def to_csv(parts: Sequence[Results]) -> str:
-    """All numbers of ``parts`` as tidy CSV, one number a row, in 0 .. 1; what does not apply is empty.
+    """All numbers of ``parts`` as tidy CSV, one number a row; what does not apply is empty.
+
+    Shares are in 0 .. 1, NLL is in nats.
 
     ``scope`` is all, fold, run (``name`` is ``fold>seed``), speaker, class, confusion (``name`` is
-    ``true>recognised``, value a count summed over seeds) or chance.
+    ``true>recognised``, value a count summed over seeds), calibration (``name`` is raw or calibrated; the
+    temperatures are of scope run) or chance.
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, HEADERS, restval="", lineterminator="\n")
@@ -127,12 +146,19 @@ def _details(results: Results) -> list[tuple[str, str, str, str, float | None, i
                 for seed, ua, wa in zip(results.seeds, group.ua_by_seed, group.wa_by_seed, strict=True):
                     rows.append(("UA", "pooled", "run", f"{group.name}>{seed}", ua, group.num_utterances))
                     rows.append(("WA", "pooled", "run", f"{group.name}>{seed}", wa, group.num_utterances))
-    for name in results.by_class:
-        for metric, value in (("recall", name.recall), ("precision", name.precision), ("F1", name.f1)):
-            rows.append((metric, "pooled", "class", name.name, value, name.count))
+    for of_class in results.by_class:
+        for metric, value in (("recall", of_class.recall), ("precision", of_class.precision), ("F1", of_class.f1)):
+            rows.append((metric, "pooled", "class", of_class.name, value, of_class.count))
     for truth, counts in zip(results.classes, results.confusion, strict=True):
         for recognised, count in zip(results.classes, counts, strict=True):
             rows.append(("count", "pooled", "confusion", f"{truth}>{recognised}", count, ""))
+    if results.calibration:
+        for name, measured in (("raw", results.calibration.raw), ("calibrated", results.calibration.calibrated)):
+            if measured:
+                rows.append(("ECE", "pooled", "calibration", name, measured.ece, results.num_utterances))
+                rows.append(("NLL", "pooled", "calibration", name, measured.nll, results.num_utterances))
+        for fold, seed, value in results.calibration.temperatures:
+            rows.append(("temperature", "", "run", f"{fold}>{seed}", value, ""))
     rows.append(("UA", "pooled", "chance", "uniform", results.chance_ua, results.num_utterances))
     rows.append(("WA", "pooled", "chance", "most frequent class", results.chance_wa, results.num_utterances))
     return rows

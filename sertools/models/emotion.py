@@ -1,6 +1,6 @@
-"""Emotion from frames: S1's head on one layer of a TDNN-F."""
+"""Emotion from a TDNN-F: S1's head on one of its layers (or several), on frames or on whole utterances."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,45 +10,154 @@ from torch import Tensor, nn
 from sertools.models.tdnnf import SharedDropout, Tdnnf, TdnnfConfig
 
 Aggregate = Literal["probabilities", "log_probabilities"]
+Pooling = Literal["frames", "statistics"]
 
 
 @dataclass(frozen=True)
-class FrameClassifierConfig:
-    """A TDNN-F with a dense layer and a softmax on one of its layers (S1, section 3.4).
+class EmotionModelConfig:
+    """A TDNN-F with a softmax on one of its layers (S1, section 3.4).
 
     Attributes:
-        trunk: the TDNN-F.
-        layer: the layer that the head reads, e.g. tdnnf12.
-        head_dim: width of the dense layer before the softmax; 0 for none.
-        aggregate: how frames become an utterance: the sum of their probabilities (S1, "adding
-            the output vectors"), or of their logarithms (the product of independent frames).
+        trunk: the TDNN-F; None for that of the pretrained network.
+        layers: what the head reads, e.g. tdnnf12; of several the activations are put side by side.
+        pooling: ``frames``: every frame is classified, and an utterance is the sum of its frames
+            (S1).  ``statistics``: an utterance is classified by the mean and standard deviation of
+            its frames (Snyder et al. 2018, "X-vectors").
+        head_dim: width of a dense layer before the softmax; 0 for none.
+        aggregate: with ``frames``, how they become an utterance: the sum of their probabilities (S1,
+            "adding the output vectors"), or of their logarithms (the product of independent frames).
     """
 
-    trunk: TdnnfConfig = field(default_factory=TdnnfConfig)
-    layer: str = "tdnnf12"
+    trunk: TdnnfConfig | None = None
+    layers: tuple[str, ...] = ("tdnnf12",)
+    pooling: Pooling = "frames"
     head_dim: int = 256
     aggregate: Aggregate = "probabilities"
 
     def __post_init__(self) -> None:
-        if self.layer not in self.trunk.layer_names:
-            raise ValueError(f"layer: no layer {self.layer}; there are {', '.join(self.trunk.layer_names)}")
+        if not self.layers:
+            raise ValueError("layers: at least one is needed")
+        if self.trunk is not None:
+            check_layers(self.layers, self.trunk)
 
 
-class FrameClassifier(nn.Module):
-    """Classes of every output frame of a TDNN-F layer."""
+def check_layers(layers: tuple[str, ...], trunk: TdnnfConfig) -> None:
+    """Raise ValueError if a network of this shape lacks one of the layers."""
+    for name in layers:
+        if name not in trunk.layer_names:
+            raise ValueError(f"layers: no layer {name}; there are {', '.join(trunk.layer_names)}")
 
-    def __init__(self, config: FrameClassifierConfig, num_classes: int) -> None:
+
+def layer_width(name: str, trunk: TdnnfConfig) -> int:
+    """Number of activations of a layer."""
+    return trunk.prefinal_dim if name == "prefinal" else trunk.hidden_dim
+
+
+def pool(x: Tensor, lengths: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]:
+    """What the head reads.
+
+    Args:
+        x: (N, T, C); frames beyond an utterance's length are ignored.
+        lengths: int64 (N,).
+        pooling: see :class:`EmotionModelConfig`.
+
+    Returns:
+        ``frames``: ``x`` and ``lengths``.  ``statistics``: mean and (biased) standard deviation
+        (N, 1, 2 C), and lengths of 1.
+    """
+    if pooling == "frames":
+        return x, lengths
+    count = lengths[:, None, None].to(x.device)
+    inside = frame_mask(lengths.to(x.device), x.shape[1])[..., None]
+    x = x.masked_fill(~inside, 0.0)
+    mean = x.sum(1, keepdim=True) / count
+    variance = ((x - mean).masked_fill(~inside, 0.0)).square().sum(1, keepdim=True) / count
+    # an utterance of one frame has no variance, and the root of 0 no gradient
+    return torch.cat([mean, variance.clamp(min=1e-8).sqrt()], 2), torch.ones_like(lengths)
+
+
+class EmotionHead(nn.Module):
+    """Standardisation, a dense layer with ReLU (if any), dropout, softmax.
+
+    Args:
+        in_dim: width of what it reads.
+        hidden_dim: of the dense layer; 0 for none.
+        num_classes: of the softmax.
+    """
+
+    input_mean: Tensor
+    input_scale: Tensor
+
+    def __init__(self, in_dim: int, hidden_dim: int, num_classes: int) -> None:
         super().__init__()
+        self.register_buffer("input_mean", torch.zeros(in_dim))
+        self.register_buffer("input_scale", torch.ones(in_dim))
+        self.hidden = nn.Linear(in_dim, hidden_dim) if hidden_dim else None
+        self.dropout = SharedDropout()
+        self.output = nn.Linear(hidden_dim or in_dim, num_classes)
+
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Let what is read have mean 0 and variance 1, given its moments (in_dim,) in the training data."""
+        self.input_mean.copy_(mean)
+        self.input_scale.copy_(1.0 / std.clamp(min=1e-4))
+
+    def forward(self, x: Tensor, lengths: Tensor, ivectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Log-posteriors (N, T, classes) of (N, T, in_dim), and the lengths as they are."""
+        x = (x - self.input_mean) * self.input_scale
+        if self.hidden is not None:
+            x = F.relu(self.hidden(x))
+        x = self.dropout(x.transpose(0, 1)).transpose(0, 1)
+        return F.log_softmax(self.output(x), dim=-1), lengths
+
+
+def make_head(config: EmotionModelConfig, trunk: TdnnfConfig, num_classes: int) -> EmotionHead:
+    """The head that fits the layers and the pooling of a configuration, with random weights."""
+    check_layers(config.layers, trunk)
+    width = sum(layer_width(name, trunk) for name in config.layers)
+    return EmotionHead(width * (2 if config.pooling == "statistics" else 1), config.head_dim, num_classes)
+
+
+class EmotionNetwork(nn.Module):
+    """Classes of the output frames of a TDNN-F, or of whole utterances.
+
+    Args:
+        config: its trunk is not None.
+        num_classes: of the softmax.
+
+    Attributes:
+        trunk_trains: False leaves the trunk's batch normalisation and dropout in evaluation mode
+            while the rest trains.
+    """
+
+    def __init__(self, config: EmotionModelConfig, num_classes: int) -> None:
+        super().__init__()
+        assert config.trunk is not None
         self.config = config
         self.trunk = Tdnnf(config.trunk)
-        trunk = config.trunk
-        width = trunk.prefinal_dim if config.layer == "prefinal" else trunk.hidden_dim
-        self.hidden = nn.Linear(width, config.head_dim) if config.head_dim else None
-        self.dropout = SharedDropout()
-        self.output = nn.Linear(config.head_dim or width, num_classes)
+        self.head = make_head(config, config.trunk, num_classes)
+        self.trunk_trains = True
+
+    def train(self, mode: bool = True) -> "EmotionNetwork":
+        """See :class:`torch.nn.Module`."""
+        super().train(mode)
+        self.trunk.train(mode and self.trunk_trains)
+        return self
+
+    def freeze_trunk(self, frozen: bool) -> None:
+        """Train the head alone, or everything."""
+        self.trunk_trains = not frozen
+        self.trunk.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def embed(self, features: Tensor, lengths: Tensor, ivectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What the head reads: (N, T', C), and lengths (N,) on the CPU; see :func:`pool`."""
+        found = self.trunk(features, lengths, self.config.layers, ivectors)
+        side_by_side = [found[name] for name in self.config.layers]
+        x = side_by_side[0] if len(side_by_side) == 1 else torch.cat(side_by_side, 2)
+        return pool(x, self.trunk.output_lengths(lengths.cpu()), self.config.pooling)
 
     def forward(self, features: Tensor, lengths: Tensor, ivectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Log-posteriors of frames.
+        """Log-posteriors.
 
         Args:
             features: (N, T, F).
@@ -56,14 +165,11 @@ class FrameClassifier(nn.Module):
             ivectors: (N, D), or None.
 
         Returns:
-            Log-posteriors (N, T', classes) at the subsampled frame rate, and their lengths (N,);
-            frames beyond an utterance's length are meaningless.
+            Log-posteriors (N, T', classes) at the subsampled frame rate, T' = 1 with pooling, and
+            their lengths (N,); frames beyond an utterance's length are meaningless.
         """
-        x = self.trunk(features, lengths, [self.config.layer], ivectors)[self.config.layer]
-        if self.hidden is not None:
-            x = F.relu(self.hidden(x))
-        x = self.dropout(x.transpose(0, 1)).transpose(0, 1)
-        return F.log_softmax(self.output(x), dim=-1), self.trunk.output_lengths(lengths)
+        x, outputs = self.embed(features, lengths, ivectors)
+        return self.head(x, outputs)[0], outputs.to(x.device)
 
 
 def frame_mask(lengths: Tensor, frames: int) -> Tensor:
@@ -95,6 +201,8 @@ def frame_cross_entropy(
     log_posteriors: Tensor, lengths: Tensor, labels: Tensor, class_weights: Tensor | None
 ) -> tuple[Tensor, int]:
     """Cross-entropy of frames that all carry their utterance's label (S1, section 3.4).
+
+    At the subsampled rate a frame's label is still its utterance's, so none has to be moved.
 
     Args:
         log_posteriors: (N, T, classes).

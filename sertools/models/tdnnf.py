@@ -126,6 +126,7 @@ class Tdnnf(nn.Module):
             self.layers.append(FactorisedLayer(dim, config.bottleneck_dim, own_stride, step, config.bypass_scale))
         self.prefinal = SemiOrthogonalLinear(dim, config.prefinal_dim)
         self.activation_dtype = torch.float32
+        self.learning_rate_factor = 1.0
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 kaldi_init(module)
@@ -147,6 +148,19 @@ class Tdnnf(nn.Module):
         scale = 1.0 / std.clamp(min=1e-5)
         self.input_transform.copy_(torch.diag(scale[order]))
         self.input_offset.copy_(-(mean * scale)[order])
+
+    def expect_standardised(self) -> None:
+        """Take features that already have mean 0 and variance 1; i-vectors are taken as before.
+
+        Raises:
+            ValueError: the input transform is not that of :meth:`set_input_statistics`.
+        """
+        scale = self.input_transform.diagonal()
+        if not torch.equal(torch.diag(scale), self.input_transform):
+            raise ValueError("the network whitens its input, which needs features that are not normalised")
+        features = self.config.feature_dim * (2 * self.config.splice + 1)
+        scale[:features] = 1.0
+        self.input_offset[:features] = 0.0
 
     def set_input_covariance(self, mean: Tensor, covariance: Tensor) -> None:
         """Let the first layer see an input that is white: mean 0, variance 1, without correlation.

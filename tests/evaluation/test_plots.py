@@ -18,7 +18,12 @@ def results(experiment: Path) -> Results:
     return score(read_predictions(sorted(experiment.glob("*/*/predictions.csv"))))
 
 
-@pytest.mark.parametrize("plot", [plots.confusion_matrix, plots.fold_scores, plots.class_bars])
+def calibration(results: Results) -> bytes:
+    assert results.calibration is not None
+    return plots.reliability_diagram(results.calibration)
+
+
+@pytest.mark.parametrize("plot", [plots.confusion_matrix, plots.fold_scores, plots.class_bars, calibration])
 def test_plots_are_deterministic_png(plot: object, results: Results) -> None:
     picture = plot(results)  # type: ignore[operator]
     assert picture.startswith(PNG)

@@ -22,13 +22,14 @@ def program(root: Path, name: str, *arguments: object) -> subprocess.CompletedPr
 def test_evaluate_writes_the_same_bytes_again(experiment: Path, folds: Folds, tmp_path: Path) -> None:
     names = evaluate(experiment, tmp_path / "one", folds, Wishes("Title", "./run.sh"))
     assert names == evaluate(experiment, tmp_path / "two", folds, Wishes("Title", "./run.sh"))
-    assert {TEXT, CSV, JSON, PAGE, "training.png", "confusion.png"} <= set(names)
+    assert {TEXT, CSV, JSON, PAGE, "training.png", "confusion.png", "calibration.png"} <= set(names)
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     assert read_json(tmp_path / "one" / JSON, "score")["dev"]["part"] == "dev"
     page = (tmp_path / "one" / PAGE).read_text()
     assert "<h1>Title</h1>" in page
     assert "dim: 8" in page
+    assert "<h2>Calibration</h2>" in page
     assert "torch" in page
     assert "The runs&#39; predictions were written" in page
 

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from sertools.evaluation.metrics import Floats
 from sertools.evaluation.predictions import make_predictions
-from sertools.evaluation.uncertainty import bootstrap_over_speakers, counts_by_speaker, deviation
+from sertools.evaluation.uncertainty import (
+    bootstrap_difference,
+    bootstrap_over_speakers,
+    counts_by_speaker,
+    deviation,
+    expanded_tail,
+)
 
 
 def test_two_speakers_have_four_equally_likely_draws() -> None:
@@ -13,7 +21,8 @@ def test_two_speakers_have_four_equally_likely_draws() -> None:
     right = np.stack([total[0], np.zeros_like(total[0])])
     ua, wa = bootstrap_over_speakers(right, total, level=0.9)
     assert (ua.low, ua.high) == (wa.low, wa.high) == (0, 1)
-    inner, _ = bootstrap_over_speakers(right, total, level=0.4)
+    # the percentiles of so few speakers are widened much: 32 % are left out at each end, not 40
+    inner, _ = bootstrap_over_speakers(right, total, level=0.2)
     assert (inner.low, inner.high) == (0.5, 0.5)
 
 
@@ -33,6 +42,62 @@ def test_alike_speakers_leave_no_doubt() -> None:
     total = np.full((5, 3, 4), 10)
     ua, wa = bootstrap_over_speakers(total * 7 // 10, total)
     assert [ua.low, ua.high, wa.low, wa.high] == pytest.approx([0.7] * 4)
+
+
+def test_percentiles_are_widened_as_published() -> None:
+    # sqrt(10 / 9) 2.262 = 2.384 of the normal distribution
+    assert expanded_tail(0.95, 10) == pytest.approx(scipy.stats.norm.cdf(-np.sqrt(10 / 9) * 2.262157), rel=1e-5)
+    tails = [expanded_tail(0.95, size) for size in (2, 5, 10, 24, 100, 10_000)]
+    assert tails == sorted(tails)
+    assert tails[-1] == pytest.approx(0.025, rel=1e-3)
+    with pytest.raises(ValueError, match="at least two"):
+        expanded_tail(0.95, 1)
+
+
+@pytest.mark.parametrize("num_speakers", [10, 24])
+def test_intervals_cover_the_truth_about_as_often_as_they_say(num_speakers: int) -> None:
+    generator = np.random.default_rng(num_speakers)
+    sizes, difficulty = np.array([8, 8, 8, 4]), np.array([1.2, 0.3, -0.3, 0.5])
+
+    def recalls(count: int) -> Floats:
+        spread = generator.normal(0, 0.7, (count, 1)) + generator.normal(0, 0.7, (count, 4))
+        return 1 / (1 + np.exp(-difficulty - spread))
+
+    truth = recalls(100_000).mean()
+    covered = 0
+    for seed in range(300):
+        right = generator.binomial(sizes, recalls(num_speakers))[:, None]
+        found, _ = bootstrap_over_speakers(right, np.broadcast_to(sizes, right.shape), draws=1000, seed=seed)
+        covered += found.low <= truth <= found.high
+    assert 0.92 * 300 <= covered <= 0.98 * 300
+
+
+def test_the_interval_of_a_difference_is_of_paired_speakers() -> None:
+    # speakers differ much, the systems differ by 2 of 20 for every speaker: the difference is certain
+    first = np.random.default_rng(5).integers(0, 19, (12, 3))
+    second, total = first + 2, np.full((12, 3), 20)
+    found = bootstrap_difference((second - first).astype(float), total)
+    ends = [end for i in (found.ua, found.wa, *found.recalls) for end in (i.low, i.high)]
+    assert ends == pytest.approx([0.1] * 10)
+
+
+def test_the_interval_of_a_difference_to_nothing_is_that_of_the_result() -> None:
+    right = np.random.default_rng(6).integers(0, 21, (9, 4))
+    total = np.full((9, 4), 20)
+    found = bootstrap_difference(right.astype(float), total)
+    ua, wa = bootstrap_over_speakers(right[:, None], total[:, None])
+    assert [found.ua.low, found.ua.high, found.wa.low, found.wa.high] == pytest.approx(
+        [ua.low, ua.high, wa.low, wa.high]
+    )
+    with pytest.raises(ValueError, match="alike"):
+        bootstrap_difference(right.astype(float), total[:, :2])
+
+
+def test_a_class_of_few_speakers_or_none() -> None:
+    total = np.array([[5, 5, 0]] + [[5, 0, 0]] * 5)
+    found = bootstrap_difference(np.where(total > 0, 1.0, 0.0), total)
+    assert [found.recalls[1].low, found.recalls[1].high] == pytest.approx([0.2, 0.2])
+    assert np.isnan(found.recalls[2].low)
 
 
 def test_dependence_within_speakers_widens_the_interval() -> None:

@@ -6,8 +6,8 @@ import torch
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.models.emotion import (
-    FrameClassifier,
-    FrameClassifierConfig,
+    EmotionNetwork,
+    EmotionModelConfig,
     aggregate_frames,
     frame_cross_entropy,
 )
@@ -61,7 +61,7 @@ def test_frame_cross_entropy(weights: torch.Tensor | None) -> None:
 @pytest.mark.parametrize("head_dim", [0, 7])
 def test_head_on_any_layer(layer: str, head_dim: int) -> None:
     trunk = TdnnfConfig(feature_dim=4, hidden_dim=6, bottleneck_dim=3, prefinal_dim=5, strides=(0, 1, 3))
-    model = FrameClassifier(FrameClassifierConfig(trunk, layer, head_dim), num_classes=3)
+    model = EmotionNetwork(EmotionModelConfig(trunk, (layer,), head_dim=head_dim), num_classes=3)
     values, lengths = model(torch.randn(2, 10, 4), torch.tensor([10, 4]))
     assert values.shape == (2, 4, 3)
     assert lengths.tolist() == [4, 2]
@@ -70,4 +70,4 @@ def test_head_on_any_layer(layer: str, head_dim: int) -> None:
 
 def test_unknown_layer_in_a_configuration() -> None:
     with pytest.raises(UserError, match="no layer tdnnf14; there are tdnn1, tdnnf2"):
-        from_dict(FrameClassifierConfig, {"layer": "tdnnf14"})
+        from_dict(EmotionModelConfig, {"trunk": {}, "layers": ["tdnnf14"]})

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.recipe, pytest.mark.shared]
 SMALL = """
 model:
   trunk: {hidden_dim: 16, bottleneck_dim: 8, prefinal_dim: 8, strides: [0, 1, 1, 3]}
-  layer: tdnnf4
+  layers: [tdnnf4]
   head_dim: 8
 data: {batch_frames: 4000, max_frames: 200}
 training: {epochs: 3, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3}

@@ -11,26 +11,27 @@ from lhotse import CutSet
 from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.emotion.data import Utterance
-from sertools.emotion.frame_system import DataConfig, FrameSystemConfig, balanced_weights, feature_statistics
-from sertools.emotion.run_fold import run_fold
+from sertools.emotion.experiment import Corpus, Experiment, resolve, train_run
+from sertools.emotion.system import DataConfig, EmotionConfig, balanced_weights, feature_statistics
 from sertools.errors import UserError
 from sertools.evaluation.folds import read_folds
 from sertools.evaluation.predictions import read_predictions
-from sertools.models.emotion import FrameClassifierConfig
+from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.loop import Stopped, TrainingConfig
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 3))
-CONFIG = FrameSystemConfig(
-    model=FrameClassifierConfig(TRUNK, "tdnnf3", 8),
+CONFIG = EmotionConfig(
+    model=EmotionModelConfig(TRUNK, ("tdnnf3",), head_dim=8),
     data=DataConfig(batch_frames=400),
     training=TrainingConfig(epochs=6, learning_rate=1e-2, final_learning_rate=1e-3),
 )
 
 
-def run(corpus: tuple[Path, Path], out: Path, config: FrameSystemConfig = CONFIG, **options: object) -> Path:
-    return run_fold(config, *corpus, "Session1", 1, out, **options)  # type: ignore[arg-type]
+def run(corpus: tuple[Path, Path], out: Path, config: EmotionConfig = CONFIG, **options: object) -> Path:
+    cuts, folds = corpus
+    return train_run(Experiment(config, read_folds(folds), out), "Session1", 1, cuts, **options)  # type: ignore[arg-type]
 
 
 def test_learns_and_writes_everything(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
@@ -69,14 +70,14 @@ def test_up_to_date_and_stale(tiny_corpus: tuple[Path, Path], tmp_path: Path, ca
     run(tiny_corpus, tmp_path / "exp")
     assert "up to date" in caplog.text
     assert (directory / "predictions.csv").stat().st_mtime_ns == before
-    changed = dataclasses.replace(CONFIG, model=FrameClassifierConfig(TRUNK, "tdnnf3", 0))
+    changed = dataclasses.replace(CONFIG, model=EmotionModelConfig(TRUNK, ("tdnnf3",), head_dim=0))
     with pytest.raises(Stopped):
         run(tiny_corpus, tmp_path / "exp", changed, should_stop=lambda: True)
     assert not (directory / "predictions.csv").exists(), "an out-of-date table must not be scored"
     caplog.clear()
     run(tiny_corpus, tmp_path / "exp", changed)
     assert "model.head_dim: 8 -> 0" in caplog.text
-    assert "hidden.weight" not in load_checkpoint(directory / "checkpoint").weights
+    assert "head.hidden.weight" not in load_checkpoint(directory / "checkpoint").weights
 
 
 def test_test_data_touches_nothing_but_its_own_predictions(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_test_data_touches_nothing_but_its_own_predictions(tiny_corpus: tuple[Pa
 
 def test_unknown_fold(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no fold 'Session9'; there are Session1, Session2"):
-        run_fold(CONFIG, *tiny_corpus, "Session9", 1, tmp_path)
+        train_run(Experiment(CONFIG, read_folds(tiny_corpus[1]), tmp_path), "Session9", 1, tiny_corpus[0])
 
 
 def test_balanced_weights_and_statistics() -> None:
@@ -134,7 +135,7 @@ def test_ivectors_reach_the_network(tiny_corpus: tuple[Path, Path], tmp_path: Pa
     cuts.to_file(tmp_path / "ivector.jsonl.gz")
     corpus = (tmp_path / "ivector.jsonl.gz", tiny_corpus[1])
     trunk = dataclasses.replace(TRUNK, ivector_dim=3)
-    config = dataclasses.replace(CONFIG, model=FrameClassifierConfig(trunk, "tdnnf3", 8))
+    config = dataclasses.replace(CONFIG, model=EmotionModelConfig(trunk, ("tdnnf3",), head_dim=8))
 
     def wa(directory: Path) -> float:
         test = read_predictions([directory / "predictions.csv"]).select(part="test")
@@ -142,6 +143,6 @@ def test_ivectors_reach_the_network(tiny_corpus: tuple[Path, Path], tmp_path: Pa
 
     assert wa(run(corpus, tmp_path / "with", config)) > 0.9
     assert wa(run(corpus, tmp_path / "without")) < 0.8
-    other = FrameClassifierConfig(dataclasses.replace(TRUNK, ivector_dim=4), "tdnnf3", 8)
+    other = EmotionModelConfig(dataclasses.replace(TRUNK, ivector_dim=4), ("tdnnf3",), head_dim=8)
     with pytest.raises(UserError, match=r"dimension 3, the network takes 4; set model\.trunk\.ivector_dim: 3"):
         run(corpus, tmp_path / "other", dataclasses.replace(CONFIG, model=other))

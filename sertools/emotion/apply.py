@@ -1,0 +1,215 @@
+"""A trained emotion experiment applied to audio.
+
+    from sertools.emotion.apply import load_emotion
+    model = load_emotion("exp/pooled_four")
+    print(model.predict("speech.wav"))
+
+Every utterance is taken by itself: i-vectors, where a network takes them, hear that utterance alone,
+also where a manifest names its speaker.  A recording of more than a minute is computed in pieces of
+a minute, each with its own i-vector; otherwise pieces change nothing but rounding.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sertools.emotion.audio import Source, file_source
+from sertools.emotion.course import Course, CourseConfig
+from sertools.emotion.members import DEFAULT_MEMBERS, System, find_runs, load_system
+from sertools.emotion.recognition import Recogniser, Standard
+from sertools.errors import UserError
+
+__all__ = ["Course", "CourseConfig", "EmotionModel", "Failure", "Prediction", "load_emotion"]
+
+LONG = 30.0  # seconds
+FEW = 10  # utterances of a speaker
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of an utterance.
+
+    Attributes:
+        name: as of its source.
+        duration: in seconds.
+        classes: C names.
+        probabilities: (C,), sum to 1.  Of a long recording they are those of all of it: the mean
+            over its frames, or the class of the statistics of all its frames, which is one emotion
+            for a recording that may have several; the course says more.
+        course: see :class:`Course`; None if it was not asked for.
+        notes: what to think of when reading the probabilities.
+    """
+
+    name: str
+    duration: float
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    course: Course | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The most probable class; the first of equally probable ones."""
+        return self.classes[self.probabilities.index(max(self.probabilities))]
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name} {p:.3f}" for name, p in zip(self.classes, self.probabilities, strict=True))
+        return f"{self.name}: {self.label} ({values})"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An utterance of which nothing can be said.
+
+    Attributes:
+        name: as of its source.
+        reason: such as "is empty".
+    """
+
+    name: str
+    reason: str
+
+
+class EmotionModel:
+    """Runs of an experiment, whose calibrated probabilities are averaged.
+
+    Attributes:
+        classes: names, in the order of probabilities.
+        members: names of the runs.
+        temperatures: of each member; None if not calibrated.
+    """
+
+    def __init__(self, system: System, device: str = "cpu") -> None:
+        self.system = system
+        self.classes = system.classes
+        self.members = tuple(member.name for member in system.members)
+        self.temperatures = tuple(member.temperature for member in system.members)
+        self._recogniser = Recogniser(system, device)
+
+    @property
+    def sampling_rate(self) -> int:
+        """To which audio is resampled, in Hz."""
+        return self.system.mfcc.sampling_rate
+
+    @property
+    def needs_speakers(self) -> bool:
+        """Whether utterances are normalised over their speaker's, several of which are then needed."""
+        return self.system.normalised != "none"
+
+    def predict(self, source: Source | Path | str, course: CourseConfig | None = None) -> Prediction:
+        """Class probabilities of one utterance.
+
+        Args:
+            source: a file, or what :mod:`sertools.emotion.audio` makes (arrays, streams, cuts, a channel).
+            course: ``CourseConfig()`` for the course too.
+
+        Raises:
+            UserError: it cannot be read, is shorter than a frame or silent; or the system needs
+                several utterances of a speaker.
+        """
+        if self.needs_speakers:
+            raise UserError(
+                "the system gives what it reads mean 0 and variance 1 over a speaker's utterances, so one alone says "
+                "nothing; use predict_all with at least 2 of a speaker, or an experiment with normalise: none"
+            )
+        result = next(self.predict_all([source], course))
+        if isinstance(result, Failure):
+            raise UserError(f"{result.name} {result.reason}")
+        return result
+
+    def predict_all(
+        self, sources: Sequence[Source | Path | str], course: CourseConfig | None = None
+    ) -> Iterator[Prediction | Failure]:
+        """Class probabilities of utterances, one after the other.
+
+        Args:
+            sources: see :meth:`predict`; if the system needs speakers, each with its speaker.
+            course: ``CourseConfig()`` for courses too.
+
+        Raises:
+            UserError: the system needs speakers, and one is not known.
+        """
+        audio = [source if isinstance(source, Source) else file_source(source) for source in sources]
+        if self.needs_speakers:
+            unknown = next((source.name for source in audio if source.speaker is None), None)
+            if unknown is not None:
+                raise UserError(
+                    f"the system normalises over each speaker's utterances, and the speaker of {unknown} is not known; "
+                    "if all utterances are of one speaker say so (--one-speaker), or give a Lhotse manifest of cuts "
+                    "with speakers"
+                )
+        return self._each(audio, course)
+
+    def _each(self, audio: Sequence[Source], course: CourseConfig | None) -> Iterator[Prediction | Failure]:
+        speakers: dict[str, _Speaker] = {}
+        for source in audio:
+            speaker = None
+            if self.needs_speakers:
+                name = str(source.speaker)
+                if name not in speakers:
+                    speakers[name] = self._hear(s for s in audio if s.speaker == name)
+                speaker = speakers[name]
+                reason = speaker.broken.get(source.name, speaker.reason)
+                if reason is not None:
+                    yield Failure(source.name, reason)
+                    continue
+            try:
+                found = self._recogniser.recognise(source, speaker.standards if speaker else None, course)
+            except UserError as error:
+                yield Failure(source.name, str(error))
+                continue
+            yield Prediction(
+                name=source.name,
+                duration=found.duration,
+                classes=self.classes,
+                probabilities=tuple(found.probabilities.tolist()),
+                course=found.course,
+                notes=self._notes(found.duration, found.source_rate, speaker),
+            )
+
+    def _hear(self, sources: Iterable[Source]) -> "_Speaker":
+        sources = list(sources)
+        try:
+            standards, broken = self._recogniser.standards(sources)
+        except UserError as error:
+            return _Speaker(None, {}, str(error), len(sources))
+        return _Speaker(standards, broken, None, len(sources) - len(broken))
+
+    def _notes(self, duration: float, rate: int, speaker: "_Speaker | None") -> tuple[str, ...]:
+        notes = []
+        if duration > LONG:
+            notes.append(f"is {duration:.0f} s long, where systems are trained on single utterances of some seconds: "
+                         "its course says more than its probabilities")  # fmt: skip
+        if rate < self.sampling_rate:
+            notes.append(f"is sampled at {rate} Hz, the system was trained at {self.sampling_rate} Hz: it has nothing "
+                         f"above {rate // 2} Hz")  # fmt: skip
+        if speaker is not None and speaker.utterances < FEW:
+            notes.append(f"is one of {speaker.utterances} utterances of its speaker, over which it is normalised; "
+                         f"{FEW} or more are meant")  # fmt: skip
+        return tuple(notes)
+
+
+@dataclass(frozen=True)
+class _Speaker:
+    standards: list[Standard] | None
+    broken: dict[str, str]
+    reason: str | None
+    utterances: int
+
+
+def load_emotion(
+    experiment: Path | str, members: str = DEFAULT_MEMBERS, device: str = "cpu", *, calibrated: bool = True
+) -> EmotionModel:
+    """Load a trained emotion experiment.
+
+    Args:
+        experiment: its folder, with ``fold_*/seed_*``; or the folder of one run.
+        members: which runs are averaged: a pattern of names, by default every fold's with seed 1; or
+            ``all``.
+        device: a torch device.
+        calibrated: every run's probabilities with the temperature that fits its own dev part.
+
+    Raises:
+        UserError: no such runs, unfinished or damaged ones, or what they build on is missing.
+    """
+    return EmotionModel(load_system(find_runs(experiment, members), calibrated=calibrated, device=device), device)

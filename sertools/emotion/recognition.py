@@ -1,0 +1,269 @@
+"""A recording through the networks of a system, piece by piece: memory does not grow with its length."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sertools.emotion.audio import Source
+from sertools.emotion.course import (
+    Course,
+    CourseConfig,
+    Floats,
+    Moments,
+    Windows,
+    envelope,
+    window_means,
+    window_statistics,
+)
+from sertools.emotion.members import Branch, Member, System
+from sertools.emotion.pieces import Piece, Plan, pieces
+from sertools.errors import UserError
+from sertools.features.mfcc import Mfcc
+
+Standard = tuple[Tensor, Tensor]
+"""Mean and standard deviation, each float32 (F,), of one speaker."""
+MFCC_EDGE = 5  # frames at the ends of a piece that see what is not there
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a system says of a recording.
+
+    Attributes:
+        duration: in seconds.
+        source_rate: sampling rate of the recording, in Hz.
+        probabilities: float64 (C,).
+        course: if it was asked for.
+    """
+
+    duration: float
+    source_rate: int
+    probabilities: Floats
+    course: Course | None
+
+
+class Recogniser:
+    """Applies a system.
+
+    Args:
+        system: see :class:`System`.
+        device: of its networks.
+    """
+
+    def __init__(self, system: System, device: str = "cpu") -> None:
+        self.system = system
+        self.device = device
+        self.mfcc = Mfcc(system.mfcc)
+        trunk = system.branches[0].trunk.config
+        self.shift = system.mfcc.frame_shift * trunk.subsampling  # of output frames, in seconds
+        self.context = system.mfcc.frame_shift * (trunk.context + MFCC_EDGE + trunk.subsampling)
+
+    @torch.inference_mode()
+    def recognise(
+        self, source: Source, normal: Sequence[Standard] | None = None, course: CourseConfig | None = None
+    ) -> Recognised:
+        """Probabilities of a recording, and their course.
+
+        Args:
+            source: the recording.
+            normal: of its speaker, one a branch (:meth:`standards`), if the system normalises.
+            course: None for none.
+
+        Raises:
+            UserError: it cannot be read, or is too short or silent.
+        """
+        system = self.system
+        window, step = (course or CourseConfig()).resolved(system.config.pooling, self.shift)
+        windows = Windows(window, step, self.shift, system.mfcc.frame_shift / 2)
+        sums = [_Utterance(system, branch, n) for branch, n in self._branches(normal)]
+        times, values, envelopes = [], [], []
+        for piece, features in self._features(source, self._plan(window if course else 0.0)):
+            first = round(piece.start / self.shift)
+            own = self._own_rows(piece)
+            rows = [self._rows(branch, features, n) for branch, n in self._branches(normal)]
+            for utterance, x in zip(sums, rows, strict=True):
+                utterance.add(x[own])
+            if course:
+                middles, starts, size = windows.take(first, len(rows[0]), piece.own[1], piece.last)
+                if len(middles):
+                    times.append(middles)
+                    of_members = [u.of_windows(x, starts, size) for u, x in zip(sums, rows, strict=True)]
+                    values.append(np.concatenate(of_members).mean(0))
+                inside = slice(*(round((second - piece.start) * system.mfcc.sampling_rate) for second in piece.own))
+                envelopes.append(envelope(piece.samples[inside], self._hop))
+        found = None
+        if course:
+            found = Course(np.concatenate(times), np.concatenate(values), window, np.concatenate(envelopes),
+                           system.mfcc.frame_shift)  # fmt: skip
+        probabilities = np.concatenate([u.probabilities() for u in sums]).mean(0)
+        return Recognised(piece.own[1], piece.source_rate, probabilities, found)
+
+    @torch.inference_mode()
+    def standards(self, sources: Iterable[Source]) -> tuple[list[Standard], dict[str, str]]:
+        """What one speaker's recordings are normalised by, as :func:`sertools.emotion.data.normalise_speakers`.
+
+        Returns:
+            One a branch, and name to reason of the recordings that could not be read.
+
+        Raises:
+            UserError: fewer than two recordings are left.
+        """
+        system = self.system
+        moments = [Moments() for _ in system.branches]
+        broken: dict[str, str] = {}
+        good = 0
+        for source in sources:
+            pooled = [_Utterance(system, branch, None) for branch in system.branches]
+            own = [Moments() for _ in system.branches]
+            try:
+                for piece, features in self._features(source, self._plan(0.0)):
+                    for number, branch in enumerate(system.branches):
+                        if system.normalised == "features":
+                            own[number].add(features[self._own_frames(piece)])
+                        elif system.config.pooling == "frames":
+                            own[number].add(self._rows(branch, features, None)[self._own_rows(piece)])
+                        else:
+                            pooled[number].add(self._rows(branch, features, None)[self._own_rows(piece)])
+            except UserError as error:
+                broken[source.name] = str(error)
+                continue
+            good += 1
+            for number, total in enumerate(moments):
+                if system.normalised == "reading" and system.config.pooling == "statistics":
+                    total.add(pooled[number].statistics()[None])
+                else:
+                    total.join(own[number])
+        if good < 2:
+            raise UserError(
+                "the system gives what it reads mean 0 and variance 1 over a speaker's recordings, and there "
+                f"{'is one' if good else 'are none'} of this speaker; at least 2 are needed, and some 10 are meant"
+            )
+        results = []
+        for total in moments:
+            mean, variance = total.result()
+            results.append((mean.float().to(self.device), variance.sqrt().float().clamp(min=1e-4).to(self.device)))
+        return results, broken
+
+    @property
+    def _hop(self) -> int:
+        return round(self.system.mfcc.frame_shift * self.system.mfcc.sampling_rate)
+
+    def _plan(self, window: float) -> Plan:
+        trunk = self.system.branches[0].trunk.config
+        return Plan.of(self.system.mfcc.frame_shift, trunk.subsampling, self.context + window)
+
+    def _branches(self, normal: Sequence[Standard] | None) -> Iterator[tuple[Branch, Standard | None]]:
+        if (self.system.normalised != "none") != (normal is not None):
+            raise ValueError("normal is for systems that normalise, which need it")
+        none: list[Standard | None] = [None] * len(self.system.branches)
+        return zip(self.system.branches, none if normal is None else normal, strict=True)
+
+    def _features(self, source: Source, plan: Plan) -> Iterator[tuple[Piece, Tensor]]:
+        """MFCC (T, F) of every piece, on the CPU."""
+        config = self.system.mfcc
+        for piece in pieces(source, config.sampling_rate, plan):
+            if piece.last and piece.own[1] < config.frame_length:
+                raise UserError(f"is too short: {piece.own[1]:.4f} s, less than a frame of {config.frame_length} s")
+            features = self.mfcc.extract(torch.from_numpy(np.ascontiguousarray(piece.samples)), config.sampling_rate)
+            if not bool(torch.isfinite(features).all()):
+                raise UserError("has samples so large that its features are not finite")
+            yield piece, features
+
+    def _own_rows(self, piece: Piece) -> slice:
+        return self._own(piece, self.shift)
+
+    def _own_frames(self, piece: Piece) -> slice:
+        return self._own(piece, self.system.mfcc.frame_shift)
+
+    def _own(self, piece: Piece, shift: float) -> slice:
+        start = round((piece.own[0] - piece.start) / shift)
+        return slice(start, None if piece.last else round((piece.own[1] - piece.start) / shift))
+
+    def _rows(self, branch: Branch, features: Tensor, normal: Standard | None) -> Tensor:
+        """What the heads of a branch read of a piece, before pooling: (T', C)."""
+        ivectors = branch.ivectors(features).to(self.device) if branch.ivectors else None
+        x = features.to(self.device)
+        if self.system.normalised == "features" and normal is not None:
+            x = (x - normal[0]) / normal[1]
+        layers = self.system.config.layers
+        found = branch.trunk(x[None], torch.tensor([len(x)]), layers, ivectors)
+        return torch.cat([found[name][0] for name in layers], 1)
+
+
+class _Utterance:
+    """What is added up over a recording for the heads of one branch.
+
+    Args:
+        normal: of the speaker; None for none.
+    """
+
+    def __init__(self, system: System, branch: Branch, normal: Standard | None) -> None:
+        self.system = system
+        self.members = branch.members
+        self.normal = normal if system.normalised == "reading" else None
+        self.moments = Moments()
+        self.count = 0
+        self.sums = [torch.zeros(len(system.classes), dtype=torch.float64) for _ in branch.members]
+
+    def add(self, x: Tensor) -> None:
+        """Add rows (T', C)."""
+        if self.system.config.pooling == "statistics":
+            self.moments.add(x)
+            return
+        self.count += len(x)
+        self.sums = [s + self._frames(m, x).sum(0).cpu() for s, m in zip(self.sums, self.members, strict=True)]
+
+    def statistics(self) -> Tensor:
+        """Mean and standard deviation of all rows, as :func:`sertools.models.emotion.pool`: (2 C,)."""
+        mean, variance = self.moments.result()
+        return torch.cat([mean, variance.clamp(min=1e-8).sqrt()]).float()
+
+    def probabilities(self) -> Floats:
+        """Of each member, calibrated if it is: (members, C)."""
+        if self.system.config.pooling == "statistics":
+            return self._of_statistics(self.statistics()[None])[:, 0]
+        return np.stack([
+            _calibrated(member, self._of_mean(total[None] / self.count, self.count))[0]
+            for member, total in zip(self.members, self.sums, strict=True)
+        ])  # fmt: skip
+
+    def of_windows(self, x: Tensor, starts: Tensor, size: int) -> Floats:
+        """The same of windows of ``size`` rows of x (T', C) from ``starts`` (W,) on: (members, W, C)."""
+        if self.system.config.pooling == "statistics":
+            return self._of_statistics(window_statistics(x, starts, size))
+        return np.stack([
+            _calibrated(member, self._of_mean(window_means(self._frames(member, x), starts, size), size))
+            for member in self.members
+        ])  # fmt: skip
+
+    def _frames(self, member: Member, x: Tensor) -> Tensor:
+        """What is averaged over frames: probabilities or their logarithms, float64 (T', C)."""
+        log_posteriors = self._head(member, x)
+        return log_posteriors.exp() if self.system.config.aggregate == "probabilities" else log_posteriors
+
+    def _of_mean(self, mean: Tensor, count: int) -> Tensor:
+        """See :func:`sertools.models.emotion.aggregate_frames`."""
+        return mean if self.system.config.aggregate == "probabilities" else F.softmax(mean * count, -1)
+
+    def _of_statistics(self, x: Tensor) -> Floats:
+        return np.stack([_calibrated(member, self._head(member, x).exp()) for member in self.members])
+
+    def _head(self, member: Member, x: Tensor) -> Tensor:
+        """Log-posteriors, float64 (N, C)."""
+        x = x.to(member.head.input_mean.device)
+        if self.normal is not None:
+            x = (x - self.normal[0]) / self.normal[1]
+        return member.head(x[None], torch.tensor([len(x)]))[0][0].double()
+
+
+def _calibrated(member: Member, probabilities: Tensor) -> Floats:
+    values: Floats = probabilities.cpu().numpy()
+    if member.temperature is None:
+        return values
+    from sertools.evaluation.calibration import apply_temperature
+
+    return apply_temperature(values, member.temperature)
