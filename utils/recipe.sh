@@ -12,6 +12,7 @@
 #   option nj 2        "jobs of a parallel stage"         # the default is an integer: integers only
 #   option check true  "whether to check every file"      # true or false only
 #   parse_options "$@"                                    # --corpus DIR --nj=4 --stage 1 --stop-stage 2 --help
+#                                                         # --submit: see recipe_submit below
 #
 #   if stage 0 "Prepare the corpus"; then                 # a line of exactly this form
 #     $train_cmd exp/log/prepare.log local/prepare.py "$corpus"
@@ -36,6 +37,10 @@ recipe_number=      # its number
 recipe_line=        # where the last command failed
 recipe_state=starting
 recipe_signal=
+recipe_submitting=false
+# in a job of --submit: the command line that hands over this stage and those after it once more
+recipe_go_on=${RECIPE_GO_ON-}
+unset RECIPE_GO_ON
 
 # recipe_error MESSAGE: the recipe, or its command line, is wrong
 recipe_error() {
@@ -48,7 +53,7 @@ recipe_error() {
 option() {
   [ $# = 3 ] || recipe_error "option needs a name, a default and a help text, not: $*"
   [[ $1 =~ ^[a-z][a-z0-9_]*$ && $1 != recipe_* ]] || recipe_error "option $1: a name is lower-case letters, digits, _"
-  case " ${recipe_option_names[*]-} stage stop_stage help " in
+  case " ${recipe_option_names[*]-} stage stop_stage submit help " in
     *" $1 "*) recipe_error "option $1 is declared twice, or built in" ;;
   esac
   recipe_option_names+=("$1")
@@ -76,6 +81,11 @@ parse_options() {
     argument=$1
     shift
     [[ $argument == --?* ]] || recipe_error "'$argument' is not an option; see $recipe_name --help"
+    [[ $argument != --submit=* ]] || recipe_error "--submit takes no value"
+    if [ "$argument" = --submit ]; then
+      recipe_submitting=true
+      continue
+    fi
     name=${argument%%=*}
     if [[ $argument == *=* ]]; then
       value=${argument#*=}
@@ -90,6 +100,10 @@ parse_options() {
     [ "$name" = --stage ] || recipe_given+=("$name=$value")
   done
   recipe_check_stages
+  if $recipe_submitting; then
+    recipe_submit
+    exit 0
+  fi
   recipe_state=running
   SECONDS=0
 }
@@ -147,6 +161,7 @@ recipe_help() {
   done
   recipe_help_line stage "the first stage to run (${recipe_stage_numbers[0]})"
   recipe_help_line stop-stage "the last stage to run (${recipe_stage_numbers[-1]})"
+  recipe_help_line submit "hand the stages over to Slurm, each as a job, and end; \$submit_cmd in cmd.sh"
   recipe_help_line help "print this"
 }
 
@@ -157,7 +172,7 @@ recipe_help_line() {
 # recipe_check_name --NAME: NAME is an option, else say which one is near
 recipe_check_name() {
   local name=${1#--} known near
-  known=" ${recipe_option_names[*]-} stage stop_stage "
+  known=" ${recipe_option_names[*]-} stage stop_stage submit "
   if [[ $name =~ ^[a-z][a-z0-9_-]*$ && $known == *" ${name//-/_} "* ]]; then return; fi
   near=$(python3 -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1], sys.argv[2].split(), 1, 0.5))' \
     "$name" "${known//_/-}") || near=
@@ -194,6 +209,44 @@ recipe_check_stages() {
   recipe_error "there is no stage from $stage to $stop_stage; see $recipe_name --help"
 }
 
+# recipe_submit: hand each selected stage to $submit_cmd as a job that starts when the one before has ended
+# well.  Such a job runs this script for one stage; where $train_cmd is Slurm's it only waits for the jobs
+# of that stage, and holds what $submit_cmd asks for (a core, little memory) meanwhile.
+recipe_submit() {
+  local i number title id previous='' waits='' log folder start=$0
+  local -a ids=()
+  printf -v folder 'exp/log/submit-%(%Y%m%d-%H%M%S)T-%d' -1 $$
+  [[ $start == */* ]] || start="bash $start"
+  mkdir -p "$folder"
+  for i in "${!recipe_stage_numbers[@]}"; do
+    number=${recipe_stage_numbers[i]} title=${recipe_stage_titles[i]}
+    if ((number < stage || number > stop_stage)); then continue; fi
+    log=$folder/stage.$number.log
+    # shellcheck disable=SC2086  # $submit_cmd is several words
+    if ! id=$(
+      RECIPE_GO_ON="$start --stage $number$(printf ' %q' ${recipe_given[@]+"${recipe_given[@]}"} --submit)"
+      export RECIPE_GO_ON
+      ${submit_cmd:-launch.py slurm} --detach ${previous:+--after "$previous"} "$log" \
+        bash "$recipe_file" ${recipe_given[@]+"${recipe_given[@]}"} --stage "$number" --stop-stage "$number"
+    ); then
+      if [ ${#ids[@]} -gt 0 ]; then scancel "${ids[@]}" || true; fi
+      recipe_error "stage $number ($title) could not be handed over${ids[0]:+; those before it are cancelled}"
+    fi
+    # the job has not begun, for the one before it has not ended; its log begins anew when it does
+    if [ -n "$previous" ] && [ ! -s "$log" ]; then
+      printf '# Slurm job %s: %s\n# Starts when %s.\n# If that fails, Slurm cancels this job, and these lines stay.\n' \
+        "$id" "stage $number ($title)" "$waits" >> "$log"
+    fi
+    ids+=("$id")
+    previous=$id
+    waits="stage $number, job $id, has ended well ($log)"
+    echo "stage $number ($title): Slurm job $id, log $log"
+  done
+  recipe_state=finished
+  echo "look:   squeue --jobs=$(IFS=, && echo "${ids[*]}")"
+  echo "cancel: scancel ${ids[*]}"
+}
+
 # recipe_on_exit CODE: say where the recipe stopped and how to go on
 recipe_on_exit() {
   # exit 0 in the middle of a run.sh is the user's wish
@@ -202,6 +255,7 @@ recipe_on_exit() {
   [[ $go_on == */* ]] || go_on="bash $go_on"
   if [ -n "$recipe_number" ]; then go_on+=" --stage $recipe_number"; fi
   if [ ${#recipe_given[@]} -gt 0 ]; then go_on+=$(printf ' %q' "${recipe_given[@]}"); fi
+  go_on=${recipe_go_on:-$go_on}
   what="${recipe_current:+stage $recipe_current}"
   what="${what:-the part outside the stages}"
   if [ -n "$recipe_signal" ]; then

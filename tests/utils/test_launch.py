@@ -84,7 +84,10 @@ def ended_code(log: Path) -> int:
         ("local", "log file and a command"),
         ("local x.log", "log file and a command"),
         ("local --num-thread 2 x.log true", "did you mean --num-threads?"),
-        ("local --queue all x.log true", "unknown option --queue; known: --gpu, "),
+        ("local --xyzzy all x.log true", "unknown option --xyzzy; known: --gpu, "),
+        ("local --constrain a x.log true", "unknown option --constrain; did you mean --constraint?"),
+        ("local --array 1-4 x.log true", "--array is launch.py's own to give to sbatch: write JOB=first:last"),
+        ("local --qos --gpu 1 x.log true", "--qos needs a value"),
         ("local --num-threads 0 x.log true", "--num-threads needs a number of threads, at least 1, not '0'"),
         ("local --gpu x.log true", "--gpu needs a number of GPUs, not 'x.log'"),
         ("local --mem 4GB x.log true", "--mem needs a size"),
@@ -106,7 +109,19 @@ def test_all_options() -> None:
     line = "local --gpu 1 --mem 4G JOB=2:3 --num-threads=2 --max-jobs-run 8 --time 1-04:00:00 --partition p --config c"
     request = parse_command_line([*line.split(), "a/x.JOB.log", "prog", "in.JOB:JOB", "JOBS"])
     assert request.resources == Resources(1, 2, "4G", "1-04:00:00", "p", Path("c"), 8)
+    assert [job.number for job in request.jobs] == [2, 3]
+    assert not request.detach
     assert request.jobs == (Job("prog in.2:2 2S", Path("a/x.2.log")), Job("prog in.3:3 3S", Path("a/x.3.log")))
+
+
+def test_options_for_a_cluster() -> None:
+    line = "local --qos high --exclusive --nodes 2 --tasks-per-node=4 --exclude=n[1-2] --after 3:4 --max-requeues 0"
+    request = parse_command_line([*line.split(), "--stop-before", "60", "--detach", "x.log", "true"])
+    other = (("qos", "high"), ("exclusive", None), ("exclude", "n[1-2]"))
+    assert request.resources == Resources(
+        nodes=2, tasks_per_node=4, max_requeues=0, stop_before=60, after="3:4", other=other
+    )
+    assert request.detach
 
 
 def test_options_after_the_log_belong_to_the_command() -> None:
@@ -124,13 +139,10 @@ def test_shell_text() -> None:
     assert shell_text(["a", "|", "b", ">", "$c", "2>&1", "a|b"]) == "a | b > '$c' 2>&1 'a|b'"
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [("slurm", "not built yet; known: local"), ("locl", "did you mean local?")]
-)
-def test_unknown_backend(tmp_path: Path, name: str, message: str) -> None:
-    done = subprocess.run([*LAUNCH, name, "x.log", "true"], cwd=tmp_path, capture_output=True, text=True)
+def test_unknown_backend(tmp_path: Path) -> None:
+    done = subprocess.run([*LAUNCH, "locl", "x.log", "true"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert message in done.stderr
+    assert "did you mean local?" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -273,8 +285,51 @@ def test_jobs_at_once() -> None:
     assert jobs_at_once(Resources(max_jobs_run=30), cores=8, gpus=0) == 8
     assert jobs_at_once(Resources(gpus=2), cores=8, gpus=5) == 2
     assert jobs_at_once(Resources(gpus=2), cores=8, gpus=0) == 8
+    assert jobs_at_once(Resources(threads=2, tasks_per_node=2), cores=8, gpus=0) == 2
     with pytest.raises(LaunchError, match="only 1 on this machine"):
         jobs_at_once(Resources(gpus=2), cores=8, gpus=1)
+
+
+# -- jobs of several processes
+
+
+def test_processes_of_a_job(tmp_path: Path) -> None:
+    show = "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $NODE_RANK $MASTER_ADDR $OMP_NUM_THREADS > out.$RANK"
+    line = ["--tasks-per-node", "2", "--num-threads", "2", "JOB=1:2", "x.JOB.log", show + "; echo $MASTER_PORT"]
+    assert launch(tmp_path, *line).returncode == 0
+    assert [(tmp_path / f"out.{n}").read_text() for n in (0, 1)] == [f"{n} {n} 2 2 0 127.0.0.1 2\n" for n in (0, 1)]
+    ports = [output(tmp_path / f"x.{n}.log").split() for n in (1, 2)]
+    assert all(len(two) == 2 and two[0] == two[1] for two in ports)
+    assert (tmp_path / "x.1.log").read_text().startswith(f"# {show}")
+
+
+def test_the_first_process_to_fail_ends_the_others(tmp_path: Path) -> None:
+    before = time.monotonic()
+    done = launch(tmp_path, "--tasks-per-node", "3", "x.log", "[ $RANK = 1 ] && exit 7; sleep 60")
+    assert time.monotonic() - before < 5
+    assert "job failed (code 7); log: x.log\n    # process 1 of 3: code 7; ending the others\n" in done.stderr
+
+
+def test_interrupted_processes(tmp_path: Path) -> None:
+    command = [*LAUNCH, "local", "--tasks-per-node", "2", "x.log", "touch up.$RANK; exec sleep 93.01"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+    assert wait_for(lambda: len(processes("93.01")) == 2)
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert not processes("93.01")
+
+
+def test_what_one_machine_cannot_do(tmp_path: Path) -> None:
+    several = launch(tmp_path, "--nodes", "2", "x.log", "true")
+    assert several.returncode == 2
+    assert "--nodes 2: local is one machine" in several.stderr
+    detached = launch(tmp_path, "--detach", "x.log", "true")
+    assert detached.returncode == 2
+    assert "--detach needs a cluster" in detached.stderr
+    after = launch(tmp_path, "--after", "3", "x.log", "true")
+    assert after.returncode == 2
+    assert "cannot wait for one of Slurm" in after.stderr
 
 
 # -- threads and GPUs
@@ -333,7 +388,7 @@ def start(folder: Path, seconds: str, wrap: tuple[str, ...] = ()) -> subprocess.
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_interrupt(tmp_path: Path, number: signal.Signals) -> None:
     seconds = f"97.{number}"
     process = start(tmp_path, seconds)

@@ -118,6 +118,9 @@ def test_an_empty_value(tmp_path: Path) -> None:
         ("-n 3", "'-n' is not an option; see run.sh --help"),
         ("--nj 3 4", "'4' is not an option; see run.sh --help"),
         ("--", "'--' is not an option; see run.sh --help"),
+        ("--submitt", "unknown option --submitt; did you mean --submit?  See run.sh --help"),
+        ("--submit=yes", "--submit takes no value"),
+        ("--submit --stage 11", "--stage 11: the last stage is 10"),
         ("--stage 11", "--stage 11: the last stage is 10"),
         ("--stage -1", "--stage -1: the first stage is 0"),
         ("--stage two", "--stage needs an integer, not 'two'"),
@@ -155,6 +158,7 @@ Options (--name value, or --name=value):
   --name               name of the experiment (base)
   --stage              the first stage to run (0)
   --stop-stage         the last stage to run (10)
+  --submit             hand the stages over to Slurm, each as a job, and end; $submit_cmd in cmd.sh
   --help               print this
 """
     )
@@ -173,6 +177,25 @@ def test_selected_stages(tmp_path: Path, options: str, stages: list[str]) -> Non
     done = run(tmp_path, *options.split())
     assert done.returncode == 0
     assert re.findall(r"^== stage (\d+)", done.stdout, re.M) == stages
+
+
+def test_submit_where_there_is_no_slurm(tmp_path: Path) -> None:
+    # only what recipe.sh needs
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "python3", "dirname", "mkdir", "env", "grep"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    write(tmp_path)
+    done = subprocess.run(
+        ["./run.sh", "--submit"],
+        cwd=tmp_path,
+        env={**environment(), "PATH": str(tools)},
+        capture_output=True,
+        text=True,
+    )
+    message = refused(done.__class__(done.args, done.returncode, done.stdout, done.stderr.partition("\n")[2]))
+    assert "no sbatch on this machine: it is not one of a Slurm cluster" in done.stderr
+    assert message == "stage 0 (Demo corpus) could not be handed over"
 
 
 # -- failures

@@ -2,19 +2,22 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.jobs import Job, LaunchError, Resources, Result
+from launcher.jobs import Job, LaunchError, Resources, Result, make_log_folders, thread_variables
 from launcher.progress import DATE, Progress, end_lines
 from launcher.signals import Interrupted, Signals, die_with_parent
 
 JOB_SCRIPT = Path(__file__).with_name("job.sh")
+TASKS_PROGRAM = Path(__file__).with_name("tasks.py")
 # job.sh gives its processes 5 seconds between TERM and KILL
 SECONDS_TO_STOP = 7.0
 
@@ -37,17 +40,17 @@ class LocalBackend:
 
     def run(self, jobs: Sequence[Job], resources: Resources) -> list[Result]:
         """See launcher.jobs.Backend.run."""
+        if resources.nodes > 1:
+            raise LaunchError(
+                f"--nodes {resources.nodes}: local is one machine; the backend slurm, in cmd.sh, has more"
+            )
+        if resources.after is not None:
+            raise LaunchError(f"--after {resources.after}: a job of this machine cannot wait for one of Slurm")
         gpus = list(visible_gpus(os.environ) if self._gpus is None else self._gpus) if resources.gpus else []
         if resources.gpus and not gpus:
             self._progress.say("no GPU on this machine: running on the CPU")
         limit = jobs_at_once(resources, self._cores, len(gpus))
-        for folder in sorted({job.log.parent for job in jobs}):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise LaunchError(f"cannot make the folder of the log: {error}") from error
-        if folders := [str(job.log) for job in jobs if job.log.is_dir()]:
-            raise LaunchError(f"the log {folders[0]} is a folder")
+        make_log_folders(jobs)
 
         codes: list[int | None] = [None] * len(jobs)
         waiting = deque(range(len(jobs)))
@@ -57,7 +60,7 @@ class LocalBackend:
                 while waiting and len(running) < limit and not any(codes):
                     index = waiting.popleft()
                     mine = [gpus.pop(0) for _ in range(resources.gpus if gpus else 0)]
-                    running.append(_start(index, jobs[index], resources.threads, mine))
+                    running.append(_start(index, jobs[index], resources, mine))
                 if not running:
                     break
                 self._progress.update(
@@ -78,6 +81,10 @@ class LocalBackend:
         self._progress.clear()
         return [Result(job, code) for job, code in zip(jobs, codes, strict=True)]
 
+    def detach(self, jobs: Sequence[Job], resources: Resources) -> list[str]:
+        """See launcher.jobs.Backend.detach."""
+        raise LaunchError("--detach needs a cluster: jobs of this machine end with launch.py")
+
 
 def jobs_at_once(resources: Resources, cores: int, gpus: int) -> int:
     """How many jobs may run at once; without any GPU, GPU jobs count as CPU jobs.
@@ -85,7 +92,7 @@ def jobs_at_once(resources: Resources, cores: int, gpus: int) -> int:
     Raises:
         LaunchError: a job asks for more GPUs than there are.
     """
-    limit = max(1, cores // resources.threads)
+    limit = max(1, cores // (resources.threads * (resources.tasks_per_node or 1)))
     if resources.gpus and gpus:
         if resources.gpus > gpus:
             raise LaunchError(f"--gpu {resources.gpus}: there are only {gpus} on this machine (CUDA_VISIBLE_DEVICES)")
@@ -108,23 +115,25 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 def job_environment(environment: Mapping[str, str], threads: int, gpus: Sequence[str]) -> dict[str, str]:
     """The environment of a job: its number of threads, its GPUs; a job without GPUs sees none."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    return {**environment, **dict.fromkeys(names, str(threads)), "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+    return {**environment, **thread_variables(threads), "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
 
 
-def _start(index: int, job: Job, threads: int, gpus: list[str]) -> _Running:
+def _start(index: int, job: Job, resources: Resources, gpus: list[str]) -> _Running:
     launcher = os.getpid()
+    run = job.command
+    if resources.tasks_per_node:
+        run = shlex.join([sys.executable, str(TASKS_PROGRAM), str(resources.tasks_per_node), job.command])
     # appending, so that a job which itself opens its log with >> does not overwrite
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
     try:
         command = job.command.replace("\n", "\n# ")
         os.write(log, f"# {command}\n# Started at {time.strftime(DATE)}\n#\n".encode(errors="surrogateescape"))
         process = subprocess.Popen(
-            ["bash", str(JOB_SCRIPT), str(threads), job.command],
+            ["bash", str(JOB_SCRIPT), str(resources.threads), run],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=job_environment(os.environ, threads, gpus),
+            env=job_environment(os.environ, resources.threads, gpus),
             start_new_session=True,
             preexec_fn=lambda: _tie_to(launcher),
         )

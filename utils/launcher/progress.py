@@ -31,8 +31,11 @@ class Progress:
         self.clear()
         self._write(f"launch.py: {text}\n")
 
-    def update(self, total: int, done: int, failed: int, logs: Sequence[Path]) -> None:
-        """Tell how far the jobs are; logs are those of the running jobs, the oldest first."""
+    def update(self, total: int, done: int, failed: int, logs: Sequence[Path], note: str = "") -> None:
+        """Tell how far the jobs are; logs are those of the running jobs, the oldest first.
+
+        The note says why jobs wait.
+        """
         now = time.monotonic()
         if not self._terminal and now - self._told < _QUIET_SECONDS:
             return
@@ -40,10 +43,11 @@ class Progress:
         state = f"{done} of {total} done, {len(logs)} running"
         state += f", {failed} failed" if failed else ""
         state += f", {clock(now - self._started)}"
+        state += f", {note}" if note else ""
         if not self._terminal:
-            self._write(f"launch.py: {state}; {logs[0]}\n")
+            self._write(f"launch.py: {state}; {logs[0]}\n" if logs else f"launch.py: {state}\n")
             return
-        lines = last_lines(logs[0], 1)
+        lines = last_lines(logs[0], 1) if logs else []
         text = f"{state} | {lines[0]}" if lines else state
         width = shutil.get_terminal_size().columns - 1
         self._write("\r\x1b[K" + "".join(c for c in text if c.isprintable())[:width])
@@ -67,11 +71,12 @@ def failure_report(results: Sequence[Result], lines: int = 15) -> str:
         return ""
     first = failed[0]
     assert first.code is not None
+    why = first.why or explain(first.code)
     if len(results) == 1:
-        head = f"job failed ({explain(first.code)}); log: {first.job.log}"
+        head = f"job failed ({why}); log: {first.job.log}"
     else:
         skipped = sum(result.code is None for result in results)
-        head = f"{len(failed)} of {len(results)} jobs failed ({explain(first.code)})"
+        head = f"{len(failed)} of {len(results)} jobs failed ({why})"
         head += f", {skipped} {'was' if skipped == 1 else 'were'} not started" if skipped else ""
         head += f"; log: {first.job.log}"
     return "\n".join([head, *(f"    {line}" for line in last_lines(first.job.log, lines))])

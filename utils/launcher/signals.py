@@ -13,7 +13,7 @@ _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" el
 
 
 class Interrupted(Exception):
-    """INT, TERM or HUP came; raised once all jobs have been ended."""
+    """INT, TERM, HUP or USR1 (Slurm's, before the time limit) came; raised once all jobs have been ended."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -45,7 +45,7 @@ def _adopted() -> bool:
 
 
 class Signals:
-    """A context that notes INT, TERM, HUP and the end of children, and lets one wait for them."""
+    """A context that notes INT, TERM, HUP, USR1 and the end of children, and lets one wait for them."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
@@ -56,9 +56,9 @@ class Signals:
         os.set_blocking(self._write, False)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._before = {signal.SIGCHLD: signal.signal(signal.SIGCHLD, lambda *_: None)}
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             # nohup ignores HUP, and a shell ignores INT for its background jobs: leave that so
-            if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
+            if number in (signal.SIGTERM, signal.SIGUSR1) or signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -1,0 +1,41 @@
+"""A real Slurm cluster on this machine, made by ../shared/slurm."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Three machines, n1 to n3, of 16 processors, 16000 MB and 4 (false) GPUs each; no accounting."""
+
+    folder: Path
+    scripts: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With it sbatch and the like speak to this cluster."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
+        return {**kept, "SLURM_CONF": str(self.folder / "etc/slurm.conf")}
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """Start what does not run, and wait until all machines are usable."""
+        command = [self.scripts / "up.sh", self.folder, "--nodes", "3", "--cpus", "16", "--mem", "16000"]
+        return subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=300
+        )
+
+    def down(self) -> None:
+        """Stop all."""
+        subprocess.run([self.scripts / "down.sh", self.folder, "--wipe"], capture_output=True, timeout=120, check=True)
+
+    def process(self, daemon: str) -> int:
+        """The process id of slurmctld, slurmd.n1 ..."""
+        return int((self.folder / f"run/{daemon}.pid").read_text())
+
+    def __call__(self, *command: str) -> str:
+        """Run one of Slurm's programs; returns its output."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
