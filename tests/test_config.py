@@ -88,3 +88,26 @@ def test_from_dict_checks_lengths_of_fixed_tuples() -> None:
 
     with pytest.raises(UserError, match="must have 2 values, not 3"):
         from_dict(Pair, {"values": [1, 2, 3]})
+
+
+def test_a_file_based_on_another(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Inner:
+        a: int = 0
+        b: int = 0
+
+    @dataclass(frozen=True)
+    class System:
+        inner: Inner = field(default_factory=Inner)
+        name: str = ""
+
+    write(tmp_path / "first.yaml", "inner: {a: 1, b: 2}\nname: first\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\ninner: {b: 3}\n")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\nname: third\n")
+    assert load_config(System, tmp_path / "third.yaml", ["inner.a=5"]) == System(Inner(5, 3), "third")
+    (tmp_path / "second.yaml").write_text("base: third.yaml\n")
+    with pytest.raises(UserError, match=r"third\.yaml is based on it"):
+        load_config(System, tmp_path / "third.yaml")
+    (tmp_path / "second.yaml").write_text("base: none.yaml\n")
+    with pytest.raises(UserError, match=r"no configuration file .*none\.yaml, the base of .*second\.yaml"):
+        load_config(System, tmp_path / "third.yaml")

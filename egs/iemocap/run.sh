@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Speech emotion recognition on IEMOCAP: from the corpus, or a synthetic one, to a table of results.
+# Speech emotion recognition on IEMOCAP (S1): from the corpus, or a synthetic one, to tables and comparisons.
 #
-#   ./run.sh                                          on the demo corpus
-#   ./run.sh --corpus /data/IEMOCAP_full_release      on the real one
-#   ./run.sh --stage 6 --system tdnn_1g --protocol strict
-#   ./run.sh --stage 4 --ivectors ivector --system tdnn_ivector
+#   ./run.sh                                          on the demo corpus, from egs/tedlium2's demo network
+#   ./run.sh --corpus /data/IEMOCAP_full_release      on the real one, from egs/tedlium2's
+#   ./run.sh --stage 6 --system "s1 s1_scratch" --protocol strict
+#   ./run.sh --pretrained none --ivectors "" --system tdnn       without pretraining
 #
-# Stage 5 (bottleneck features of a pretrained network) is to come.
 # shellcheck disable=SC2154  # the variables that option sets
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 . ./path.sh
@@ -15,41 +14,64 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 
 option corpus ""        "folder of IEMOCAP_full_release; empty: a demo corpus of synthetic speech"
 option skip_bad false   "go on without utterances whose audio or labels are broken"
-option system tdnn      "conf/SYSTEM.yaml says what is trained, exp/SYSTEM_PROTOCOL is where it goes"
-option protocol paper   "conf/folds_PROTOCOL.yaml: paper (S1), strict, merged, s4, improvised, random"
-option ivectors ""      "conf/IVECTORS.yaml: i-vectors for a SYSTEM that takes them (ivector, ivector_utterance)"
-option extractor ""     "an i-vector model; empty: one a fold, trained on its train part's speakers"
+option pretrained ""    "an experiment of egs/tedlium2, with its checkpoint/; empty: its default; none"
+option ivectors ivector "conf/IVECTORS.yaml: i-vectors, for networks that take them (ivector, ivector_utterance); or empty"
+option extractor ""     "an i-vector model; empty: the pretraining's, or with --pretrained none one a fold"
+option system "s1:tdnnf12 s1:tdnnf13 s1:prefinal s1_scratch pooled" \
+                        "what is trained: conf/SYSTEM.yaml, or SYSTEM:LAYER; several are compared with the first"
+option choose_on_dev "s1_on_dev=s1:tdnnf12,s1:tdnnf13,s1:prefinal" \
+                        "GROUP=SYSTEM,SYSTEM,...: in the comparison, a system that is in each fold the best on dev"
+option protocol paper   "conf/folds_PROTOCOL.yaml: paper (S1), strict, merged, s4, improvised, scripted, random"
 option num_seeds 2      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
-option max_jobs 64      "trainings at once, at most; this machine runs no more than it has cores"
-option gpu 0            "GPUs of a training"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
 # what is made from synthetic speech never lies where real results are
-data=data/demo
-exp=exp/demo_${system}${ivectors#ivector}_$protocol
+data=data/demo results=exp/demo_ asr=../tedlium2/exp/demo_ network=tdnnf_demo
 ivector_conf=conf/${ivectors}_demo.yaml
 if [ -n "$corpus" ]; then
-  data=data/real
-  exp=exp/${system}${ivectors#ivector}_$protocol
+  data=data/real results=exp/ asr=../tedlium2/exp/ network=tdnnf_1g
   ivector_conf=conf/$ivectors.yaml
 fi
-features=$data/mfcc
+if [ -z "$pretrained" ]; then
+  pretrained=$asr$network
+  extractor=${extractor:-${asr}ivector/model}
+fi
+from=_from_$(basename "$pretrained")
+if [ "$pretrained" = none ]; then pretrained="" from=""; fi
 folds=$data/folds/$protocol
-cuts=$features/cuts.jsonl.gz
+mfcc=$data/mfcc/cuts.jsonl.gz
+network_cuts=$mfcc
 extractors=$data/$ivectors/$protocol/FOLD/extractor/model    # FOLD stands for the name of each fold
 ivectors_in=$data/$ivectors/$protocol/FOLD
 if [ -n "$extractor" ]; then
   extractors=$extractor
   ivectors_in=$data/$ivectors/given
+elif [ -n "$ivectors" ] && [ -n "$pretrained" ]; then
+  recipe_error "a pretrained network knows the i-vectors of its own extractor: give it by --extractor, or --ivectors ''"
 fi
-speakers=()
+speakers=() extractor_option=() pretrained_option=()
 if [ -n "$ivectors" ]; then
-  cuts=$ivectors_in/cuts.jsonl.gz
+  network_cuts=$ivectors_in/cuts.jsonl.gz
   speakers=(--speakers "$data/$ivectors/speakers")
+  extractor_option=(--extractor "$extractors")
+fi
+cuts=$network_cuts
+if [ -n "$pretrained" ]; then
+  cuts=$data/bottleneck/${from#_from_}/cuts.jsonl.gz
+  pretrained_option=(--pretrained "$pretrained/checkpoint")
 fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
+
+# experiment SYSTEM[:LAYER]: sets name, layer (an option of the programs, or nothing) and exp
+experiment() {
+  name=${1%%:*} layer=()
+  if [[ $1 == *:* ]]; then layer=(--set "model.layers=[${1#*:}]"); fi
+  exp=$results${1/:/_}${ivectors#ivector}_$protocol$from
+}
 
 if stage 0 "Demo corpus"; then
   if [ -z "$corpus" ]; then
@@ -70,13 +92,12 @@ fi
 
 if stage 3 "MFCC features"; then
   $train_cmd JOB=1:"$nj" $data/log/mfcc.JOB.log compute_features.py --config conf/mfcc.yaml \
-    --job JOB --num-jobs "$nj" $data/manifests/iemocap_cuts_all.jsonl.gz $features
+    --job JOB --num-jobs "$nj" $data/manifests/iemocap_cuts_all.jsonl.gz $data/mfcc
   $train_cmd $data/log/collect_mfcc.log collect_features.py --config conf/mfcc.yaml \
-    $data/manifests/iemocap_cuts_all.jsonl.gz $features
+    $data/manifests/iemocap_cuts_all.jsonl.gz $data/mfcc
 fi
 
 if stage 4 "I-vectors"; then
-  mfcc=$features/cuts.jsonl.gz
   if [ -z "$ivectors" ]; then
     echo "not needed: no --ivectors"
   elif [ -n "$extractor" ]; then
@@ -95,15 +116,45 @@ if stage 4 "I-vectors"; then
   fi
 fi
 
-if stage 6 "Emotion systems"; then
-  runs=$(count_runs.py --num-seeds "$num_seeds" "$folds")
-  $cuda_cmd --gpu "$gpu" --max-jobs-run "$max_jobs" JOB=1:"$runs" "$exp"/log/train.JOB.log \
-    train_emotion.py --config conf/"$system".yaml --cuts "$cuts" --folds "$folds" \
-    --run JOB --num-seeds "$num_seeds" "$exp"
+if stage 5 "Bottleneck features"; then
+  if [ -z "$pretrained" ]; then
+    echo "not needed: --pretrained none"
+  else
+    $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/bottleneck$from.JOB.log" extract_bottlenecks.py \
+      --config conf/bottleneck.yaml --job JOB --num-jobs "$nj" "$network_cuts" "$pretrained/checkpoint" "${cuts%/*}"
+    $train_cmd "$data/log/collect_bottleneck$from.log" extract_bottlenecks.py --config conf/bottleneck.yaml \
+      "$network_cuts" "$pretrained/checkpoint" "${cuts%/*}"
+  fi
 fi
 
-if stage 7 "Scoring"; then
-  score.py --folds "$folds" --num-seeds "$num_seeds" "${speakers[@]}" --command "egs/iemocap/run.sh $*" "$exp"
+if stage 6 "Emotion systems"; then
+  for one in $system; do
+    experiment "$one"
+    $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py --config "conf/$name.yaml" \
+      "${layer[@]}" "${pretrained_option[@]}" "${extractor_option[@]}" --cuts "$cuts" --folds "$folds" \
+      --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
+  done
+fi
+
+if stage 7 "Scoring and comparison"; then
+  compared=()
+  for one in $system; do
+    experiment "$one"
+    score.py --folds "$folds" --num-seeds "$num_seeds" "${speakers[@]}" --command "egs/iemocap/run.sh $*" "$exp"
+    compared+=("$one=$exp")
+  done
+  for group in $choose_on_dev; do
+    members=
+    for one in $(tr ',' ' ' <<< "${group#*=}"); do
+      experiment "$one"
+      members+=,$exp
+    done
+    compared+=(--choose-on-dev "${group%%=*}=${members#,}")
+  done
+  if [ ${#compared[@]} -gt 1 ]; then
+    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" \
+      --output "${results}comparison${ivectors#ivector}_$protocol$from" "${compared[@]}"
+  fi
 fi
 
 finish

@@ -96,6 +96,12 @@ _SETS = {
             improvised=True,
             published={"all": {"angry": 288, "happy": 284, "neutral": 1098, "sad": 604}},
         ),
+        ClassSet(
+            "scripted",
+            "scripted only: angry, happy (with excited), neutral, sad",
+            _MERGED,
+            improvised=False,
+        ),
     ],
     "ravdess": [
         ClassSet(

@@ -33,7 +33,7 @@ from sertools.errors import MissingPackage
 from sertools.files import replacing
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 SAMPLING_RATE = 16000
 SAMPLES_PER_BYTE = 2  # G.722 at 64 kbit/s
 SOUNDS, DOCUMENTS = "usr/share/asterisk/sounds", "usr/share/doc"
@@ -59,7 +59,7 @@ def prepare_prompts(
 ) -> Prepared:
     """Write ``prompts_{recordings,supervisions,cuts}_XX_{train,dev,test,long}.jsonl.gz``.
 
-    XX is the language.  Only English has a test part: 15 %, drawn at random with a fixed seed; of
+    XX is the language, or ``all`` for all of them together.  Only English has a test part: 15 %, drawn at random with a fixed seed; of
     the rest a tenth is dev.  The audio is decoded into ``OUT/audio`` (FLAC, 16 kHz).  The text is
     in lower case without punctuation; ``custom`` of a supervision: prompt (its name), corpus.
 
@@ -104,6 +104,7 @@ def find(root: Path, audio: dict[str, AudioFile], problems: Sequence[Problem] = 
             made = [_make(language, name, texts[name], audio[names[name]]) for name in prompts]
             found.splits[f"{language}_{split}"] = [one for one, _ in made], [one for _, one in made]
     found.notes += _unseen(found)
+    found.splits |= _all_languages(found)
     return found
 
 
@@ -209,6 +210,16 @@ def _make(language: str, name: str, text: str, file: AudioFile) -> tuple[Recordi
         gender={"f": "female", "m": "male"}[voice.split("_")[2]],
         custom={"prompt": name, "corpus": "prompts"},
     )
+
+
+def _all_languages(found: Found) -> dict[str, tuple[list[Recording], list[SupervisionSegment]]]:
+    """Splits ``all_train``, ...: those of the languages together."""
+    together: dict[str, tuple[list[Recording], list[SupervisionSegment]]] = {}
+    for name, (recordings, supervisions) in found.splits.items():
+        both = together.setdefault(f"all_{name.partition('_')[2]}", ([], []))
+        both[0].extend(recordings)
+        both[1].extend(supervisions)
+    return together
 
 
 def _unseen(found: Found) -> list[str]:

@@ -60,7 +60,7 @@ def pronounce(words: Iterable[str], voice: str) -> dict[str, list[str]]:
 
     Args:
         words: each without spaces.
-        voice: of espeak-ng: a language, such as en-us, es, fr-fr, it, ru.
+        voice: of espeak-ng: a language, such as en-us, es, fr, it, ru.
 
     Returns:
         Word to its phonemes; [] for a word that espeak-ng says nothing for.
@@ -84,6 +84,25 @@ def pronounce(words: Iterable[str], voice: str) -> dict[str, list[str]]:
 
 
 _STRESS = "ˈˌ"
+
+VOICES = {
+    "English": "en-us", "Spanish": "es-419", "French": "fr", "Italian": "it", "Russian": "ru", "German": "de",
+    "Portuguese": "pt", "Dutch": "nl", "Polish": "pl", "Turkish": "tr", "Mandarin": "cmn",
+}  # fmt: skip
+"""Voices for the languages as lhotse's manifests call them."""
+
+
+def voice_of(language: str | None) -> str:
+    """The voice for what a manifest says of its language: a name of :data:`VOICES`, or a code ("fr").
+
+    Raises:
+        UserError: it says nothing, or a name that is not known.
+    """
+    if language is None:
+        raise UserError("the manifest does not say its language (supervision.language): give --voice")
+    if language not in VOICES and not (language.islower() and len(language) <= 8):
+        raise UserError(f"no voice is known for the language '{language}' (known: {', '.join(VOICES)}): give --voice")
+    return VOICES.get(language, language)
 
 
 def _to_ipa(loaded: ctypes.CDLL, text: str, voice: str) -> str:

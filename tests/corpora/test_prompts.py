@@ -80,6 +80,7 @@ def test_prepare(tmp_path: Path) -> None:
     assert {name: count for name, count in result.counts.items() if "utterances" in name} == {
         "en_test utterances": 6, "en_dev utterances": 4, "en_train utterances": 31, "en_long utterances": 1,
         "es_dev utterances": 4, "es_train utterances": 37, "es_long utterances": 1,
+        "all_test utterances": 6, "all_dev utterances": 8, "all_train utterances": 68, "all_long utterances": 2,
     }  # fmt: skip
     for note in (
         "en: left out 1 x no speech (tones, silence)",

@@ -11,7 +11,7 @@ from lhotse import CutSet
 from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.emotion.data import Utterance
-from sertools.emotion.experiment import Corpus, Experiment, resolve, train_run
+from sertools.emotion.experiment import Experiment, train_run
 from sertools.emotion.system import DataConfig, EmotionConfig, balanced_weights, feature_statistics
 from sertools.errors import UserError
 from sertools.evaluation.folds import read_folds

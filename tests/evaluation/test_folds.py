@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -174,3 +175,22 @@ def test_corpus_of_supervisions() -> None:
         corpus_of([supervision("a", corpus="ravdess"), supervision("b", corpus="iemocap")])
     with pytest.raises(UserError, match="no supervisions"):
         corpus_of([])
+
+
+def test_learning_curve_parts_lie_in_each_other() -> None:
+    examples = [
+        Example(f"u{n:03d}", f"s{n % 6}", f"g{n % 6 // 2}", ("angry", "happy", "sad")[n // 6 % 3]) for n in range(180)
+    ]
+
+    def made(fraction: float) -> Folds:
+        config = FoldsConfig("three", "strict", train_fraction=fraction)
+        return make_folds(config, examples, corpus="c", classes=("angry", "happy", "sad"))
+
+    whole, half, quarter = made(1.0), made(0.5), made(0.25)
+    for large, middle, small in zip(whole.folds, half.folds, quarter.folds, strict=True):
+        assert set(small.train) < set(middle.train) < set(large.train)
+        assert (small.dev, small.test) == (large.dev, large.test)
+        counts = Counter(quarter.labels[u] for u in small.train)
+        assert set(counts.values()) == {5}
+        assert len(middle.train) == 30
+    assert "25 % of each class's training utterances" in quarter.description

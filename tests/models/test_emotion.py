@@ -6,8 +6,8 @@ import torch
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.models.emotion import (
-    EmotionNetwork,
     EmotionModelConfig,
+    EmotionNetwork,
     aggregate_frames,
     frame_cross_entropy,
 )

@@ -36,11 +36,21 @@ training: {epochs: 2, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, select
 """
 
 
+FROM_SCRATCH = ("--pretrained", "none", "--ivectors", "", "--system", "tdnn", "--choose-on-dev", "")
+SMALL_HEAD = """
+model: {layers: [tdnnf3], head_dim: 8}
+transfer: {start: pretrained, train: head}
+data: {batch_frames: 500, max_frames: 20}
+training: {epochs: 3}
+dropout: 0
+"""
+
+
 def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
     iemocap = recipe("iemocap")
     iemocap.write("conf/tdnn.yaml", SMALL)
     iemocap.write("conf/demo.yaml", DEMO_IEMOCAP)
-    iemocap.run("--num-seeds", "1")
+    iemocap.run(*FROM_SCRATCH, "--num-seeds", "1")
     results = iemocap.directory / "exp" / "demo_tdnn_paper" / "results"
     assert "synthetic" in (results / "results.txt").read_text().splitlines()[0].lower()
     assert "synthetic" in (results / "report.html").read_text().lower()
@@ -48,9 +58,51 @@ def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
     assert len(folds["folds"]) == 5
     assert folds["classes"] == ["angry", "excited", "neutral", "sad"]
     # the same corpus under another protocol
-    iemocap.run("--stage", "2", "--protocol", "random", "--num-seeds", "1")
+    iemocap.run(*FROM_SCRATCH, "--stage", "2", "--protocol", "random", "--num-seeds", "1")
     text = iemocap.read("exp/demo_tdnn_random/results/results.txt").lower()
     assert "speaker-dependent" in text
+
+
+def transfer(iemocap: Any) -> None:
+    """From the demo network of egs/tedlium2 to a comparison of emotion systems, with nothing done by hand."""
+    iemocap.write("conf/demo.yaml", DEMO_IEMOCAP)
+    iemocap.write("conf/bottleneck.yaml", "layers: [tdnnf2, tdnnf3, prefinal]")
+    iemocap.write("conf/s1.yaml", SMALL_HEAD)
+    pooled = "base: s1.yaml\nmodel: {pooling: statistics, head_dim: 0}\ndata: {normalise: speaker}"
+    iemocap.write("conf/pooled.yaml", pooled)
+    systems = ("s1:tdnnf3", "s1:prefinal", "s1_scratch", "pooled", "s1_head_then_all")
+    options = ("--system", " ".join(systems), "--choose-on-dev", "s1_on_dev=s1:tdnnf3,s1:prefinal", "--num-seeds", "2")
+    iemocap.run(*options)
+    exp = "exp/demo_{}_paper_from_demo_tdnnf_demo"
+    text = iemocap.read(exp.format("comparison") + "/comparison.txt")
+    assert "SYNTHETIC" in text
+    for name in (*systems, "s1_on_dev"):
+        assert name in text
+    assert (iemocap.directory / exp.format("comparison") / "comparison.html").exists()
+    head = iemocap.read(exp.format("s1_tdnnf3") + "/fold_Session1/seed_1/checkpoint/info.json")
+    assert json.loads(head)["pretrained"] == "../../pretrained"
+
+    # run again: nothing is done twice
+    iemocap.run("--stage", "4", *options)
+    for log in ("data/demo/log/bottleneck_from_demo_tdnnf_demo.1.log", exp.format("pooled") + "/log/train.1.log"):
+        assert "up to date" in iemocap.read(log) or "0 blocks computed" in iemocap.read(log), log
+
+    # a changed head: its trainings alone
+    iemocap.write("conf/s1.yaml", SMALL_HEAD.replace("head_dim: 8", "head_dim: 6"))
+    iemocap.run("--stage", "6", *options)
+    assert "model.head_dim: 8 -> 6" in iemocap.read(exp.format("s1_tdnnf3") + "/log/train.1.log")
+
+    for arguments, message in (
+        (["--stage", "6", "--system", "s1:tdnnf9"], "no layer tdnnf9"),
+        (["--stage", "6", "--system", "s1", "--pretrained", "none", "--ivectors", ""], "needs --pretrained"),
+        (["--stage", "4", "--pretrained", "elsewhere"], "give it by --extractor"),
+        (["--stage", "5", "--pretrained", "elsewhere", "--ivectors", ""], "elsewhere/checkpoint"),
+    ):
+        done = iemocap.run(*arguments, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0, arguments
+        assert message in said, (arguments, said)
+        assert "Traceback" not in said, (arguments, said)
 
 
 @pytest.mark.k2
@@ -99,6 +151,8 @@ def test_tedlium2_demo(recipe: Callable[[str], Any]) -> None:
     )  # fmt: skip
     assert "s" in tedlium2.read("data/mine/lang/phones.txt").split()
     assert (tedlium2.directory / "exp/mine_tdnnf_small/decode_test/wer.txt").exists()
+
+    transfer(recipe("iemocap"))
 
 
 def test_tedlium2_mistakes(recipe: Callable[[str], Any]) -> None:
