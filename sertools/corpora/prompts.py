@@ -59,8 +59,8 @@ def prepare_prompts(
 ) -> Prepared:
     """Write ``prompts_{recordings,supervisions,cuts}_XX_{train,dev,test,long}.jsonl.gz``.
 
-    XX is the language, or ``all`` for all of them together.  Only English has a test part: 15 %, drawn at random with a fixed seed; of
-    the rest a tenth is dev.  The audio is decoded into ``OUT/audio`` (FLAC, 16 kHz).  The text is
+    XX is the language, or ``all`` for all of them together.  Only English has a test part: 15 %,
+    drawn at random with a fixed seed; of the rest a tenth is dev.  The audio is decoded into ``OUT/audio`` (FLAC, 16 kHz).  The text is
     in lower case without punctuation; ``custom`` of a supervision: prompt (its name), corpus.
 
     Args:

@@ -188,6 +188,8 @@ def collate(
         max_frames: longer utterances are cut to a random stretch of this length; 0 for never.
         generator: places the stretch, and picks an i-vector at random within it, as Kaldi does in
             training.  Without it, the last i-vector is taken, which has heard the whole utterance.
+        scattered: frames of longer utterances are drawn from all of it in place of a stretch, for
+            what classifies each frame by itself: neighbours say much the same.
         part: which of them become the batch, None for all; what is random does not depend on it.
 
     Returns:
@@ -197,7 +199,9 @@ def collate(
     for utterance in utterances:
         x = utterance.features
         start = 0
-        if 0 < max_frames < len(x):
+        if 0 < max_frames < len(x) and scattered:
+            x = x[torch.randperm(len(x), generator=generator)[:max_frames]]
+        elif 0 < max_frames < len(x):
             start = int(torch.randint(len(x) - max_frames + 1, (1,), generator=generator))
             x = x[start : start + max_frames]
         features.append(x)

@@ -43,7 +43,8 @@ class DataConfig:
     Attributes:
         batch_frames: a batch has at most so many frames, padding included; with bottlenecks that
             are pooled while they are read, so many utterances.
-        max_frames: in training, longer utterances are cut to a random stretch; 0 for never.
+        max_frames: in training, longer utterances are cut to a random stretch; 0 for never.  For the
+            head alone on frames, so many frames of an utterance are drawn.
         class_weights: ``balanced`` weighs a class by the inverse of its number of frames.
         normalise: see :class:`sertools.emotion.data.Reading`; of the features, or of the bottlenecks
             if the head alone is trained.

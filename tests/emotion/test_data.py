@@ -41,6 +41,13 @@ def test_collate_cuts_long_utterances_somewhere() -> None:
     assert float(batch.features[0, 4:].abs().sum()) == 0
 
 
+def test_scattered_frames_are_different_ones_from_anywhere() -> None:
+    batch = collate([utterance("b", 100)], 10, torch.Generator().manual_seed(0), scattered=True)
+    frames = batch.features[0, :, 0]
+    assert len(set(frames.tolist())) == 10
+    assert float(frames.max() - frames.min()) > 30
+
+
 def test_ivectors_of_the_stretch_in_training_and_the_last_otherwise() -> None:
     rows = torch.arange(10.0)[:, None]
     with_rows = Utterance("b", "s", "c", torch.arange(95.0)[:, None], 0, rows, 10)

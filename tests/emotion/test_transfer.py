@@ -153,6 +153,7 @@ def test_speakers_are_normalised_each_by_their_own() -> None:
 def test_mean_and_deviation_of_large_values() -> None:
     x = torch.randn(1000, 2, dtype=torch.float64) + 1e6
     mean, std = mean_and_deviation([x[:400], x[400:]])
+    torch.testing.assert_close(mean, x.mean(0).float())
     torch.testing.assert_close(std, x.std(0, unbiased=False).float(), rtol=1e-4, atol=0)
 
 

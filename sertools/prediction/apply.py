@@ -1,6 +1,6 @@
 """A trained emotion experiment applied to audio.
 
-    from sertools.emotion.apply import load_emotion
+    from sertools.prediction.apply import load_emotion
     model = load_emotion("exp/pooled_four")
     print(model.predict("speech.wav"))
 
@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sertools.emotion.audio import Source, file_source
-from sertools.emotion.course import Course, CourseConfig
-from sertools.emotion.members import DEFAULT_MEMBERS, System, find_runs, load_system
-from sertools.emotion.recognition import Recogniser, Standard
 from sertools.errors import UserError
+from sertools.prediction.audio import Source, file_source
+from sertools.prediction.course import Course, CourseConfig
+from sertools.prediction.members import DEFAULT_MEMBERS, System, find_runs, load_system
+from sertools.prediction.recognition import Recogniser, Standard
 
 __all__ = ["Course", "CourseConfig", "EmotionModel", "Failure", "Prediction", "load_emotion"]
 
@@ -100,7 +100,7 @@ class EmotionModel:
         """Class probabilities of one utterance.
 
         Args:
-            source: a file, or what :mod:`sertools.emotion.audio` makes (arrays, streams, cuts, a channel).
+            source: a file, or what :mod:`sertools.prediction.audio` makes (arrays, streams, cuts, a channel).
             course: ``CourseConfig()`` for the course too.
 
         Raises:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sertools.emotion.audio import Samples, Source
 from sertools.errors import UserError
+from sertools.prediction.audio import Samples, Source
 
 MAX_KERNEL = 10_000_000
 """Coefficients of torchaudio's resampler, which lhotse takes where it is installed; 44101 Hz would need gigabytes."""

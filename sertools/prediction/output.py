@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from sertools.emotion.apply import EmotionModel, Failure, Prediction
+from sertools.prediction.apply import EmotionModel, Failure, Prediction
 
 DIGITS = 6
 
@@ -17,7 +17,9 @@ def table_header(classes: Sequence[str]) -> str:
 
 def table_line(prediction: Prediction) -> str:
     """One line: label, probabilities, seconds, name."""
-    values = (f"{p:>{max(9, len(name))}.3f}" for name, p in zip(prediction.classes, prediction.probabilities, strict=True))
+    values = (
+        f"{p:>{max(9, len(name))}.3f}" for name, p in zip(prediction.classes, prediction.probabilities, strict=True)
+    )
     return "  ".join([f"{prediction.label:<12}", *values, f"{prediction.duration:7.2f}", prediction.name])
 
 

@@ -6,15 +6,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sertools.emotion.apply import Prediction
-from sertools.emotion.course import Floats
 from sertools.evaluation.plots import DPI, GREY, percent_axis, png, tidy
+from sertools.prediction.apply import Prediction
+from sertools.prediction.course import Floats
 
 # Okabe and Ito (2008), without black; more classes than colours get dashes
 COLOURS = ("#D55E00", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#8a7a00")
 DASHES = ("-", "--", ":")
 COLUMNS = 2000  # of the waveform: more than the picture has
-POINTS = 200  # of a line: more are a thicket
+POINTS, POINTS_LONG, LONG = 400, 80, 60.0  # of a line: more are a thicket, all the more in recordings over LONG s
 
 
 def draw_course(prediction: Prediction) -> bytes:
@@ -41,13 +41,14 @@ def draw_course(prediction: Prediction) -> bytes:
         words = "single output frames"
     if len(x) == 1:
         x, values, words = np.array([0.0, prediction.duration]), values.repeat(2, axis=0), "one window"
-    elif len(x) > 2 * POINTS:
-        every = -(-len(x) // POINTS)
+    most = POINTS if prediction.duration <= LONG else POINTS_LONG
+    if len(x) > most:
+        every = -(-len(x) // most)
         x, values = _means(x[:, None], every)[:, 0], _means(values, every)
         words += f", means over {(course.times[1] - course.times[0]) * every:.2g} s"
     for number, name in enumerate(prediction.classes):
         lines.plot(
-            x, values[:, number], label=name, linewidth=1.8,
+            x, values[:, number], label=name, linewidth=1.6,
             color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
         )  # fmt: skip
     percent_axis(lines, "probability, %")

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sertools.emotion.audio import Source
-from sertools.emotion.course import (
+from sertools.errors import UserError
+from sertools.features.mfcc import Mfcc
+from sertools.prediction.audio import Source
+from sertools.prediction.course import (
     Course,
     CourseConfig,
     Floats,
@@ -19,10 +21,8 @@ from sertools.emotion.course import (
     window_means,
     window_statistics,
 )
-from sertools.emotion.members import Branch, Member, System
-from sertools.emotion.pieces import Piece, Plan, pieces
-from sertools.errors import UserError
-from sertools.features.mfcc import Mfcc
+from sertools.prediction.members import Branch, Member, System
+from sertools.prediction.pieces import Piece, Plan, pieces
 
 Standard = tuple[Tensor, Tensor]
 """Mean and standard deviation, each float32 (F,), of one speaker."""

@@ -1,0 +1,110 @@
+"""A run as TorchScript and ONNX gives the numbers of the system, for utterances of any length."""
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sertools.errors import MissingPackage, UserError
+from sertools.features.mfcc import MfccConfig
+from sertools.models.emotion import EmotionModelConfig, make_head
+from sertools.models.tdnnf import Tdnnf, TdnnfConfig
+from sertools.prediction import export
+from sertools.prediction.export import export_member
+from sertools.prediction.exported_network import ExportedNetwork
+from sertools.prediction.members import Branch, Member, System
+
+TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 1, 0, 3, 3))
+
+
+def system(trunk: TdnnfConfig = TRUNK, temperature: float | None = 1.7, **options: object) -> System:
+    """A network with random weights, with statistics as after training."""
+    torch.manual_seed(1)
+    config = EmotionModelConfig(trunk, **{"layers": ("tdnnf5",), "head_dim": 8, **options})  # type: ignore[arg-type]
+    network, head = Tdnnf(trunk), make_head(config, trunk, 3)
+    dim = trunk.feature_dim + trunk.ivector_dim
+    network.set_input_statistics(torch.randn(dim), 5 + torch.rand(dim))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0.5, 0.1)
+            module.running_var.uniform_(0.2, 0.5)
+    head.standardise(torch.randn(head.input_mean.shape) * 0.1, torch.full(head.input_mean.shape, 0.5))
+    branch = Branch(network.eval(), (Member("fold_a/seed_1", head.eval(), temperature),), None)
+    return System(("a", "b", "c"), config, "none", MfccConfig(), (branch,))
+
+
+VARIANTS = [
+    system(),
+    system(temperature=None, pooling="statistics", head_dim=0),
+    system(aggregate="log_probabilities", layers=("tdnn1", "tdnnf2")),
+    system(layers=("prefinal", "tdnnf3"), pooling="statistics"),
+    system(replace(TRUNK, ivector_dim=4)),
+    system(replace(TRUNK, strides=(0, 3, 3), splice=2), layers=("tdnnf2",)),
+    system(replace(TRUNK, subsampling=1, strides=(0, 2)), layers=("prefinal",)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(VARIANTS)))
+def test_torchscript_is_the_system(tmp_path: Path, number: int) -> None:
+    found = VARIANTS[number]
+    torch.jit.save(torch.jit.script(ExportedNetwork(found).eval()), str(tmp_path / "a.pt"))
+    assert export._difference(found, tmp_path / "a.pt", onnx=False) < 1e-5
+    other = replace(found.members[0], temperature=3.0)
+    changed = replace(found, branches=(replace(found.branches[0], members=(other,)),))
+    assert export._difference(changed, tmp_path / "a.pt", onnx=False) > 1e-3, "the comparison must be able to fail"
+
+
+@pytest.mark.parametrize("number", range(len(VARIANTS)))
+def test_onnx(tmp_path: Path, number: int) -> None:
+    """What makes the graph of an ONNX file: a trace, which must not depend on the length it was made with."""
+    found = VARIANTS[number]
+    if importlib.util.find_spec("onnxruntime") is not None:
+        export._write_onnx(ExportedNetwork(found).eval(), found, tmp_path / "a.onnx")
+        assert export._difference(found, tmp_path / "a.onnx", onnx=True) < 1e-5
+        return
+    traced = torch.jit.trace(ExportedNetwork(found).eval(), export._example(found, 100), check_trace=False)
+    torch.jit.save(traced, str(tmp_path / "a.pt"))
+    assert export._difference(found, tmp_path / "a.pt", onnx=False) < 1e-5
+
+
+def use(monkeypatch: pytest.MonkeyPatch, found: System) -> None:
+    monkeypatch.setattr(export, "find_runs", lambda *arguments: {"fold_a/seed_1": Path("run")})
+    monkeypatch.setattr(export, "load_system", lambda *arguments, **options: found)
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, VARIANTS[4])
+    exported = export_member("exp", tmp_path / "net.pt")
+    assert exported.difference is not None
+    assert exported.difference < 1e-5
+    about = json.loads((tmp_path / "net.json").read_text())
+    assert about["classes"] == ["a", "b", "c"]
+    assert about["inputs"] == {"features": "[1, frames, 6]", "lengths": "[1]", "ivectors": "[1, 4]"}
+    assert about["mfcc"]["num_ceps"] == 40
+    network = torch.jit.load(str(tmp_path / "net.pt"))
+    with torch.no_grad():
+        probabilities = network(torch.randn(1, 50, 6), torch.tensor([50]), torch.randn(1, 4))
+    assert probabilities.shape == (1, 3)
+    assert float(probabilities.sum()) == pytest.approx(1.0)
+
+
+def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, VARIANTS[0])
+    with pytest.raises(UserError, match=r"must end in \.pt"):
+        export_member("exp", tmp_path / "net.bin")
+    monkeypatch.setattr(export, "_expected", lambda *arguments: np.full((1, 3), 1 / 3))
+    with pytest.raises(UserError, match="was not kept: its probabilities differ by"):
+        export_member("exp", tmp_path / "net.pt")
+    assert list(tmp_path.iterdir()) == []
+    use(monkeypatch, replace(VARIANTS[0], normalised="reading"))
+    with pytest.raises(UserError, match="export an experiment with normalise: none"):
+        export_member("exp", tmp_path / "net.pt")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackage, match="onnxruntime"):
+        export_member("exp", tmp_path / "net.onnx")
