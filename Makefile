@@ -23,7 +23,7 @@ env-modern:
 demo: env
 	cd egs/tedlium2 && ./run.sh
 	cd egs/iemocap && ./run.sh
-	@echo "the results page: egs/iemocap/exp/demo_tdnn_paper/results/report.html"
+	@echo "the comparison: egs/iemocap/exp/demo_comparison_paper_from_demo_tdnnf_demo/comparison.html"
 
 test: lint test-full test-modern
 
@@ -36,9 +36,9 @@ lint: env
 test-full: env
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-# the recipes have run in the full environment; here what depends on torch and lhotse
+# recipes and Slurm have run in the full environment; here what depends on torch and lhotse
 test-modern: env-modern
-	.venv-modern/bin/python -m pytest -m "not recipe" $(PYTEST_ARGS)
+	.venv-modern/bin/python -m pytest -m "not recipe and not slurm" $(PYTEST_ARGS)
 
 clean:
 	rm -rf .venv .venv-modern .venv.lock .venv-modern.lock

@@ -6,7 +6,9 @@
 
 TEXTS are manifests of cuts with transcripts, or text files with a sentence (or a word) a line.
 Without --voice each cut is said in the language that its manifest names; a word of several
-languages has all their pronunciations.  The dictionary has a line "word phoneme phoneme ..." for each word, as prepare_lang.py --dictionary reads
+languages has all their pronunciations.
+
+The dictionary has a line "word phoneme phoneme ..." for each word, as prepare_lang.py --dictionary reads
 it.  It is a machine's guess, and better than spelling; edit what it gets wrong.
 """
 
@@ -14,8 +16,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli import add_config, parser, run
 from lhotse import CutSet
+
+from cli import add_config, parser, run
 from sertools.config import load_config
 from sertools.errors import UserError
 from sertools.files import require, write_text

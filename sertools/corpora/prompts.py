@@ -60,8 +60,9 @@ def prepare_prompts(
     """Write ``prompts_{recordings,supervisions,cuts}_XX_{train,dev,test,long}.jsonl.gz``.
 
     XX is the language, or ``all`` for all of them together.  Only English has a test part: 15 %,
-    drawn at random with a fixed seed; of the rest a tenth is dev.  The audio is decoded into ``OUT/audio`` (FLAC, 16 kHz).  The text is
-    in lower case without punctuation; ``custom`` of a supervision: prompt (its name), corpus.
+    drawn at random with a fixed seed; of the rest a tenth is dev.  The audio is decoded into
+    ``OUT/audio`` (FLAC, 16 kHz).  The text is in lower case without punctuation; ``custom`` of a
+    supervision: prompt (its name), corpus.
 
     Args:
         corpus_dir: where the packages were unpacked (``/`` if they are installed).
