@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import os
 import signal
 import sys
 import time
@@ -10,6 +11,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sertools.training.distributed import Group
 
 try:
     from tqdm import tqdm
@@ -73,6 +78,49 @@ def in_fold(path: Path, fold: Fold | None) -> Path:
     if "FOLD" in path.parts and fold is None:
         raise UserError(f"{path}: FOLD stands for the name of a fold; give --folds and --fold")
     return path if fold is None else Path(*(fold.name if part == "FOLD" else part for part in path.parts))
+
+
+@contextmanager
+def training_group(device: str) -> "Iterator[Group]":
+    """The processes that share a training: those that launch.py started (--tasks-per-node, --nodes), or this one.
+
+    They are found by the variables that torchrun sets too: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and
+    MASTER_PORT.  Only the first process logs; a GPU each is taken by LOCAL_RANK.
+    """
+    import torch
+
+    from sertools.training.distributed import join
+
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        with join(0, 1, "", 0, device) as group:
+            yield group
+        return
+    missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise UserError(f"WORLD_SIZE is {size}, but {', '.join(missing)} not set; start this with launch.py")
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    if device == "cuda":
+        # where each process sees one GPU, it is its own
+        number = local_rank if torch.cuda.device_count() > 1 else 0
+        if number >= torch.cuda.device_count():
+            raise UserError(f"process {local_rank + 1} of this machine has no GPU: --gpu is less than --tasks-per-node")
+        device = f"cuda:{number}"
+        if torch.__version__ < "2":
+            # later ones do not wait for ever for a process that is gone
+            os.environ.setdefault("NCCL_ASYNC_ERROR_HANDLING", "1")
+    logging.getLogger("torch").setLevel(logging.WARNING)
+    if rank > 0:
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    with join(rank, size, os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), device) as group:
+        logging.info("%d processes share the training", size)
+        yield group
+
+
+def exit_stopped(stop: list[int], group: "Group") -> None:
+    """End with 128 + the signal that stopped the training, in whichever process it was caught."""
+    sys.exit(128 + int(group.largest(stop[0] if stop else 0)[0]))
 
 
 def stop_signals() -> list[int]:

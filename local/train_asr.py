@@ -5,14 +5,24 @@
         --cuts data/mfcc/train/cuts.jsonl.gz --dev data/mfcc/dev/cuts.jsonl.gz exp/tdnnf
 
 Killed or stopped (SIGTERM) and run again, it goes on exactly where it was.  Writes
-OUTPUT/checkpoint and OUTPUT/history.jsonl.
+OUTPUT/checkpoint and OUTPUT/history.jsonl.  Started as several processes, by launch.py
+--tasks-per-node (and --nodes) or torchrun, these share every batch: data.batch_frames is of all.
 """
 
 import logging
-import sys
 from pathlib import Path
 
-from cli import add_config, add_device, parser, progress_bar, resolve_device, run, stop_signals
+from cli import (
+    add_config,
+    add_device,
+    exit_stopped,
+    parser,
+    progress_bar,
+    resolve_device,
+    run,
+    stop_signals,
+    training_group,
+)
 from sertools.asr.lfmmi_system import AsrConfig
 from sertools.asr.run import train_asr
 from sertools.config import load_config
@@ -42,15 +52,15 @@ def main() -> None:
     if device == "cpu":
         keep_freed_memory()
     stop = stop_signals()
-    with progress_bar("training", "updates") as bar:
+    with training_group(device) as group, progress_bar("training", "updates") as bar:
         try:
             directory = train_asr(
                 config, options.lang, options.graphs, options.cuts, options.dev, options.output, seed=options.seed,
-                init=options.init, device=device, should_stop=lambda: bool(stop), progress_bar=bar,
+                init=options.init, device=group.device, group=group, should_stop=lambda: bool(stop), progress_bar=bar,
             )  # fmt: skip
         except Stopped as stopped:
             logging.info("%s", stopped)
-            sys.exit(128 + stop[0])
+            exit_stopped(stop, group)
     logging.info("done: %s", directory)
 
 

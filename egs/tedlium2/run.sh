@@ -28,7 +28,9 @@ option init ""          "checkpoint of a model of the same shape to start from; 
 option seed 1           "of the network's initialisation and training"
 option nj 2             "jobs of feature and i-vector extraction"
 option num_threads 2    "threads of i-vector training"
-option gpu 0            "GPUs of the network's training and of decoding"
+option gpu 0            "GPUs of the network's training (on each machine) and of decoding"
+option nodes 1          "machines of the acoustic model's training; more need Slurm"
+option tasks_per_node 1 "its processes on each machine, one a GPU; they share every batch"
 parse_options "$@"
 
 # what is made from synthetic speech never lies where real results are
@@ -132,7 +134,10 @@ fi
 if stage 7 "Acoustic model"; then
   start=()
   if [ -n "$init" ]; then start=(--init "$init"); fi
-  $cuda_cmd --gpu "$gpu" "$model/log/train.log" train_asr.py --config "conf/$system.yaml" --seed "$seed" "${start[@]}" \
+  tasks=()
+  if [ "$nodes" -gt 1 ] || [ "$tasks_per_node" -gt 1 ]; then tasks=(--tasks-per-node "$tasks_per_node"); fi
+  if [ "$nodes" -gt 1 ]; then tasks+=(--nodes "$nodes"); fi
+  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$model/log/train.log" train_asr.py --config "conf/$system.yaml" --seed "$seed" "${start[@]}" \
     --lang "$data/lang" --graphs "$data/$graphs" \
     --cuts "$features/train/cuts.jsonl.gz" --dev "$features/dev/cuts.jsonl.gz" "$model"
 fi

@@ -5,7 +5,7 @@ A small corpus is kept in memory; of a large one, worker processes read ahead.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sertools.asr.entries import Entry, total_frames
 from sertools.training.ahead import Ahead
-from sertools.training.batching import plan_batches
+from sertools.training.batching import Part, Split, plan_batches
 
 T = TypeVar("T")
 IvectorChoice = Literal["random", "last"]
@@ -34,7 +34,8 @@ class DataConfig:
         ivector: which of an utterance's i-vectors training sees: a random one (Kaldi) or the last.
             On dev and in decoding it is the last one.
         memory_gb: features are kept in memory if they take at most so many GB.
-        workers: processes that read ahead, for features that are not kept in memory.
+        workers: processes that read ahead, for features that are not kept in memory.  Where processes
+            share the training, memory and workers are of each.
     """
 
     batch_frames: int = 10000
@@ -55,6 +56,7 @@ class Batch:
         lengths: int64 (N,), frames of each.
         ivectors: float32 (N, D), or None.
         targets: what the loss needs of each utterance's text.
+        part: which utterances of a larger batch these are; None: all.
     """
 
     indices: tuple[int, ...]
@@ -62,6 +64,7 @@ class Batch:
     lengths: Tensor
     ivectors: Tensor | None
     targets: tuple[Any, ...]
+    part: Part | None = None
 
 
 class Reader:
@@ -101,6 +104,7 @@ class Batches(Dataset):  # type: ignore[type-arg]
         ivector: which i-vector of an utterance.
         max_shift: up to so many frames at the start are left out at random.
         seed: of all that is random here.
+        split: which part of every batch is wanted; what is random does not depend on it.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Batches(Dataset):  # type: ignore[type-arg]
         ivector: IvectorChoice = "last",
         max_shift: int = 0,
         seed: Sequence[int] = (0,),
+        split: Split = Split(),  # noqa: B008
     ) -> None:
         self.reader = reader
         self.plan = plan
@@ -119,32 +124,45 @@ class Batches(Dataset):  # type: ignore[type-arg]
         self.ivector = ivector
         self.max_shift = max_shift
         self.seed = tuple(seed)
+        self.split = split
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __getitem__(self, number: int) -> Batch:
-        """Batch ``number``."""
+        """Batch ``number``, or this process's part of it."""
         generator = np.random.default_rng([*self.seed, number])
+        part = self.split.part(len(self.plan[number]))
+        chosen = [(index, *self._draw(index, generator)) for index in self.plan[number]]
+        if part is not None:
+            chosen = chosen[part.rows]
         features, ivectors, targets = [], [], []
-        for index in self.plan[number]:
+        for index, shift, row in chosen:
             matrix, rows = self.reader(index)
-            shift = int(generator.integers(min(self.max_shift, len(matrix) - 1) + 1))
             features.append(matrix[shift:])
             if rows is not None:
-                ivectors.append(rows[generator.integers(len(rows)) if self.ivector == "random" else -1])
+                ivectors.append(rows[row])
             targets.append(self.target(self.reader.entries[index].text))
         lengths = [len(matrix) for matrix in features]
         padded = np.zeros((len(features), max(lengths), features[0].shape[1]), np.float32)
         for row, matrix in zip(padded, features, strict=True):
             row[: len(matrix)] = matrix
         return Batch(
-            indices=tuple(self.plan[number]),
+            indices=tuple(index for index, _, _ in chosen),
             features=torch.from_numpy(padded),
             lengths=torch.tensor(lengths),
             ivectors=torch.from_numpy(np.stack(ivectors)) if ivectors else None,
             targets=tuple(targets),
+            part=part,
         )
+
+    def _draw(self, index: int, generator: np.random.Generator) -> tuple[int, int]:
+        """Frames to leave out of an utterance, and which of its i-vectors to take."""
+        entry = self.reader.entries[index]
+        shift = int(generator.integers(min(self.max_shift, entry.frames - 1) + 1))
+        if entry.ivectors is None or self.ivector != "random":
+            return shift, -1
+        return shift, int(generator.integers(entry.ivectors.end - entry.ivectors.start))
 
     def load(self, start: int, workers: int, pin: bool) -> Iterator[Batch]:
         """Batches from number ``start`` on, in order.
@@ -167,19 +185,22 @@ class Batches(Dataset):  # type: ignore[type-arg]
 
 
 def epoch_batches(
-    reader: Reader, target: Callable[[str], Any], config: DataConfig, max_shift: int, seed: int, epoch: int
-) -> Batches:
-    """The shuffled batches of a training epoch, a function of the arguments only."""
+    reader: Reader, target: Callable[[str], Any], config: DataConfig, max_shift: int, seed: int, epoch: int,
+    split: Split = Split(),  # noqa: B008
+) -> Batches:  # fmt: skip
+    """The shuffled batches of a training epoch (or a process's part of each), a function of the arguments only."""
     generator = torch.Generator().manual_seed(seed * 100003 + epoch)
     plan = plan_batches([entry.frames for entry in reader.entries], config.batch_frames, generator)
     return Batches(reader, plan, target, ivector=config.ivector, max_shift=max_shift if config.frame_shift else 0,
-                   seed=(seed, epoch))  # fmt: skip
+                   seed=(seed, epoch), split=split)  # fmt: skip
 
 
-def batches_in_order(reader: Reader, target: Callable[[str], Any], batch_frames: int) -> Batches:
-    """All utterances once, by length, as evaluation and decoding see them."""
+def batches_in_order(
+    reader: Reader, target: Callable[[str], Any], batch_frames: int, rank: int = 0, processes: int = 1
+) -> Batches:
+    """All utterances once, by length, as evaluation and decoding see them; of ``processes``, each takes its batches."""
     plan = plan_batches([entry.frames for entry in reader.entries], batch_frames, None)
-    return Batches(reader, plan, target)
+    return Batches(reader, plan[rank::processes], target)
 
 
 def sample_statistics(reader: Reader, utterances: int = 2000) -> tuple[Tensor, Tensor]:
@@ -237,14 +258,14 @@ class _AsArrays(Dataset):  # type: ignore[type-arg]
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         batch = self.batches[number]
         ivectors = None if batch.ivectors is None else batch.ivectors.numpy()
-        return batch.indices, batch.features.numpy(), batch.lengths.numpy(), ivectors, batch.targets
+        return batch.indices, batch.features.numpy(), batch.lengths.numpy(), ivectors, batch.targets, batch.part
 
 
 def _from_arrays(arrays: tuple[Any, ...]) -> Batch:
-    indices, features, lengths, ivectors, targets = arrays
+    indices, features, lengths, ivectors, targets, part = arrays
     return Batch(
         indices, torch.from_numpy(features), torch.from_numpy(lengths),
-        None if ivectors is None else torch.from_numpy(ivectors), targets,
+        None if ivectors is None else torch.from_numpy(ivectors), targets, part,
     )  # fmt: skip
 
 
@@ -256,4 +277,4 @@ def _pinned(batch: Batch, pin: bool) -> Batch:
     if not pin:
         return batch
     ivectors = None if batch.ivectors is None else batch.ivectors.pin_memory()
-    return Batch(batch.indices, batch.features.pin_memory(), batch.lengths, ivectors, batch.targets)
+    return replace(batch, features=batch.features.pin_memory(), ivectors=ivectors)

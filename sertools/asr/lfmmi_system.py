@@ -1,5 +1,6 @@
 """The system that learns from transcribed speech: a TDNN-F with LF-MMI (or CTC), flat start."""
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ from sertools.errors import UserError
 from sertools.lang.lexicon import Lexicon
 from sertools.lfmmi import LfmmiConfig
 from sertools.models.asr import AcousticModel, AcousticModelConfig
-from sertools.models.layers import semi_orthogonal_step, set_dropout
+from sertools.models.layers import semi_orthogonal_step, set_dropout, set_share
+from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import TrainingConfig
 from sertools.training.schedule import piecewise_linear
 
@@ -95,11 +97,16 @@ def make_objective(config: AsrConfig, graphs: Graphs, lexicon: Lexicon) -> Objec
 
 
 class AsrTask:
-    """A :class:`sertools.training.loop.Task`: LF-MMI or CTC, scored by phone error rate on dev."""
+    """A :class:`sertools.training.loop.Task`: LF-MMI or CTC, scored by phone error rate on dev.
+
+    Raises:
+        UserError: the network does not take what the features are, or the device has no bfloat16.
+    """
 
     def __init__(
-        self, config: AsrConfig, graphs: Graphs, lexicon: Lexicon, train: Reader, dev: Reader, *, seed: int, device: str
-    ) -> None:
+        self, config: AsrConfig, graphs: Graphs, lexicon: Lexicon, train: Reader, dev: Reader, *,
+        seed: int, device: str, group: Group = SINGLE,
+    ) -> None:  # fmt: skip
         torch.manual_seed(seed)
         self.config = config
         self.graphs = graphs
@@ -107,15 +114,18 @@ class AsrTask:
         self.train = train
         self.seed = seed
         self.device = torch.device(device)
+        self.group = group
         self.objective = make_objective(config, graphs, lexicon)
         self.model = make_model(config, graphs.topology.num_pdfs)
         check_dimensions(config, train)
+        if config.precision == "bfloat16" and self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
+            raise UserError("precision: bfloat16: this GPU has no such arithmetic; give --set precision=float32")
         if config.input_transform == "white":
             self.model.trunk.set_input_covariance(*sample_covariance(train, config.model.trunk.splice))
         else:
             self.model.trunk.set_input_statistics(*sample_statistics(train))
         self.model.to(device)
-        self.dev = batches_in_order(dev, self.objective.target, config.data.batch_frames)
+        self.dev = batches_in_order(dev, self.objective.target, config.data.batch_frames, group.rank, group.size)
         self.decoder = PhoneDecoder(graphs.denominator, graphs.topology).to(self.device)
         self.references = [_spoken(lexicon, entry.text) for entry in dev.entries]
         self._impossible = self._utterances = 0
@@ -123,7 +133,8 @@ class AsrTask:
 
     def _batches(self, epoch: int) -> Batches:
         max_shift = self.config.model.trunk.subsampling - 1
-        return epoch_batches(self.train, self.objective.target, self.config.data, max_shift, self.seed, epoch)
+        return epoch_batches(self.train, self.objective.target, self.config.data, max_shift, self.seed, epoch,
+                             self.group.split)  # fmt: skip
 
     def num_batches(self, epoch: int) -> int:
         """See :class:`sertools.training.loop.Task`."""
@@ -138,16 +149,17 @@ class AsrTask:
         started = asked = time.monotonic()
         for batch in self._batches(epoch).load(start, self.config.data.workers, self.device.type == "cuda"):
             waiting += time.monotonic() - asked
-            frames += int(batch.lengths.sum())
+            frames += int(batch.lengths.sum()) if _counts(batch) else 0
             yield batch
             asked = time.monotonic()
         seconds = max(time.monotonic() - started, 1e-9)
+        frames, impossible, utterances = map(int, self.group.totals(frames, self._impossible, self._utterances))
         log.info("epoch %d: %.0f input frames a second, %.1f %% of the time waiting for data", epoch,
                  frames / seconds, 100 * waiting / seconds)  # fmt: skip
-        if self._impossible:
+        if impossible:
             log.info("epoch %d: %d of %d utterances have no path through the graphs (too short for their text, "
-                     "or unknown to the phone language model) and taught nothing", epoch, self._impossible,
-                     self._utterances)  # fmt: skip
+                     "or unknown to the phone language model) and taught nothing", epoch, impossible,
+                     utterances)  # fmt: skip
 
     def before_step(self, progress: float) -> None:
         """See :class:`sertools.training.loop.Task`."""
@@ -163,13 +175,17 @@ class AsrTask:
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
         """See :class:`sertools.training.loop.Task`."""
+        if self.group.size > 1:
+            set_share(self.model, self.group.share(batch.part))
         scores, xent, lengths = self._forward(batch, self.config.xent)
         value = self.objective(scores, xent, lengths, batch.targets)
-        self._impossible += value.impossible
-        self._utterances += len(batch.indices)
+        if _counts(batch):
+            self._impossible += value.impossible
+            self._utterances += len(batch.indices)
         if value.loss.requires_grad:
-            return value.loss, float(value.frames)
-        return 0.0 * scores.sum(), 0.0  # no utterance is possible: an update without gradient
+            return value.loss, float(value.frames) if _counts(batch) else 0.0
+        # no utterance is possible: an update without gradient, through all that has one
+        return 0.0 * (scores.sum() if xent is None else scores.sum() + xent.sum()), 0.0
 
     def after_step(self, step: int) -> None:
         """See :class:`sertools.training.loop.Task`."""
@@ -183,30 +199,39 @@ class AsrTask:
         probable pronunciations, silence left out; LF-MMI: of the best path through the
         denominator graph, CTC: of the best output of each frame).
         """
-        sums: dict[str, float] = {}
-        frames = errors = phones = impossible = 0
-        for batch in self.dev.load(0, 0, False):
-            scores, xent, lengths = self._forward(batch, self.config.xent)
-            value = self.objective(scores, xent, lengths, batch.targets)
-            for name, part in {"loss": value.loss, **value.parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(part) * value.frames
-            frames += value.frames
-            impossible += value.impossible
-            for index, found in zip(batch.indices, self._decode(scores, lengths), strict=True):
-                wrong, spoken = phone_errors(self.references[index], found, self.lexicon.silence)
-                errors += wrong
-                phones += spoken
+        shares = self.group.gather([self._evaluate(batch) for batch in self.dev.load(0, 0, False)])
+        # added up in the order of the batches, however many processes there are
+        rounds = itertools.zip_longest(*shares)
+        batches = [found for together in rounds for found in together if found is not None]
+        sums = {name: sum(found[name] for found in batches) for name in batches[0]}
+        frames, errors, phones, impossible = (sums.pop(name) for name in ("frames", "errors", "phones", "impossible"))
         if impossible:
             log.info("dev: %d of %d utterances have no path and are not in dev_loss (but in dev_per)", impossible,
                      len(self.references))  # fmt: skip
         scores_of_dev = {f"dev_{name}": value / max(frames, 1) for name, value in sums.items()}
         return scores_of_dev | {"dev_per": 100.0 * errors / max(phones, 1)}
 
+    def _evaluate(self, batch: Batch) -> dict[str, float]:
+        """Sums over a batch's frames of loss and parts; frames, errors, phones, impossible utterances."""
+        scores, xent, lengths = self._forward(batch, self.config.xent)
+        value = self.objective(scores, xent, lengths, batch.targets)
+        sums = {name: float(part) * value.frames for name, part in {"loss": value.loss, **value.parts}.items()}
+        sums |= {"frames": value.frames, "errors": 0, "phones": 0, "impossible": value.impossible}
+        for index, found in zip(batch.indices, self._decode(scores, lengths), strict=True):
+            wrong, spoken = phone_errors(self.references[index], found, self.lexicon.silence)
+            sums["errors"] += wrong
+            sums["phones"] += spoken
+        return sums
+
     def _decode(self, scores: Tensor, lengths: Tensor) -> list[list[int]]:
         if self.config.loss == "lfmmi":
             return self.decoder(scores, lengths)
         return [greedy_phones(row[:length], self.graphs.topology)
                 for row, length in zip(scores, lengths.tolist(), strict=True)]  # fmt: skip
+
+
+def _counts(batch: Batch) -> bool:
+    return batch.part is None or batch.part.counts
 
 
 def _spoken(lexicon: Lexicon, text: str) -> list[int]:

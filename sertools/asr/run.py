@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from sertools.asr.data import Reader
@@ -14,6 +15,7 @@ from sertools.lang.folder import load_lexicon
 from sertools.models.asr import OUTPUT_LAYERS
 from sertools.provenance import STAMP, Stamp, made_with, why_stale, write_stamp
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
+from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import HISTORY, STATE, train
 
 CHECKPOINT = "checkpoint"
@@ -30,6 +32,7 @@ def train_asr(
     seed: int = 1,
     init: Path | None = None,
     device: str = "cpu",
+    group: Group = SINGLE,
     should_stop: Callable[[], bool] = lambda: False,
     progress_bar: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
@@ -44,6 +47,7 @@ def train_asr(
         init: checkpoint of a model to start from, of the same shape; its output layers may be of
             other phones.  Its input transform is kept.
         device: a torch device.
+        group: the processes that share the training, all with these arguments; the first one writes.
         should_stop, progress_bar: see :func:`sertools.training.loop.train`.
 
     Returns:
@@ -59,13 +63,14 @@ def train_asr(
     if init is not None:
         inputs["init"] = require(init / WEIGHTS, "local/train_asr.py, which is to train the model to start from")
     stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
-    with only_writer(directory):
-        reason = why_stale(directory, stamp)
+    with only_writer(directory) if group.first else nullcontext():
+        reason = group.from_first(lambda: why_stale(directory, stamp))
         if reason is None:
             logging.info("%s is up to date", directory)
             return directory / CHECKPOINT
         logging.info("%s: %s", directory, reason)
-        (directory / STAMP).unlink(missing_ok=True)
+        if group.first:
+            (directory / STAMP).unlink(missing_ok=True)
         graphs, lexicon = load_graphs(graph_dir), load_lexicon(lang_dir)
         ivectors = config.model.trunk.ivector_dim > 0
         entries = leave_out(read_entries(cuts_path, ivectors), config.data.max_frames, "train")
@@ -73,7 +78,7 @@ def train_asr(
         logging.info("train: %d utterances, %.2f h; dev: %d utterances, %.2f h", len(entries),
                      total_frames(entries) / 360000, len(dev_entries), total_frames(dev_entries) / 360000)  # fmt: skip
         readers = Reader(entries, config.data.memory_gb), Reader(dev_entries, config.data.memory_gb)
-        task = AsrTask(config, graphs, lexicon, *readers, seed=seed, device=device)
+        task = AsrTask(config, graphs, lexicon, *readers, seed=seed, device=device, group=group)
         if init is not None:
             weights = load_checkpoint(init).weights
             new = load_pretrained(task.model, weights, OUTPUT_LAYERS, str(init))
@@ -82,19 +87,21 @@ def train_asr(
                      graphs.topology.num_pdfs)  # fmt: skip
         trained = train(
             task, config.training, directory, seed=seed, key=json_hash([stamp.config, stamp.inputs]),
-            device=device, should_stop=should_stop, progress_bar=progress_bar,
+            device=device, group=group, should_stop=should_stop, progress_bar=progress_bar,
         )  # fmt: skip
-        info = {
-            "phones": list(graphs.phones),
-            "silence": lexicon.silence,
-            "topology": to_dict(graphs.config.topology),
-            "best_epoch": trained.best_epoch,
-            "dev": trained.history[trained.best_epoch - 1],
-            "features": made_with(cuts_path),
-            "inputs": stamp.inputs,
-        }
-        save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, stamp.config, info))
-        outputs = [HISTORY, *(f"{CHECKPOINT}/{path.name}" for path in sorted((directory / CHECKPOINT).iterdir()))]
-        write_stamp(directory, stamp, outputs)
-        (directory / STATE).unlink(missing_ok=True)
+        if group.first:
+            info = {
+                "phones": list(graphs.phones),
+                "silence": lexicon.silence,
+                "topology": to_dict(graphs.config.topology),
+                "best_epoch": trained.best_epoch,
+                "dev": trained.history[trained.best_epoch - 1],
+                "features": made_with(cuts_path),
+                "inputs": stamp.inputs,
+            }
+            save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, stamp.config, info))
+            outputs = [HISTORY, *(f"{CHECKPOINT}/{path.name}" for path in sorted((directory / CHECKPOINT).iterdir()))]
+            write_stamp(directory, stamp, outputs)
+            (directory / STATE).unlink(missing_ok=True)
+        group.barrier()
     return directory / CHECKPOINT

@@ -180,6 +180,8 @@ def collate(
     max_frames: int = 0,
     generator: torch.Generator | None = None,
     part: Part | None = None,
+    *,
+    scattered: bool = False,
 ) -> Batch:
     """Make a batch.
 

@@ -211,7 +211,9 @@ class EmotionTask:
                 # a generator a batch: where the stretches lie does not depend on where one starts
                 generator = self._generator(epoch * 1000003 + number, 1)
                 part = self.group.split.part(len(indices))
-                yield collate([self.train[i] for i in indices], self.config.data.max_frames, generator, part)
+                utterances = [self.train[i] for i in indices]
+                scattered = self.config.head_alone
+                yield collate(utterances, self.config.data.max_frames, generator, part, scattered=scattered)
 
     def before_step(self, progress: float) -> None:
         """See :class:`sertools.training.loop.Task`."""

@@ -5,6 +5,8 @@ and keep every intermediate result.  Here a layer keeps two tensors and writes i
 straight into place; tests compare them with autograd's.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,23 +16,100 @@ from torch.autograd.function import once_differentiable
 NORM_EPS = 1e-3  # Kaldi's BatchNormComponent
 
 
-def relu_norm_forward(hidden: Tensor, mask: Tensor | None, padding: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+@dataclass(frozen=True)
+class Share:
+    """The part of a batch that this process computes, where several compute one batch together.
+
+    Attributes:
+        rows: which utterances of the whole batch are this process's.
+        size: utterances of the whole batch.
+        counts: False where no utterance is left for this process: it then computes another's along, to
+            take part in every sum, and no frame of it counts.
+        add: adds up a tensor over all processes, in place, and gives it back.
+    """
+
+    rows: slice
+    size: int
+    counts: bool
+    add: Callable[[Tensor], Tensor]
+
+
+class Totals:
+    """Sums over the frames of one layer's output: of this process alone, or of all that share a batch.
+
+    Args:
+        share: None for this process alone.
+
+    Attributes:
+        count: frames of the last :meth:`moments`.
+    """
+
+    def __init__(self, share: Share | None = None) -> None:
+        self.share = share
+        self.count: int | Tensor = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether this process's frames count."""
+        return self.share is None or self.share.counts
+
+    def moments(self, total: Tensor, square: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance (C,), from this process's sums of values and of squares over ``count`` frames."""
+        self.count = count
+        if self.share is not None:
+            total, square, counts = self._added(total, square, total.new_full((len(total),), count))
+            self.count = counts[0]
+        mean = total / self.count
+        return mean, (square / self.count - mean.square()).clamp_(min=0)
+
+    def means(self, *sums: Tensor) -> tuple[Tensor, ...]:
+        """Sums (C,) of this process's frames as means over all frames."""
+        added = sums if self.share is None else self._added(*sums)
+        return tuple(each / self.count for each in added)
+
+    def _added(self, *sums: Tensor) -> tuple[Tensor, ...]:
+        assert self.share is not None
+        return tuple(self.share.add(torch.stack(sums)).unbind())
+
+
+class AddUp(torch.autograd.Function):
+    """A sum over all processes, each of which differentiates its own loss."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, share: Share) -> Tensor:
+        """See :class:`Share`."""
+        ctx.share = share
+        return share.add(values.clone())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Every process's loss depends on every process's values."""
+        return ctx.share.add(gradient.contiguous().clone()), None
+
+
+def relu_norm_forward(
+    hidden: Tensor, mask: Tensor | None, padding: Tensor | None, totals: Totals
+) -> tuple[Tensor, Tensor, Tensor]:
     """ReLU, batch normalisation over frames without scale and offset, times a mask.
 
     Args:
         hidden: (T, N, C); overwritten by its ReLU, with zeros in padding.
         mask: (N, C), shared over time, or None.
         padding: int64, flat indices (t * N + n) of frames that do not count, or None.
+        totals: sums over frames; the same are needed for the backward pass.
 
     Returns:
         The result (T, N, C), meaningless in padding; mean and biased variance, float32 (C,).
     """
     hidden.clamp_(min=0)
-    if padding is not None:
+    if not totals.counts:
+        hidden.zero_()
+    elif padding is not None:
         hidden.view(-1, hidden.shape[-1]).index_fill_(0, padding, 0)
-    count = _count(hidden, padding)
-    mean = hidden.sum(0, dtype=torch.float32 if hidden.dtype != torch.float64 else None).sum(0) / count
-    variance = (_sum_of_products(hidden, hidden).sum(0) / count - mean.square()).clamp_(min=0)
+    total = hidden.sum(0, dtype=torch.float32 if hidden.dtype != torch.float64 else None).sum(0)
+    count = count_frames(hidden, padding) if totals.counts else 0
+    mean, variance = totals.moments(total, _sum_of_products(hidden, hidden).sum(0), count)
     scale = (variance + NORM_EPS).rsqrt()[None]
     if mask is not None:
         scale = scale * mask
@@ -38,31 +117,31 @@ def relu_norm_forward(hidden: Tensor, mask: Tensor | None, padding: Tensor | Non
 
 
 def relu_norm_backward(
-    gradient: Tensor, hidden: Tensor, mean: Tensor, variance: Tensor, mask: Tensor | None, padding: Tensor | None
+    gradient: Tensor, hidden: Tensor, mean: Tensor, variance: Tensor, mask: Tensor | None, totals: Totals
 ) -> Tensor:
     """Gradient of :func:`relu_norm_forward` with respect to its input, zero in padding.
 
     Args:
         gradient: (T, N, C), of the result; zero in padding.
         hidden: as the forward pass left it.
-        mean, variance, mask, padding: of the forward pass.
+        mean, variance, mask, totals: of the forward pass.
     """
-    count = _count(hidden, padding)
     inverse = (variance + NORM_EPS).rsqrt()
     total = gradient.sum(0, dtype=mean.dtype)
     product = _sum_of_products(gradient, hidden)
     if mask is not None:
         total, product = total * mask, product * mask
-    total, product = total.sum(0) / count, product.sum(0) / count
+    total, product = totals.means(total.sum(0), product.sum(0))
     slope = inverse.pow(3) * (product - mean * total)
     scale = inverse[None] if mask is None else inverse * mask
     result = torch.addcmul((mean * slope - inverse * total).to(hidden.dtype), hidden, (-slope).to(hidden.dtype))
     result.addcmul_(gradient, scale.to(hidden.dtype))
-    # hidden is 0 where the ReLU is closed, and in padding
+    # hidden is 0 where the ReLU is closed, in padding, and where nothing counts
     return torch.ops.aten.threshold_backward(result, hidden, 0, grad_input=result)
 
 
-def _count(hidden: Tensor, padding: Tensor | None) -> int:
+def count_frames(hidden: Tensor, padding: Tensor | None) -> int:
+    """Frames of (T, N, C) that are not ``padding``."""
     return hidden.shape[0] * hidden.shape[1] - (0 if padding is None else len(padding))
 
 
@@ -85,19 +164,23 @@ class ReluNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, mask: Tensor | None, padding: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, hidden: Tensor, mask: Tensor | None, padding: Tensor | None, totals: Totals | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """See :func:`relu_norm_forward`."""
         hidden = hidden.contiguous()
-        result, mean, variance = relu_norm_forward(hidden, mask, padding)
-        ctx.save_for_backward(hidden, mean, variance, mask, padding)
+        ctx.totals = totals or Totals()
+        result, mean, variance = relu_norm_forward(hidden, mask, padding, ctx.totals)
+        ctx.save_for_backward(hidden, mean, variance, mask)
         ctx.mark_non_differentiable(mean, variance)
         return result, mean, variance
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *unused: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor, *unused: Tensor) -> tuple[Tensor | None, ...]:
         """See :func:`relu_norm_backward`."""
-        return relu_norm_backward(gradient.contiguous(), *ctx.saved_tensors), None, None
+        hidden, mean, variance, mask = ctx.saved_tensors
+        return relu_norm_backward(gradient.contiguous(), hidden, mean, variance, mask, ctx.totals), None, None, None
 
 
 class FactorisedRelu(torch.autograd.Function):
@@ -110,7 +193,7 @@ class FactorisedRelu(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, linear: Tensor, affine: Tensor, bias: Tensor, stride: int, step: int, bypass: float,
-        mask: Tensor | None, padding: Tensor | None,
+        mask: Tensor | None, padding: Tensor | None, totals: Totals | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """Apply to x (T, N, C).
 
@@ -119,13 +202,14 @@ class FactorisedRelu(torch.autograd.Function):
             linear, stride, step: see :func:`bottleneck`.
             affine, bias: (C, 2 B), or (C, B) with stride 0; (C,).
             bypass: weight of the input in the output.
-            mask, padding: see :func:`relu_norm_forward`.
+            mask, padding, totals: see :func:`relu_norm_forward`.
         """
         low = bottleneck(x, linear, stride, step)
         hidden = torch.addmm(bias, low.view(-1, low.shape[-1]), affine.t()).view(*low.shape[:2], -1)
-        result, mean, variance = relu_norm_forward(hidden, mask, padding)
+        ctx.totals = totals or Totals()
+        result, mean, variance = relu_norm_forward(hidden, mask, padding, ctx.totals)
         result.add_(x[stride : x.shape[0] - stride : step], alpha=bypass)
-        ctx.save_for_backward(x, linear, affine, low, hidden, mean, variance, mask, padding)
+        ctx.save_for_backward(x, linear, affine, low, hidden, mean, variance, mask)
         ctx.stride, ctx.step, ctx.bypass = stride, step, bypass
         ctx.mark_non_differentiable(mean, variance)
         return result, mean, variance
@@ -134,11 +218,11 @@ class FactorisedRelu(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *unused: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, linear, affine and bias."""
-        x, linear, affine, low, hidden, mean, variance, mask, padding = ctx.saved_tensors
+        x, linear, affine, low, hidden, mean, variance, mask = ctx.saved_tensors
         frames, batch, width = x.shape
         stride, step, inner = ctx.stride, ctx.step, linear.shape[0]
         gradient = gradient.contiguous()
-        inside = relu_norm_backward(gradient, hidden, mean, variance, mask, padding).view(-1, affine.shape[0])
+        inside = relu_norm_backward(gradient, hidden, mean, variance, mask, ctx.totals).view(-1, affine.shape[0])
         affine_gradient = inside.t() @ low.view(-1, low.shape[-1])
         bias_gradient = inside.sum(0)
         low_gradient = (inside @ affine).view(low.shape)
@@ -165,7 +249,7 @@ class FactorisedRelu(torch.autograd.Function):
             x_gradient[frames - stride :] = 0
             torch.mul(gradient, ctx.bypass, out=x_gradient[now])
             x_gradient.view(-1, width).addmm_(flat, _stacked(linear, width))
-        return x_gradient, linear_gradient, affine_gradient, bias_gradient, None, None, None, None, None
+        return x_gradient, linear_gradient, affine_gradient, bias_gradient, None, None, None, None, None, None
 
 
 def bottleneck(x: Tensor, linear: Tensor, stride: int, step: int) -> Tensor:

@@ -6,25 +6,39 @@ Weights are kept in float32; activations have the type of a layer's input, which
 import torch
 from torch import Tensor, nn
 
-from sertools.models.frame_ops import NORM_EPS, FactorisedRelu, ReluNorm, bottleneck
+from sertools.models.frame_ops import (
+    NORM_EPS,
+    AddUp,
+    FactorisedRelu,
+    ReluNorm,
+    Share,
+    Totals,
+    bottleneck,
+    count_frames,
+)
 
 
 class SharedDropout(nn.Module):
     """Kaldi's continuous dropout, one mask an utterance and dimension, shared over time.
 
-    The mask is U[1 - 2p, 1 + 2p] (``dropout-per-dim-continuous``); p is set by a schedule.
+    The mask is U[1 - 2p, 1 + 2p] (``dropout-per-dim-continuous``); p is set by a schedule.  Processes
+    that share a batch draw the masks of all of it, each the same ones.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.p = 0.0
+        self.share: Share | None = None
 
     def mask(self, x: Tensor) -> Tensor | None:
         """A mask (N, C) for x (T, N, C); None where nothing is dropped."""
         if not self.training or self.p == 0.0:
             return None
         dtype = x.dtype if x.dtype == torch.float64 else torch.float32
-        mask = torch.rand(x.shape[1], x.shape[2], dtype=dtype, device=x.device)
+        size = x.shape[1] if self.share is None else self.share.size
+        mask = torch.rand(size, x.shape[2], dtype=dtype, device=x.device)
+        if self.share is not None:
+            mask = mask[self.share.rows]
         return 1.0 + 2.0 * self.p * (2.0 * mask - 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,16 +50,20 @@ class SharedDropout(nn.Module):
 class FrameNorm(nn.BatchNorm1d):
     """Batch normalisation over frames without scale and offset (Kaldi's batchnorm component).
 
-    In training, frames of padding are left out of the statistics.
+    In training, frames of padding are left out of the statistics, and those of all processes that
+    share a batch are in them (see :func:`set_share`).
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim, eps=NORM_EPS, affine=False)
+        self.share: Share | None = None
 
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
         """Normalise (T, N, C); ``padding`` holds flat indices (t * N + n), or is None."""
         if not self.training:
             return self.fixed(x)
+        if self.share is not None:
+            return self._shared(x, padding, self.share)
         flat = x.reshape(-1, x.shape[-1])
         if padding is None:
             return super().forward(flat).view(x.shape)
@@ -53,6 +71,24 @@ class FrameNorm(nn.BatchNorm1d):
         result = torch.zeros_like(flat)
         result[inside] = super().forward(flat[inside])
         return result.view(x.shape)
+
+    def _shared(self, x: Tensor, padding: Tensor | None, share: Share) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        flat = flat if flat.dtype == torch.float64 else flat.float()
+        if not share.counts:
+            padding = torch.arange(len(flat), device=x.device)
+        if padding is not None:
+            flat = flat.index_fill(0, padding, 0.0)
+        count = count_frames(x, padding)
+        sums = torch.stack([flat.sum(0), flat.square().sum(0), flat.new_full((flat.shape[1],), count)])
+        total, square, frames = AddUp.apply(sums, share).unbind()
+        mean = total / frames
+        variance = (square / frames - mean.square()).clamp(min=0)
+        self.track(mean.detach(), variance.detach(), frames[0].detach())
+        result = (flat - mean) * (variance + self.eps).rsqrt()
+        if padding is not None:
+            result = result.index_fill(0, padding, 0.0)
+        return result.view(x.shape).to(x.dtype)
 
     def fixed(self, x: Tensor) -> Tensor:
         """Normalise with the running statistics."""
@@ -62,14 +98,15 @@ class FrameNorm(nn.BatchNorm1d):
         return torch.addcmul((-self.running_mean * scale).to(x.dtype), x, scale.to(x.dtype))
 
     @torch.no_grad()
-    def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+    def track(self, mean: Tensor, variance: Tensor, count: int | Tensor) -> None:
         """Move the running statistics as BatchNorm1d does; ``variance`` is biased, of ``count`` frames."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        unbiased = variance * (count / max(count - 1, 1))
+        others = max(count - 1, 1) if isinstance(count, int) else (count - 1).clamp(min=1)
+        unbiased = variance * (count / others)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         self.num_batches_tracked.add_(1)
 
@@ -79,8 +116,9 @@ def relu_norm(hidden: Tensor, norm: FrameNorm, dropout: SharedDropout | None, pa
     if not norm.training:
         return norm.fixed(hidden.relu())
     mask = None if dropout is None else dropout.mask(hidden)
-    result, mean, variance = ReluNorm.apply(hidden, mask, padding)
-    norm.track(mean, variance, hidden.shape[0] * hidden.shape[1] - (0 if padding is None else len(padding)))
+    totals = Totals(norm.share)
+    result, mean, variance = ReluNorm.apply(hidden, mask, padding, totals)
+    norm.track(mean, variance, totals.count)
     return result
 
 
@@ -118,11 +156,11 @@ class FactorisedLayer(nn.Module):
         x = x.contiguous()
         linear, affine, bias = (w.to(x.dtype) for w in (self.linear.weight, self.affine.weight, self.affine.bias))
         if self.norm.training:
+            totals, mask = Totals(self.norm.share), self.dropout.mask(x)
             result, mean, variance = FactorisedRelu.apply(
-                x, linear, affine, bias, self.stride, self.step, self.bypass_scale, self.dropout.mask(x), padding
+                x, linear, affine, bias, self.stride, self.step, self.bypass_scale, mask, padding, totals
             )
-            frames = result.shape[0] * result.shape[1] - (0 if padding is None else len(padding))
-            self.norm.track(mean, variance, frames)
+            self.norm.track(mean, variance, totals.count)
             return result
         hidden = nn.functional.linear(bottleneck(x, linear, self.stride, self.step), affine, bias)
         now = x[self.stride : x.shape[0] - self.stride : self.step]
@@ -134,6 +172,13 @@ def set_dropout(model: nn.Module, p: float) -> None:
     for module in model.modules():
         if isinstance(module, SharedDropout):
             module.p = p
+
+
+def set_share(model: nn.Module, share: Share | None) -> None:
+    """Tell every norm and dropout in ``model`` which part of the next batch this process computes; None: all."""
+    for module in model.modules():
+        if isinstance(module, FrameNorm | SharedDropout):
+            module.share = share
 
 
 @torch.no_grad()

@@ -1,8 +1,44 @@
 """Which utterances are trained together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of several processes computes of a batch that they share.
+
+    Attributes:
+        rows: which utterances of the batch.
+        size: utterances of the batch.
+        counts: False if there are fewer utterances than processes and none is left for this one: it
+            computes the first one along, which then counts nothing.
+    """
+
+    rows: slice
+    size: int
+    counts: bool
+
+
+@dataclass(frozen=True)
+class Split:
+    """How batches are split among processes: in turn, so that long and short ones go to each.
+
+    Together the parts of a batch are the batch, each utterance once.
+    """
+
+    rank: int = 0
+    processes: int = 1
+
+    def part(self, size: int) -> Part | None:
+        """This process's part of a batch of so many utterances; None for all of it."""
+        if self.processes == 1:
+            return None
+        if self.rank >= size:
+            return Part(slice(0, 1), size, False)
+        return Part(slice(self.rank, None, self.processes), size, True)
 
 
 def plan_batches(lengths: Sequence[int], batch_frames: int, generator: torch.Generator | None) -> list[list[int]]:

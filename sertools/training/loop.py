@@ -2,6 +2,8 @@
 
 An interrupted training that is run again ends with the weights of an uninterrupted one: the
 order of batches is a function of seed and epoch, and everything else is in the state file.
+Several processes share every batch (sertools.training.distributed) and do the updates of one,
+but for rounding; so a training goes on with another number of them.
 """
 
 import json
@@ -18,6 +20,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sertools.errors import UserError
 from sertools.files import json_hash, write_text
+from sertools.training.distributed import SINGLE, Gradients, Group, Stopped
+from sertools.training.losses import _Losses
+from sertools.training.optimizer import make_optimizer
 from sertools.training.schedule import learning_rate
 from sertools.training.state import Progress, load_state, save_state
 
@@ -62,7 +67,11 @@ class TrainingConfig:
 
 
 class Task(Protocol):
-    """What the loop trains: a model, its batches and its loss."""
+    """What the loop trains: a model, its batches and its loss.
+
+    Where processes share a training, each has a task of its own that takes its part of every batch.
+    What is random in the model is then to be drawn for all of the batch, by all alike.
+    """
 
     @property
     def model(self) -> nn.Module:
@@ -72,19 +81,28 @@ class Task(Protocol):
         """Batches of an epoch (from 1)."""
 
     def batches(self, epoch: int, start: int) -> Iterator[Any]:
-        """The batches of an epoch from number ``start`` on; a function of its arguments only."""
+        """The batches of an epoch from number ``start`` on, this process's part of each.
+
+        All parts together are a function of the arguments only, however many there are.
+        """
 
     def before_step(self, progress: float) -> None:
         """Called before each update with the part of training that is done (dropout schedules)."""
 
     def loss(self, batch: Any) -> tuple[Tensor, float]:
-        """Mean loss of a batch, to be differentiated, and its weight (frames, utterances)."""
+        """Mean loss of a batch, to be differentiated, and its weight (frames, utterances).
+
+        The mean of parts, so weighted, is the mean of the batch; a part that counts nothing weighs 0.
+        """
 
     def after_step(self, step: int) -> None:
         """Called after each update (constraints on weights)."""
 
     def evaluate(self) -> dict[str, float]:
-        """Scores on the dev part, model in evaluation mode; ``select_by`` is one of them."""
+        """Scores on the dev part, model in evaluation mode; ``select_by`` is one of them.
+
+        Called in all processes; the scores are the same in all.
+        """
 
 
 @dataclass(frozen=True)
@@ -96,10 +114,6 @@ class Trained:
     history: list[dict[str, Any]]
 
 
-class Stopped(Exception):
-    """Training was asked to stop; its state is saved, and the same command goes on."""
-
-
 def train(
     task: Task,
     config: TrainingConfig,
@@ -108,6 +122,7 @@ def train(
     seed: int,
     key: str,
     device: str = "cpu",
+    group: Group = SINGLE,
     should_stop: Callable[[], bool] = lambda: False,
     progress_bar: Callable[[int, int], None] = lambda done, total: None,
 ) -> Trained:
@@ -121,37 +136,54 @@ def train(
         key: hash of what the training depends on besides ``config`` and ``seed`` (data, model):
             a state of another key is not taken up.
         device: of the model.
-        should_stop: asked after every batch; if true the state is saved and Stopped raised.
+        group: the processes that share the training; the first one writes.
+        should_stop: asked after every batch; if true in any process the state is saved and Stopped
+            raised in all.
         progress_bar: called with (updates done, updates in all).
 
     Raises:
         Stopped: see ``should_stop``.
-        UserError: the loss is not finite, or ``select_by`` is no dev score.
+        UserError: the loss is not finite, or ``select_by`` is no dev score; processes see different
+            states, or their weights have become different.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     key = json_hash([key, seed, asdict(config)])
     optimizer = make_optimizer(task.model, config)
+    group.barrier()
     found = load_state(directory / STATE, key, task.model, optimizer)
+    group.check_same(
+        None if found is None else found[0].step,
+        f"the processes do not see the same {directory / STATE}: the folder must be on a file system that all share",
+    )
     now, best = found if found is not None else (Progress(key), {})
     if found is not None:
         logging.info("going on at epoch %d, batch %d", now.epoch, now.batch)
     total = sum(task.num_batches(epoch) for epoch in range(1, config.epochs + 1))
-    writer = SummaryWriter(str(directory / "tensorboard"), purge_step=now.epoch if found is not None else None)
+    group.check_weights(task.model)
+    gradients = Gradients(task, group)
+    writer = None
+    if group.first:
+        writer = SummaryWriter(str(directory / "tensorboard"), purge_step=now.epoch if found is not None else None)
     try:
         while now.epoch <= config.epochs and not _out_of_patience(now, config):
-            _epoch(task, config, now, best, optimizer, directory, total, device, should_stop, progress_bar)
+            _epoch(task, config, now, best, optimizer, gradients, directory, total, device, should_stop, progress_bar)
+            group.check_weights(task.model)
             best = _end_epoch(task, config, now, best, directory, writer)
-            save_state(directory / STATE, now, task.model, optimizer, best)
+            if group.first:
+                save_state(directory / STATE, now, task.model, optimizer, best)
+            group.barrier()
     finally:
-        writer.close()
+        if writer is not None:
+            writer.close()
     return Trained(best, now.best_epoch, now.history)
 
 
 def _epoch(
     task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], optimizer: torch.optim.Optimizer,
-    directory: Path, total: int, device: str, should_stop: Callable[[], bool], progress_bar: Callable[[int, int], None],
+    gradients: Gradients, directory: Path, total: int, device: str, should_stop: Callable[[], bool],
+    progress_bar: Callable[[int, int], None],
 ) -> None:  # fmt: skip
     """The rest of the current epoch's batches."""
     task.model.train()
@@ -165,61 +197,33 @@ def _epoch(
             group["lr"] = rate * group["factor"]
         task.before_step(done)
         optimizer.zero_grad(set_to_none=True)
-        loss, weight = task.loss(batch)
-        loss.backward()
+        loss, weight = gradients(batch)
         if config.max_grad_norm > 0:
             nn.utils.clip_grad_norm_(task.model.parameters(), config.max_grad_norm)
-        losses.add(loss.detach(), weight)
+        losses.add(loss, weight)
         optimizer.step()
         task.after_step(now.step)
         now.step += 1
         now.batch += 1
         now.seconds = before + time.monotonic() - started
         progress_bar(now.step, total)
-        if should_stop() or time.monotonic() - saved > 60 * config.save_minutes:
+        stop, save = gradients.group.any_of(should_stop(), time.monotonic() - saved > 60 * config.save_minutes)
+        if stop or save:
             losses.settle()
-            save_state(directory / STATE, now, task.model, optimizer, best)
+            if gradients.group.first:
+                save_state(directory / STATE, now, task.model, optimizer, best)
+            gradients.group.barrier()
             saved = time.monotonic()
-        if should_stop():
+        if stop:
             raise Stopped(f"stopped in epoch {now.epoch} after batch {now.batch}; the same command goes on from there")
     losses.settle()
 
 
-class _Losses:
-    """Adds up an epoch's losses, and stops training where one is not finite.
-
-    Reading a value from a GPU waits for all that it has been given to do; so it is read when the
-    next ``wait`` batches have been given to it.
-    """
-
-    def __init__(self, now: Progress, wait: int) -> None:
-        self.now = now
-        self.wait = wait
-        self.waiting: list[tuple[int, Tensor, float]] = []
-
-    def add(self, loss: Tensor, weight: float) -> None:
-        """Take the loss of the current batch."""
-        self.waiting.append((self.now.batch + 1, loss, weight))
-        self.settle(self.wait)
-
-    def settle(self, but: int = 0) -> None:
-        """Read what waits, but for the last so many."""
-        while len(self.waiting) > but:
-            batch, loss, weight = self.waiting.pop(0)
-            value = float(loss)
-            if value != value or value in (float("inf"), float("-inf")):
-                raise UserError(
-                    f"the loss became {value} in epoch {self.now.epoch}, batch {batch}; a smaller "
-                    "learning_rate or max_grad_norm, or a look at the features, would help"
-                )
-            self.now.loss_sum += value * weight
-            self.now.weight_sum += weight
-
-
 def _end_epoch(
-    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], directory: Path, writer: SummaryWriter
-) -> dict[str, Tensor]:
-    """Evaluate, log, keep the best weights, and set ``now`` to the next epoch."""
+    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], directory: Path,
+    writer: SummaryWriter | None,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Evaluate, log, keep the best weights, and set ``now`` to the next epoch; nothing is written without a writer."""
     task.model.eval()
     with torch.no_grad():
         scores = task.evaluate()
@@ -235,11 +239,12 @@ def _end_epoch(
         "seconds": round(now.seconds, 2),
     }
     now.history.append(entry)
-    write_text(directory / HISTORY, "".join(json_line(e) for e in now.history))
-    for name, value in entry.items():
-        if name != "epoch":
-            writer.add_scalar(name, value, now.epoch)
-    writer.flush()
+    if writer is not None:
+        write_text(directory / HISTORY, "".join(json_line(e) for e in now.history))
+        for name, value in entry.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, now.epoch)
+        writer.flush()
     if now.best_epoch == 0 or _better(config.select_by, scores, now.history[now.best_epoch - 1]):
         now.best_epoch = now.epoch
         best = {name: value.detach().cpu().clone() for name, value in task.model.state_dict().items()}
@@ -267,29 +272,3 @@ def _better(select_by: str, scores: dict[str, float], best: dict[str, Any]) -> b
 
 def _out_of_patience(now: Progress, config: TrainingConfig) -> bool:
     return config.patience > 0 and now.epoch - 1 - now.best_epoch >= config.patience and now.best_epoch > 0
-
-
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimiser of a configuration; see :class:`Task` about learning rates of parts of a model."""
-    groups = _parameter_groups(model)
-    # on a GPU one kernel for many tensors, on a CPU one tensor after another
-    options: dict[str, Any] = {"weight_decay": config.weight_decay, "foreach": next(model.parameters()).is_cuda}
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, config.learning_rate, config.momentum, **options)
-    cls = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return cls(groups, config.learning_rate, **options)
-
-
-def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Parameters by the ``learning_rate_factor`` of the innermost module around them that has one."""
-    groups: dict[float, list[nn.Parameter]] = {}
-
-    def visit(module: nn.Module, factor: float) -> None:
-        factor = float(getattr(module, "learning_rate_factor", factor))
-        own = [p for p in module.parameters(recurse=False) if p.requires_grad]
-        groups.setdefault(factor, []).extend(own)
-        for child in module.children():
-            visit(child, factor)
-
-    visit(model, 1.0)
-    return [{"params": params, "factor": factor} for factor, params in groups.items() if params]
