@@ -1,4 +1,7 @@
-"""The command ``sertools``: use what was trained.  Making things is what the programs in local/ are for."""
+"""The command ``sertools``: use what was trained, see how far a recipe is.
+
+Making things is what the programs in local/ are for.
+"""
 
 import argparse
 import os
@@ -184,12 +187,24 @@ def _write(
         out(options.csv, to_csv(model.classes, predictions))
 
 
+def add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools status``."""
+    from sertools.status import command as status
+
+    command = commands.add_parser(
+        "status", description=status.DOC, help="how far a recipe is", formatter_class=RAW, allow_abbrev=False
+    )
+    status.add_arguments(command)
+    command.set_defaults(main=status.show)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="sertools", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_predict(commands)
     add_export(commands)
+    add_status(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.main(options))

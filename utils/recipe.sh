@@ -1,4 +1,4 @@
-# Options, stages and error reports of a recipe; a run.sh sources it after path.sh and cmd.sh:
+# Options, stages, error reports and events of a recipe; a run.sh sources it after path.sh and cmd.sh:
 #
 #   #!/usr/bin/env bash
 #   # What this experiment is; --help prints these lines.
@@ -21,6 +21,9 @@
 #
 # A command that fails ends the recipe, which says in which stage and how to go on.  (Jobs put into
 # the background with & are not commands that fail: wait for each by its process id.)
+#
+# exp/stages.jsonl says what ran when and how it ended, for `sertools status`: recipe_event below.  A second
+# run with the same options (--stage and --stop-stage apart), while the first runs, is refused.
 # shellcheck shell=bash
 set -euo pipefail
 
@@ -29,6 +32,7 @@ recipe_file=./$recipe_name
 recipe_option_names=()
 recipe_option_defaults=()
 recipe_option_helps=()
+recipe_option_values=()
 recipe_stage_numbers=()
 recipe_stage_titles=()
 recipe_given=()     # the command line but for --stage, to be given again
@@ -38,6 +42,11 @@ recipe_line=        # where the last command failed
 recipe_state=starting
 recipe_signal=
 recipe_submitting=false
+recipe_events=exp/stages.jsonl
+recipe_options=     # of this run, as JSON
+recipe_run=         # this run in recipe_events: HOST:PROCESS:TICKS; empty: nothing is written there
+recipe_json=        # the result of recipe_quote
+recipe_ticks=       # the result of recipe_started
 # in a job of --submit: the command line that hands over this stage and those after it once more
 recipe_go_on=${RECIPE_GO_ON-}
 unset RECIPE_GO_ON
@@ -59,6 +68,7 @@ option() {
   recipe_option_names+=("$1")
   recipe_option_defaults+=("$2")
   recipe_option_helps+=("$3")
+  recipe_option_values+=("$2")
   declare -g "$1=$2"
 }
 
@@ -75,8 +85,9 @@ parse_options() {
       exit 0
     fi
   done
-  printf '%q ' "$0" "$@"
-  echo
+  local command
+  printf -v command '%q ' "$0" "$@"
+  printf '%s\n' "$command"
   while [ $# -gt 0 ]; do
     argument=$1
     shift
@@ -104,6 +115,7 @@ parse_options() {
     recipe_submit
     exit 0
   fi
+  recipe_begin "${command% }"
   recipe_state=running
   SECONDS=0
 }
@@ -116,15 +128,19 @@ stage() {
   done
   [ "$recipe_state" = running ] || recipe_error "stage $1 comes before parse_options"
   [ $known = true ] || recipe_error "--help cannot list stage $1: write it as: if stage $1 \"title\"; then"
-  recipe_current=
+  recipe_end_stage 0
   if (($1 < stage || $1 > stop_stage)); then return 1; fi
   recipe_number=$1
   recipe_current="$1 ($2)"
+  recipe_quote "$2"
+  recipe_event stage "\"stage\":$1,\"title\":$recipe_json"
   printf '== stage %s: %s ==  %(%Y-%m-%d %H:%M:%S)T\n' "$1" "$2" -1
 }
 
 # finish: the last line of a run.sh
 finish() {
+  recipe_end_stage 0
+  recipe_event end '"code":0'
   recipe_state=finished
   printf '== %s: stages %s to %s are done, %d:%02d:%02d ==\n' "$recipe_name" "$stage" "$stop_stage" \
     $((SECONDS / 3600)) $((SECONDS / 60 % 60)) $((SECONDS % 60))
@@ -185,7 +201,10 @@ recipe_set() {
   local i name=${1#--} default=0 integer='^-?(0|[1-9][0-9]{0,17})$'
   name=${name//-/_}
   for i in "${!recipe_option_names[@]}"; do
-    if [ "${recipe_option_names[i]}" = "$name" ]; then default=${recipe_option_defaults[i]}; fi
+    if [ "${recipe_option_names[i]}" = "$name" ]; then
+      default=${recipe_option_defaults[i]}
+      recipe_option_values[i]=$2
+    fi
   done
   if [[ $default =~ $integer ]]; then
     [[ $2 =~ $integer ]] || recipe_error "$1 needs an integer, not '$2'"
@@ -218,6 +237,7 @@ recipe_submit() {
   printf -v folder 'exp/log/submit-%(%Y%m%d-%H%M%S)T-%d' -1 $$
   [[ $start == */* ]] || start="bash $start"
   mkdir -p "$folder"
+  recipe_identify
   for i in "${!recipe_stage_numbers[@]}"; do
     number=${recipe_stage_numbers[i]} title=${recipe_stage_titles[i]}
     if ((number < stage || number > stop_stage)); then continue; fi
@@ -237,6 +257,8 @@ recipe_submit() {
       printf '# Slurm job %s: %s\n# Starts when %s.\n# If that fails, Slurm cancels this job, and these lines stay.\n' \
         "$id" "stage $number ($title)" "$waits" >> "$log"
     fi
+    recipe_quote "$title"
+    recipe_event submit "\"options\":[$recipe_options],\"stage\":$number,\"title\":$recipe_json,\"slurm_job\":\"$id\""
     ids+=("$id")
     previous=$id
     waits="stage $number, job $id, has ended well ($log)"
@@ -247,8 +269,109 @@ recipe_submit() {
   echo "cancel: scancel ${ids[*]}"
 }
 
-# recipe_on_exit CODE: say where the recipe stopped and how to go on
+# recipe_quote TEXT: set recipe_json to it as a string of JSON
+recipe_quote() {
+  recipe_json=${1//\\/\\\\}
+  recipe_json=${recipe_json//\"/\\\"}
+  recipe_json=${recipe_json//$'\n'/\\n}
+  recipe_json=${recipe_json//$'\t'/\\t}
+  recipe_json="\"${recipe_json//[[:cntrl:]]/?}\""
+}
+
+# recipe_started PROCESS: set recipe_ticks to when it started, in ticks since the machine did; empty: there is none
+recipe_started() {
+  recipe_ticks=
+  { IFS= read -r recipe_ticks < "/proc/$1/stat"; } 2> /dev/null || return 0
+  # behind the name, which may hold spaces
+  local -a fields
+  read -ra fields <<< "${recipe_ticks##*) }"
+  case ${fields[0]} in Z | X) recipe_ticks= ;; *) recipe_ticks=${fields[19]} ;; esac
+}
+
+# recipe_identify: set recipe_run, and recipe_options to the options that are not the defaults
+recipe_identify() {
+  local i name value host=$HOSTNAME
+  # HOSTNAME may come from the environment of another machine
+  { IFS= read -r host < /proc/sys/kernel/hostname; } 2> /dev/null || true
+  recipe_started $$
+  recipe_run=$host:$$:$recipe_ticks
+  recipe_options=
+  for i in "${!recipe_option_names[@]}"; do
+    name=${recipe_option_names[i]} value=${recipe_option_values[i]}
+    if [ "$value" = "${recipe_option_defaults[i]}" ]; then continue; fi
+    recipe_quote "--${name//_/-}=$value"
+    recipe_options+=${recipe_options:+,}$recipe_json
+  done
+  { mkdir -p exp && : >> $recipe_events; } 2> /dev/null || recipe_cannot_write
+}
+
+# recipe_cannot_write: say so, once; the stages matter more
+recipe_cannot_write() {
+  echo "$recipe_name: warning: $recipe_events cannot be written: \`sertools status\` will not know how this goes" >&2
+  recipe_run=
+}
+
+# recipe_event EVENT FIELDS: append a line of JSON to recipe_events
+recipe_event() {
+  if [ -z "$recipe_run" ]; then return; fi
+  local now=${EPOCHREALTIME:-}
+  if [ -z "$now" ]; then printf -v now '%(%s)T' -1; fi
+  { printf '{"event":"%s","time":%s,"run":"%s",%s}\n' "$1" "${now/,/.}" "$recipe_run" "$2" >> $recipe_events; } \
+    2> /dev/null || recipe_cannot_write
+}
+
+# recipe_begin COMMAND: the event of a run that begins; refused while one with the same options runs
+recipe_begin() {
+  local i stages='' command selected="\"first\":$stage,\"last\":$stop_stage"
+  recipe_identify
+  if [ -z "$recipe_run" ]; then return; fi
+  recipe_quote "$1"
+  command=$recipe_json
+  for i in "${!recipe_stage_numbers[@]}"; do
+    recipe_quote "${recipe_stage_titles[i]}"
+    stages+="${stages:+,}[${recipe_stage_numbers[i]},$recipe_json]"
+  done
+  {
+    # of two that start at once one is first; without flock, or where the file system has none, both may be
+    flock -w 10 9 2> /dev/null || true
+    recipe_check_alone
+    recipe_event run \
+      "\"options\":[$recipe_options],\"slurm_job\":\"${SLURM_JOB_ID-}\",$selected,\"command\":$command,\"stages\":[$stages]"
+  } 9>> $recipe_events
+}
+
+# recipe_check_alone: no other run with these options is alive on this machine
+recipe_check_alone() {
+  local line since host=${recipe_run%:*:*} pattern='^\{"event":"run","time":([0-9]+)[0-9.]*,"run":"([^"]*):([0-9]+):([0-9]+)"'
+  while IFS= read -r line; do
+    if ! [[ $line =~ $pattern && ${BASH_REMATCH[2]} = "$host" && ${BASH_REMATCH[3]} != "$$" ]]; then continue; fi
+    recipe_started "${BASH_REMATCH[3]}"
+    if [ "$recipe_ticks" = "${BASH_REMATCH[4]}" ]; then
+      recipe_state=refused recipe_run=
+      printf -v since '%(%Y-%m-%d %H:%M:%S)T' "${BASH_REMATCH[1]}"
+      echo "$recipe_name: error: another $recipe_name with these options is running since $since" \
+        "(process ${BASH_REMATCH[3]}); wait for it to end, or stop it" >&2
+      exit 1
+    fi
+  done < <(if [ -f $recipe_events ]; then grep -aF -- "\"options\":[$recipe_options]," $recipe_events; fi)
+}
+
+# recipe_end_stage CODE: the event of a stage that ends, if one runs
+recipe_end_stage() {
+  if [ -n "$recipe_current" ]; then recipe_event end "\"stage\":$recipe_number,\"code\":$1"; fi
+  recipe_current=
+}
+
+# recipe_on_exit CODE COMMAND: say where the recipe stopped and how to go on
 recipe_on_exit() {
+  local current=$recipe_current code=$1
+  # after TERM or HUP bash comes here with code 0, as if all were well
+  if [ "$code" = 0 ] && [ -z "$recipe_signal" ] && [[ $2 != exit* ]]; then code=null; fi
+  if [ "$recipe_state" != finished ] && ! $recipe_submitting; then
+    recipe_end_stage "$code"
+    recipe_event end "\"code\":$code"
+    recipe_current=$current
+  fi
   # exit 0 in the middle of a run.sh is the user's wish
   if [ "$recipe_state" != running ] || { [ "$1" = 0 ] && [ -z "$recipe_signal" ]; }; then return; fi
   local go_on=$0 what
@@ -269,7 +392,7 @@ recipe_on_exit() {
 # path.sh has said what is missing
 [ -n "${SERTOOLS_ROOT:-}" ] || exit 1
 trap 'recipe_line=$LINENO' ERR
-trap 'recipe_on_exit $?' EXIT
+trap 'recipe_on_exit $? "$BASH_COMMAND"' EXIT
 # TERM and HUP have no trap, for bash would wait for the command in the foreground: without one it
 # ends at once, and launch.py with it
 trap 'recipe_signal=INT; exit 130' INT

@@ -88,7 +88,7 @@ def read_events(path: Path) -> Events:
     runs: dict[str, Run] = {}
     submissions: list[Submission] = []
     unreadable = 0
-    if not path.exists():
+    if not path.is_file():
         return Events((), (), 0)
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         start = line.rfind('{"event":')

@@ -8,9 +8,8 @@ from pathlib import Path
 
 _BLOCK = 65536
 _ENDED = re.compile(r"# Ended \(code (\d+)\) at .*, elapsed time (\d+) seconds")
-# the modification time of a file lags behind the clock that recipe.sh reads
-_LAG = 0.05
-_SKEW = 2.0
+# how far the clock of a file server may be ahead; the next stage's first log takes longer than this to be written
+_SKEW = 0.02
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,8 @@ class Log:
     slurm_job: str = ""
 
     def within(self, began: float, ended: float | None) -> bool:
-        """Whether the job began and was last heard of between these times."""
-        if self.written < began - _LAG:
-            return False
-        return ended is None or (self.written <= ended + _SKEW and self.written - self.seconds <= ended)
+        """Whether the job was last heard of between these times."""
+        return began <= self.written and (ended is None or self.written <= ended + _SKEW)
 
     def words(self) -> list[str]:
         """The words of the command, and of each NAME=VALUE also the value."""
@@ -61,7 +58,7 @@ def find_logs(recipe: Path, since: float) -> list[Log]:
                 if not name.endswith(".log"):
                     continue
                 path = Path(folder) / name
-                if (log := read_log(path)) is not None and log.written >= since - _LAG:
+                if (log := read_log(path)) is not None and log.written >= since:
                     found.append(log)
     return found
 
