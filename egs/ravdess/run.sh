@@ -51,10 +51,10 @@ fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
 
-# experiment SYSTEM[:LAYER]: sets name, layer (an option of the programs, or nothing) and exp
+# experiment SYSTEM[:LAYER[+LAYER]]: sets name, layer (an option of the programs, or nothing) and exp
 experiment() {
   name=${1%%:*} layer=()
-  if [[ $1 == *:* ]]; then layer=(--set "model.layers=[${1#*:}]"); fi
+  if [[ $1 == *:* ]]; then layers=${1#*:} layer=(--set "model.layers=[${layers//+/,}]"); fi
   exp=exp/${1/:/_}${ivectors#ivector}_$classes$from
 }
 
