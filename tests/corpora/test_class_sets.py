@@ -20,6 +20,7 @@ def test_published_totals() -> None:
         (corpus, name): sum(class_set.published["all"].values())
         for corpus, sets in CLASS_SETS.items()
         for name, class_set in sets.items()
+        if "all" in class_set.published  # nobody has published the size of the scripted part
     }
     assert sizes == {
         ("iemocap", "s1"): 4936,
