@@ -55,7 +55,7 @@ def file_source(path: Path | str, channel: int | None = None, speaker: str | Non
 
     def read() -> Iterator[tuple[Samples, int]]:
         if not path.is_file():
-            raise UserError("there is no such file" if not path.exists() else "is not a file")
+            raise UserError("does not exist" if not path.exists() else "is not a file")
         if path.stat().st_size == 0:
             raise UserError("is empty")
         yield from _decode(str(path), channel)

@@ -346,7 +346,7 @@ def test_broken_files_are_named_and_the_others_go_on(
     for words in (
         "a_none.wav has no samples", "b_short.wav is too short: 0.0200 s", "c_still.wav is silent",
         "e_nan.wav has samples that are not finite", "f_cut.wav is cut off", "g_text.mp3 cannot be read as audio",
-        "h_empty.flac is empty", "gone.wav there is no such file", "8 of 9 utterances could not be used",
+        "h_empty.flac is empty", "gone.wav does not exist", "8 of 9 utterances could not be used",
     ):  # fmt: skip
         assert words in err
     assert len(out.splitlines()) == 2
