@@ -79,6 +79,15 @@ def made_with(output: Path | str) -> Any:
     return read_json(stamp, "running the stage again")["config"] if stamp.exists() else None
 
 
+def stage_settings(made: Any, name: str) -> dict[str, Any] | None:
+    """Out of what :func:`made_with` gives, the settings called ``name`` of that stage or of one before it."""
+    while isinstance(made, dict):
+        if isinstance(made.get(name), dict):
+            return dict(made[name])
+        made = made.get("features")
+    return None
+
+
 def write_stamp(directory: Path | str, stamp: Stamp, outputs: list[str]) -> None:
     """Write the stamp of ``directory``; ``outputs`` are file names relative to it."""
     directory = Path(directory)

@@ -43,7 +43,7 @@ if [ -n "$ivectors" ]; then
   speakers=(--speakers "data/$ivectors/speakers")
   extractor_option=(--extractor "$extractors")
 fi
-bottleneck_cuts=$cuts
+network_cuts=$cuts
 if [ -n "$pretrained" ]; then
   cuts=data/bottleneck/${from#_from_}/cuts.jsonl.gz
   pretrained_option=(--pretrained "$pretrained/checkpoint")
@@ -101,9 +101,9 @@ if stage 5 "Bottleneck features"; then
   else
     $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "data/log/bottleneck$from.JOB.log" extract_bottlenecks.py \
       --config conf/bottleneck.yaml --job JOB --num-jobs "$nj" \
-      "$bottleneck_cuts" "$pretrained/checkpoint" "data/bottleneck/${from#_from_}"
+      "$network_cuts" "$pretrained/checkpoint" "data/bottleneck/${from#_from_}"
     $train_cmd "data/log/collect_bottleneck$from.log" extract_bottlenecks.py --config conf/bottleneck.yaml \
-      "$bottleneck_cuts" "$pretrained/checkpoint" "data/bottleneck/${from#_from_}"
+      "$network_cuts" "$pretrained/checkpoint" "data/bottleneck/${from#_from_}"
   fi
 fi
 

@@ -24,7 +24,7 @@ from sertools.errors import UserError
 from sertools.features.store import Archive, Block, StoreConfig, extract, make_blocks, write_manifest
 from sertools.files import content_hash, require
 from sertools.models.tdnnf import TdnnfConfig
-from sertools.provenance import Stamp, made_with
+from sertools.provenance import Stamp, made_with, stage_settings
 from sertools.training.ahead import Ahead
 from sertools.training.checkpoint import WEIGHTS
 
@@ -246,7 +246,7 @@ def check_origin(trained: Any, found: Any, where: str, model: str) -> None:
     Raises:
         UserError: MFCC of other settings, or i-vectors of another model.
     """
-    wanted, own = _stage(trained, "mfcc"), _stage(found, "mfcc")
+    wanted, own = stage_settings(trained, "mfcc"), stage_settings(found, "mfcc")
     if wanted is None or own is None:
         log.warning("the MFCC settings of %s are not recorded, so whether %s has those that %s was trained on is "
                     "not checked", model if wanted is None else where, where, model)  # fmt: skip
@@ -257,7 +257,7 @@ def check_origin(trained: Any, found: Any, where: str, model: str) -> None:
                     f"{where} has MFCC with {key} {own.get(key)}, but {model} was trained on {key} {wanted.get(key)}; "
                     "make the features with the configuration of its recipe"
                 )
-    wanted, own = _stage(trained, "ivector"), _stage(found, "ivector")
+    wanted, own = stage_settings(trained, "ivector"), stage_settings(found, "ivector")
     if wanted is not None and own is not None and wanted["model"] != own["model"]:
         raise UserError(
             f"{where} has i-vectors of another i-vector model ({own['model'][:12]}) than {model} was trained on "
@@ -289,12 +289,3 @@ def _blocks(cuts_path: Path | str, maker: Bottlenecks, config: StoreConfig) -> l
     if len(cuts) == 0:
         raise UserError(f"{cuts_path} is empty")
     return make_blocks(cuts, config.block_minutes)
-
-
-def _stage(made: Any, name: str) -> dict[str, Any] | None:
-    """The settings called ``name`` of a stage, or of those before it, out of what is in a stamp."""
-    while isinstance(made, dict):
-        if isinstance(made.get(name), dict):
-            return dict(made[name])
-        made = made.get("features")
-    return None

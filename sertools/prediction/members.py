@@ -13,6 +13,7 @@ from sertools.features.mfcc import MfccConfig
 from sertools.files import content_hash, require
 from sertools.models.emotion import EmotionHead, EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
+from sertools.provenance import stage_settings
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_weights
 
 DEFAULT_MEMBERS = "fold_*/seed_1"
@@ -178,15 +179,6 @@ def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str =
         mfcc=from_dict(MfccConfig, mfcc | {"engine": "auto", "device": "cpu"}, f"{first.directory}: features"),
         branches=tuple(_branch(group, calibrated, device) for group in shared.values()),
     )
-
-
-def stage_settings(made: Any, name: str) -> dict[str, Any] | None:
-    """The settings called ``name`` of a stage, or of those before it, out of ``info.json``'s features."""
-    while isinstance(made, dict):
-        if isinstance(made.get(name), dict):
-            return dict(made[name])
-        made = made.get("features")
-    return None
 
 
 def _read(name: str, directory: Path) -> _Run:

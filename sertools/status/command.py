@@ -2,10 +2,8 @@
 
 import argparse
 import json
-import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from sertools.errors import UserError
@@ -56,26 +54,6 @@ def show(options: argparse.Namespace) -> int:
         clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
         print(f"{clear}{text}", flush=True)
         time.sleep(options.watch)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="sertools status", description=DOC, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
-    add_arguments(parser)
-    try:
-        return show(parser.parse_args(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # the reader of our output is gone (head, say); nothing is left to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _text(options: argparse.Namespace) -> str:

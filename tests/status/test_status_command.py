@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from sertools.__main__ import main
 from sertools.errors import UserError
 from sertools.status import report
-from sertools.status.command import main
 from sertools.status.events import EVENTS, read_events
 from sertools.status.processes import Launcher, alive, parse_launcher
 from sertools.status.report import OptionSet, recipe_status
@@ -86,7 +86,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 def text_of(recipe: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    assert main([*options, str(recipe)]) == 0
+    assert main(["status", *options, str(recipe)]) == 0
     return capsys.readouterr().out
 
 
@@ -297,8 +297,8 @@ def test_before_the_first_run(recipe: Path, capsys: pytest.CaptureFixture[str]) 
     assert "no run.sh has run here yet" in text_of(recipe, capsys)
     with pytest.raises(UserError, match=r"is not a recipe: it has no run\.sh"):
         recipe_status(recipe / "conf")
-    assert main([str(recipe / "conf")]) == 1
-    assert main(["--json", "--times", str(recipe)]) == 1
+    assert main(["status", str(recipe / "conf")]) == 1
+    assert main(["status", "--json", "--times", str(recipe)]) == 1
 
 
 def test_the_program(recipe: Path) -> None:
