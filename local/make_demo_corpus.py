@@ -4,9 +4,11 @@
 With it every recipe runs without the real corpus.  Results on it mean nothing beyond that.
 
     local/make_demo_corpus.py iemocap --config conf/demo.yaml data/demo/iemocap
+    local/make_demo_corpus.py librispeech --set train_clean=4 data/demo/librispeech
     local/make_demo_corpus.py tedlium2 --set train_talks=4 data/demo/tedlium2
 
 Settings of iemocap: improvised, scripted (dialogues for each session and side), turns, difficulty, seed.
+Settings of librispeech: {train,dev,test}_{clean,other} (speakers), sentences, difficulty, seed.
 Settings of tedlium2: train_talks, dev_talks, test_talks, sentences, lm_sentences, difficulty, seed.
 """
 
@@ -16,6 +18,7 @@ from pathlib import Path
 from cli import add_config, parser, progress_bar, run
 from sertools.config import load_config
 from sertools.corpora.demo.iemocap import DemoIemocap, make_demo_iemocap
+from sertools.corpora.demo.librispeech import DemoLibrispeech, make_demo_librispeech
 from sertools.corpora.demo.making import MARK, Made
 from sertools.corpora.demo.tedlium2 import DemoTedlium2, make_demo_tedlium2
 
@@ -23,8 +26,8 @@ from sertools.corpora.demo.tedlium2 import DemoTedlium2, make_demo_tedlium2
 def main() -> None:
     """Parse, make, say where."""
     arguments = parser(__doc__)
-    arguments.add_argument("corpus", choices=("iemocap", "tedlium2"), help="the corpus to imitate")
-    arguments.add_argument("out_dir", type=Path, help="gets IEMOCAP_full_release or TEDLIUM_release2")
+    arguments.add_argument("corpus", choices=("iemocap", "librispeech", "tedlium2"), help="the corpus to imitate")
+    arguments.add_argument("out_dir", type=Path, help="gets IEMOCAP_full_release, LibriSpeech or TEDLIUM_release2")
     arguments.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s); same result for any")
     add_config(arguments)
     options = arguments.parse_args()
@@ -34,6 +37,9 @@ def main() -> None:
         if options.corpus == "iemocap":
             iemocap = load_config(DemoIemocap, options.config, options.overrides)
             made = make_demo_iemocap(iemocap, options.out_dir, jobs=options.jobs, progress=progress)
+        elif options.corpus == "librispeech":
+            librispeech = load_config(DemoLibrispeech, options.config, options.overrides)
+            made = make_demo_librispeech(librispeech, options.out_dir, jobs=options.jobs, progress=progress)
         else:
             tedlium2 = load_config(DemoTedlium2, options.config, options.overrides)
             made = make_demo_tedlium2(tedlium2, options.out_dir, jobs=options.jobs, progress=progress)

@@ -11,7 +11,7 @@ from lhotse.qa import validate_recordings_and_supervisions
 from sertools.corpora.problems import REPORT, Problem, judge, write_report
 from sertools.errors import UserError
 from sertools.files import only_writer, read_json, replacing, write_json
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, why_stale, write_stamp
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def prepare(name: str, find: Callable[[], Found], output_dir: Path | str, stamp:
         why = why_stale(output_dir, stamp)
         if why is not None:
             # without a stamp nobody takes the manifests of an older corpus for these
-            (output_dir / STAMP).unlink(missing_ok=True)
+            begin(output_dir)
             found = find()
             write_report(output_dir / REPORT, found.problems, found.notes)
             judge(found.problems, output_dir / REPORT, skip_bad)
@@ -120,7 +120,7 @@ def write(
     return files
 
 
-def differences(what: str, published: Mapping[str, int], actual: Mapping[str, int]) -> list[str]:
+def differences(what: str, published: Mapping[str, float], actual: Mapping[str, float]) -> list[str]:
     """Lines "counts differ: ..." for every count that is not the published one."""
     return [
         f"counts differ: {what}, {name}: {actual.get(name, 0)}, published {published.get(name, 0)}"

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from sertools.corpora.audio_write import write_audio
 from sertools.corpora.demo.making import Made, Progress, make_once, run_parts
 from sertools.corpora.demo.plan import MAX_IMPROVISED, MAX_SCRIPTED, Dialogue, Turn, plan_dialogues, speaker
 from sertools.corpora.demo.prosody import SAMPLING_RATE, burst, draw_delivery, generator, record, speak
@@ -108,7 +108,7 @@ def _make_dialogue(task: tuple[DemoIemocap, Dialogue, int, Path]) -> tuple[int, 
         counts[turn.letter] += 1
         rng = generator(config.seed, name)
         text, samples, evaluation = _perform(config, dialogue, turn, dialogue.name in _LONG and number == 1, rng)
-        soundfile.write(wav_dir / f"{name}.wav", samples, SAMPLING_RATE, subtype="PCM_16")
+        write_audio(wav_dir / f"{name}.wav", samples, SAMPLING_RATE, "WAV")
         start = round(clock, 4)
         end = start + len(samples) / SAMPLING_RATE
         said.append(_Said(name, start, end, text, evaluation))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from sertools.corpora.demo import espeak
 from sertools.errors import UserError
-from sertools.files import only_writer, read_json, write_text
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.files import only_writer, write_text
+from sertools.provenance import STAMP, Stamp, made_with, why_stale, write_stamp
 
 MARK = "SYNTHETIC"
 """The file at the root of every demo corpus that says so; preparation programs look for it."""
@@ -68,14 +68,14 @@ def make_once(
     final, work, old = out_dir / release, out_dir / f".new-{release}", out_dir / f".old-{release}"
     with only_writer(out_dir):
         _refuse_foreign(out_dir, final, corpus)
+        for leftover in (work, old):
+            shutil.rmtree(leftover, ignore_errors=True)
         why = why_stale(out_dir, stamp)
-        if why is None and (not (out_dir / MARK).exists() or (out_dir / MARK).read_text(encoding="utf-8") != mark):
+        if why is None and _text(out_dir / MARK) != mark:
             why = f"{out_dir / MARK} is missing or of other settings"
         if why is None:
             return Made(None)
         _log.info("making %s: %s", out_dir, why)
-        for leftover in (work, old):
-            shutil.rmtree(leftover, ignore_errors=True)
         try:
             utterances, seconds = generate(work / release)
             write_stamp(work, stamp, [str(p.relative_to(work)) for p in sorted(work.rglob("*")) if p.is_file()])
@@ -142,9 +142,17 @@ def _refuse_foreign(out_dir: Path, final: Path, corpus: str) -> None:
             "so nothing was changed; give the demo corpus another folder"
         )
     if (out_dir / STAMP).exists():
-        found = read_json(out_dir / STAMP, "the program that made the folder").get("config", {}).get("corpus")
+        try:
+            found = (made_with(out_dir / STAMP) or {}).get("corpus")
+        except UserError:  # damaged: the mark says what the folder is
+            found = corpus if f"corpus: {corpus}\n" in _text(out_dir / MARK) else None
         if found != corpus:
             raise UserError(
                 f"{out_dir} holds the output of another program or corpus ({found or 'unknown'}), not the demo of "
                 f"{corpus}; give each its own folder"
             )
+
+
+def _text(path: Path) -> str:
+    """A text; empty where there is none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -1,11 +1,12 @@
-"""Who says what in the synthetic TED-LIUM 2: talks, segments, and how they are transcribed."""
+"""Who says what in the synthetic TED-LIUM 2 and LibriSpeech: talks, segments, how they sound and are transcribed."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sertools.corpora.demo.arpabet import pronounce
-from sertools.corpora.demo.prosody import Speaker, generator
+from sertools.corpora.demo.prosody import SAMPLING_RATE, Delivery, Speaker, burst, generator, speak
 from sertools.corpora.demo.sentences import RARE_NAMES, talk_sentence
 
 # dev and test have voices that train never hears
@@ -79,6 +80,32 @@ def plan_talks(seed: int, sizes: dict[str, int], sentences: int) -> list[Talk]:
             field = name.rsplit("_", 1)[0] if i % 5 == 3 else name
             talks.append(Talk(part, name, field, speaker, _segments(sentences, rng)))
     return sorted(talks, key=lambda talk: (talk.part, talk.name))
+
+
+def speak_segment(
+    difficulty: float, speaker: Speaker, segment: Segment, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Say a segment, a delivery drawn for each sentence.
+
+    Args:
+        difficulty: 0 to 1; more of it is more varied delivery.
+        speaker: who says it.
+        segment: what is said; its gap is left to the caller.
+        rng: drawn from.
+
+    Returns:
+        samples at SAMPLING_RATE, (T,), full scale 1.
+    """
+    pieces = []
+    for i, sentence in enumerate(segment.spoken):
+        last = i == len(segment.spoken) - 1
+        if segment.tag and last:
+            pieces += [burst(float(rng.uniform(0.2, 0.5)), speaker.level - 4, rng), np.zeros(800)]
+        text = f"{sentence} {segment.rare}" if segment.rare and last else sentence
+        spread = (0.5 + difficulty) * rng.standard_normal(5)
+        delivery = Delivery(*(float(x) for x in spread * np.array((1.8, 0.35, 0.10, 2.0, 0.2))))
+        pieces += [speak(text, speaker, delivery), np.zeros(int(rng.uniform(0.05, 0.3) * SAMPLING_RATE))]
+    return np.concatenate(pieces)
 
 
 def transcribe(

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from numpy.typing import NDArray
 
+from sertools.corpora.audio_write import write_audio
 from sertools.corpora.demo.arpabet import make_dictionary
 from sertools.corpora.demo.making import Made, Progress, make_once, run_parts
-from sertools.corpora.demo.prosody import SAMPLING_RATE, Delivery, burst, generator, record, speak
+from sertools.corpora.demo.prosody import SAMPLING_RATE, generator, record
 from sertools.corpora.demo.sentences import talk_sentence, vocabulary
-from sertools.corpora.demo.talks import Segment, Talk, hear, plan_talks, split_clitics, transcribe
+from sertools.corpora.demo.talks import Talk, hear, plan_talks, speak_segment, split_clitics, transcribe
 
 RELEASE = "TEDLIUM_release2"
 _SOUNDS = {"[BREATH]": "NSN", "[COUGH]": "NSN", "[NOISE]": "NSN", "[SMACK]": "NSN", "[UH]": "AH", "[UM]": "AH M"}
@@ -107,7 +106,7 @@ def _make_talk(task: _Task) -> float:
     clock = len(pieces[0])
     bounds = []
     for segment in talk.segments:
-        samples = _speak_segment(config, talk, segment, rng)
+        samples = speak_segment(config.difficulty, talk.speaker, segment, rng)
         gap = np.zeros(round(segment.gap * SAMPLING_RATE))
         start = clock + len(gap)
         clock = start + len(samples)
@@ -117,22 +116,9 @@ def _make_talk(task: _Task) -> float:
     recording = record(np.concatenate(pieces), -68.0 + 24.0 * config.difficulty, rng)
     folder = task.root / talk.part
     (folder / "sph").mkdir(parents=True, exist_ok=True)
-    soundfile.write(folder / "sph" / f"{talk.name}.sph", recording, SAMPLING_RATE, format="NIST", subtype="PCM_16")
+    write_audio(folder / "sph" / f"{talk.name}.sph", recording, SAMPLING_RATE, "NIST")
     _write(folder / "stm" / f"{talk.name}.stm", _stm_text(talk, bounds, task.words, len(recording) / SAMPLING_RATE))
     return sum(end - start for start, end in bounds)
-
-
-def _speak_segment(config: DemoTedlium2, talk: Talk, segment: Segment, rng: np.random.Generator) -> NDArray[np.float64]:
-    pieces = []
-    for i, sentence in enumerate(segment.spoken):
-        last = i == len(segment.spoken) - 1
-        if segment.tag and last:
-            pieces += [burst(float(rng.uniform(0.2, 0.5)), talk.speaker.level - 4, rng), np.zeros(800)]
-        text = f"{sentence} {segment.rare}" if segment.rare and last else sentence
-        spread = (0.5 + config.difficulty) * rng.standard_normal(5)
-        delivery = Delivery(*(float(x) for x in spread * np.array((1.8, 0.35, 0.10, 2.0, 0.2))))
-        pieces += [speak(text, talk.speaker, delivery), np.zeros(int(rng.uniform(0.05, 0.3) * SAMPLING_RATE))]
-    return np.concatenate(pieces)
 
 
 def _stm_text(talk: Talk, bounds: list[tuple[float, float]], words: tuple[str, ...], duration: float) -> str:
