@@ -1,11 +1,15 @@
 """Files that are whole or absent: writing beside the final name, hashing, locking."""
 
+import contextlib
 import fcntl
 import gzip
 import hashlib
 import json
+import logging
 import os
 import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,28 +17,49 @@ from typing import Any
 
 from sertools.errors import UserError
 
+_NEW = ".new-"
+SECONDS_TO_END = 10.0  # launch.py's jobs have 5 to end in when their launcher was killed
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it to ``path`` when the block ends well.
 
     The temporary name keeps the suffixes of ``path`` (``.jsonl.gz``), since writers look at them.
-    If the block raises, nothing is left behind and ``path`` is as it was.
+    If the block raises, nothing is left behind and ``path`` is as it was.  What a killed process leaves is
+    removed by :func:`sweep`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".new-", suffix="-" + path.name, dir=path.parent)
-    os.close(descriptor)
+    descriptor, name = tempfile.mkstemp(prefix=_NEW, suffix="-" + path.name, dir=path.parent)
     temporary = Path(name)
     try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield temporary
         usual_permissions(temporary)
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a write that fails does not say of what
         raise
+    finally:
+        os.close(descriptor)
+
+
+def sweep(directory: Path | str) -> None:
+    """Remove what processes that were killed inside :func:`replacing` have left in a folder.
+
+    The file of a process that lives is locked, and stays.
+    """
+    for path in sorted(Path(directory).glob(f"{_NEW}*")):
+        if path.is_file():
+            with contextlib.suppress(OSError), open(path, "ab") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def usual_permissions(path: Path) -> None:
@@ -88,12 +113,18 @@ def content_hash(path: Path | str) -> str:
     """SHA-256 (hex) of a file's content; of what is inside where the name ends in ``.gz``.
 
     gzip stores the time of writing, so two equal manifests differ as files.
+
+    Raises:
+        UserError: a ``.gz`` file is cut short or damaged.
     """
     path = Path(path)
     digest = hashlib.sha256()
-    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is cut short or damaged ({error}); make it again, or fetch it again") from error
     return digest.hexdigest()
 
 
@@ -103,10 +134,15 @@ def json_hash(value: Any) -> str:
 
 
 @contextmanager
-def only_writer(directory: Path | str) -> Iterator[None]:
+def only_writer(directory: Path | str, patience: float = SECONDS_TO_END) -> Iterator[None]:
     """Hold ``directory`` for this process while the block runs.
 
-    The lock belongs to the process, so it is gone when the process dies, however it dies.
+    The lock belongs to the process, so it is gone when the process dies, however it dies.  What
+    processes that were killed have left in the folder is removed (:func:`sweep`).
+
+    Args:
+        directory: made if it is not there.
+        patience: seconds to wait for another process, which may be about to end.
 
     Raises:
         UserError: another process holds it.
@@ -114,15 +150,23 @@ def only_writer(directory: Path | str) -> Iterator[None]:
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / ".lock", "a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            holder = stream.read().strip() or "unknown"
-            raise UserError(
-                f"another process ({holder}) is writing to {directory}; wait for it to end, or stop it"
-            ) from None
+        deadline = time.monotonic() + patience
+        told = False
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                stream.seek(0)
+                what = f"another process ({stream.read().strip() or 'unknown'}) is writing to {directory}"
+            if time.monotonic() >= deadline:
+                raise UserError(f"{what}; wait for it to end, or stop it")
+            if not told:
+                logging.info("%s; waiting up to %.0f seconds for its end", what, patience)
+                told = True
+            time.sleep(0.1)
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {os.uname().nodename}")
         stream.flush()
+        sweep(directory)
         yield

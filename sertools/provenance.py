@@ -1,16 +1,21 @@
 """What an output was made from, so that a stage redoes what changed and nothing else.
 
 Every program leaves ``stamp.json`` in its output folder, written last: the configuration it
-used, the hashes of what it read and of what it wrote.  Run again, it compares.
+used, the hashes of what it read and of what it wrote.  Run again, it compares; and a later stage
+compares what it reads.
 """
 
+import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sertools.files import content_hash, read_json, write_json
+from sertools.errors import UserError
+from sertools.files import content_hash, require, write_json
 
 STAMP = "stamp.json"
+UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -39,44 +44,114 @@ def why_stale(directory: Path | str, stamp: Stamp) -> str | None:
     path = Path(directory) / STAMP
     if not path.exists():
         return "not made yet, or not finished"
-    old = read_json(path, "running the stage again")
-    changed = _changes(old.get("config", {}), asdict(stamp)["config"], "")
+    old = _read(path)
+    if old is None:
+        return f"{path} is damaged"
+    if "outputs" not in old:
+        return "not finished"
+    changed = _changes(old["config"], asdict(stamp)["config"], "")
     changed += [
-        f"input {name} changed" if name in old.get("inputs", {}) else f"input {name} is new"
+        f"input {name} changed" if name in old["inputs"] else f"input {name} is new"
         for name, value in stamp.inputs.items()
-        if old.get("inputs", {}).get(name) != value
+        if old["inputs"].get(name) != value
     ]
-    changed += [f"input {name} is no longer used" for name in old.get("inputs", {}) if name not in stamp.inputs]
+    changed += [f"input {name} is no longer used" for name in old["inputs"] if name not in stamp.inputs]
     if changed:
         return "; ".join(changed)
-    for name, value in old["outputs"].items():
-        output = Path(directory) / name
+    if UNFINISHED in old:
+        return "it was being made again, and not finished"
+    return next(_problems(Path(directory), old, ""), None)
+
+
+def begin(directory: Path | str) -> None:
+    """Say in the stamp that the output is being made: until :func:`write_stamp` no later stage takes it.
+
+    Without this, a stage that is killed while it replaces one file after the other leaves files that do
+    not belong together.
+    """
+    path = Path(directory) / STAMP
+    write_json(path, ((_read(path) if path.exists() else None) or {}) | {UNFINISHED: True})
+
+
+def require_whole(path: Path | str, made_by: str) -> Path:
+    """Return a file or folder if it exists and is what its stage has made, as the stamp beside it says.
+
+    What has no stamp (given by the user, say) is taken as it is.
+
+    Args:
+        path: the stamp is in this folder, beside this file or folder, or a folder above this file.
+        made_by: the stage, for the message.
+
+    Raises:
+        UserError: it is missing, damaged or not finished.
+    """
+    path = require(path, made_by)
+    for folder in [path, path.parent] if path.is_dir() else [path.parent, path.parent.parent]:
+        stamp = folder / STAMP
+        if not stamp.is_file():
+            continue
+        record = _read(stamp)
+        if record is None:
+            raise UserError(f"{stamp} is damaged, so nobody knows whether {path} is whole; run {made_by} again")
+        if UNFINISHED in record:
+            raise UserError(f"{path} is not finished: {made_by} did not come to its end; run it again")
+        inside = path.relative_to(folder).as_posix()
+        problem = next(_problems(folder, record, "" if inside == "." else inside), None)
+        if problem is not None:
+            raise UserError(f"{problem}; run {made_by} again, which makes it anew")
+    return path
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A stamp, which has a configuration, inputs and outputs unless it is of something unfinished; None: damaged."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # not JSON, or not UTF-8
+        return None
+    if not isinstance(record, dict):
+        return None
+    parts = [record.get(name) for name in ("config", "inputs", "outputs")]
+    whole = all(isinstance(part, dict) for part in parts)
+    return record if whole or (UNFINISHED in record and parts == [None] * 3) else None
+
+
+def _problems(directory: Path, record: dict[str, Any], inside: str) -> Iterator[str]:
+    """What is missing or damaged of the outputs in a stamp: of all, or of the file or folder called ``inside``."""
+    for name, value in record["outputs"].items():
+        if inside and name != inside and not name.startswith(f"{inside}/"):
+            continue
+        output = directory / name
         if not output.exists():
-            return f"{output} is missing"
-        if content_hash_or_none(output) != value:
-            return f"{output} is damaged (its checksum differs)"
-    return None
+            yield f"{output} is missing"
+        elif content_hash_or_none(output) != value:
+            yield f"{output} is damaged (its checksum differs)"
 
 
 def content_hash_or_none(path: Path) -> str | None:
     """As :func:`content_hash`; None for a file too damaged to be read (a cut ``.gz``)."""
     try:
         return content_hash(path)
-    except (OSError, EOFError):
-        return None
-    except Exception as error:  # zlib.error has no common base with the above
-        if type(error).__module__ == "zlib":
-            return None
+    except PermissionError:
         raise
+    except (OSError, UserError):
+        return None
 
 
 def made_with(output: Path | str) -> Any:
     """The configuration of the stage that made the file ``output``, from the stamp beside it; None if there is none.
 
     It goes into what is made from the file, which can then be used without the recipe.
+
+    Raises:
+        UserError: the stamp is damaged.
     """
     stamp = Path(output).parent / STAMP
-    return read_json(stamp, "running the stage again")["config"] if stamp.exists() else None
+    if not stamp.exists():
+        return None
+    record = _read(stamp)
+    if record is None:
+        raise UserError(f"{stamp} is damaged; run the stage that made {output} again")
+    return record.get("config")
 
 
 def stage_settings(made: Any, name: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sertools.errors import UserError
-from sertools.files import content_hash, only_writer, read_json, replacing, require, write_json
+from sertools.files import content_hash, only_writer, read_json, replacing, require, sweep, write_json
 
 
 def test_replacing_leaves_the_old_file_when_writing_fails(tmp_path: Path) -> None:
@@ -61,18 +61,58 @@ def test_require(tmp_path: Path) -> None:
     assert require(tmp_path, "nobody") == tmp_path
 
 
-def test_second_writer_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
+def test_a_damaged_gz_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.gz"
+    for damage in (lambda b: b[:-4], lambda b: b[:20] + b"?" + b[21:], lambda b: b"no gzip", lambda b: b[:5]):
+        path.write_bytes(damage(gzip.compress(bytes(range(256)) * 9)))
+        with pytest.raises(UserError, match=r"x\.gz is cut short or damaged"):
+            content_hash(path)
+
+
+def test_what_killed_writers_leave_is_swept_away(tmp_path: Path) -> None:
     program = (
-        "import sys; from sertools.files import only_writer; from sertools.errors import UserError\n"
-        "try:\n    with only_writer(sys.argv[1]): print('free')\nexcept UserError as e: print(e)\n"
+        "import os, signal, sys; from sertools.files import replacing\n"
+        "with replacing(sys.argv[1]) as path: path.write_text('x'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "killed")], check=False)
+    (tmp_path / ".new-folder").mkdir()
+    with replacing(tmp_path / "alive") as temporary:
+        assert len(list(tmp_path.glob(".new-*-*"))) == 2
+        sweep(tmp_path)
+        assert list(tmp_path.glob(".new-*-*")) == [temporary]
+        temporary.write_text("y")
+    assert {path.name for path in tmp_path.iterdir()} == {"alive", ".new-folder"}
 
-    def other() -> str:
-        command = [sys.executable, "-c", program, str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
+def test_a_full_disk_is_said_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as caught, replacing(tmp_path / "x") as temporary:  # noqa: PT012
+        temporary.unlink()
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("x")
+    assert caught.value.filename == str(tmp_path / "x")
+
+
+def other_writer(directory: Path, patience: float) -> "subprocess.Popen[str]":
+    program = (
+        "import logging, sys; from sertools.files import only_writer; from sertools.errors import UserError\n"
+        "logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')\n"
+        "try:\n    with only_writer(sys.argv[1], float(sys.argv[2])): print('free')\nexcept UserError as e: print(e)\n"
+    )
+    command = [sys.executable, "-c", program, str(directory), str(patience)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_second_writer_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
     with only_writer(tmp_path):
-        said = other()
+        said = other_writer(tmp_path, 0.2).communicate()[0]
         assert "another process (process " in said
-        assert f"is writing to {tmp_path}" in said
-    assert other() == "free\n"
+        assert f"is writing to {tmp_path}; wait for it to end, or stop it" in said
+    assert other_writer(tmp_path, 0.0).communicate()[0] == "free\n"
+
+
+def test_second_writer_waits_for_one_that_is_about_to_end(tmp_path: Path) -> None:
+    with only_writer(tmp_path):
+        other = other_writer(tmp_path, 60.0)
+        assert other.stdout is not None
+        assert "waiting up to 60 seconds" in other.stdout.readline()
+    assert other.communicate()[0] == "free\n"

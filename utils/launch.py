@@ -43,7 +43,7 @@ For a cluster; local ignores them:
 import sys
 from collections.abc import Callable
 
-from launcher.jobs import Backend, LaunchError, did_you_mean, parse_command_line
+from launcher.jobs import Backend, LaunchError, did_you_mean, is_disk_full, parse_command_line
 from launcher.local import LocalBackend
 from launcher.progress import Progress, failure_report
 from launcher.signals import Interrupted, die_with_parent
@@ -81,8 +81,12 @@ def main(arguments: list[str]) -> int:
         progress.say(f"error: {error}")
         return 2
     except OSError as error:
-        # a full disk, a log of someone else's; jobs that run end with this process
-        progress.say(f"error: {error}")
+        # jobs that run end with this process
+        if is_disk_full(error):
+            where = f" ({error.filename})" if error.filename else ""
+            progress.say(f"error: the disk of the log is full{where}; make room, and run the same command again")
+        else:  # a log of someone else's
+            progress.say(f"error: {error}")
         return 1
     except Interrupted as interrupt:
         progress.say(f"interrupted by {interrupt}; the running jobs have been ended")

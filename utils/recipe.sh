@@ -47,6 +47,8 @@ recipe_options=     # of this run, as JSON
 recipe_run=         # this run in recipe_events: HOST:PROCESS:TICKS; empty: nothing is written there
 recipe_json=        # the result of recipe_quote
 recipe_ticks=       # the result of recipe_started
+recipe_seconds=     # the result of recipe_clock
+recipe_began=
 # in a job of --submit: the command line that hands over this stage and those after it once more
 recipe_go_on=${RECIPE_GO_ON-}
 unset RECIPE_GO_ON
@@ -117,7 +119,8 @@ parse_options() {
   fi
   recipe_begin "${command% }"
   recipe_state=running
-  SECONDS=0
+  recipe_clock
+  recipe_began=$recipe_seconds
 }
 
 # stage NUMBER TITLE: whether the stage is to run
@@ -142,8 +145,10 @@ finish() {
   recipe_end_stage 0
   recipe_event end '"code":0'
   recipe_state=finished
+  recipe_clock
+  local took=$((recipe_seconds - recipe_began))
   printf '== %s: stages %s to %s are done, %d:%02d:%02d ==\n' "$recipe_name" "$stage" "$stop_stage" \
-    $((SECONDS / 3600)) $((SECONDS / 60 % 60)) $((SECONDS % 60))
+    $((took / 3600)) $((took / 60 % 60)) $((took % 60))
 }
 
 recipe_find_stages() {
@@ -211,6 +216,11 @@ recipe_set() {
   elif [[ $default =~ ^(true|false)$ ]]; then
     [[ $2 =~ ^(true|false)$ ]] || recipe_error "$1 needs true or false, not '$2'"
   fi
+  case $2 in
+    # launch.py would take them for the shell's
+    '|' | '>' | '>>' | '<' | '&&' | '||' | ';' | '2>' | '2>>' | '2>&1') recipe_error "$1 '$2': write ./ before such a name" ;;
+    *JOB*) recipe_error "$1 $2: launch.py puts a number in place of JOB; make a link with another name, and give that" ;;
+  esac
   # -g, for the option may be called like a local variable of a function here
   declare -g "$name=$2"
 }
@@ -278,6 +288,12 @@ recipe_quote() {
   recipe_json="\"${recipe_json//[[:cntrl:]]/?}\""
 }
 
+# recipe_clock: set recipe_seconds to the seconds since the machine started, which no setting of its clock changes
+recipe_clock() {
+  recipe_seconds=$SECONDS
+  { IFS=. read -r recipe_seconds _ < /proc/uptime; } 2> /dev/null || true
+}
+
 # recipe_started PROCESS: set recipe_ticks to when it started, in ticks since the machine did; empty: there is none
 recipe_started() {
   recipe_ticks=
@@ -303,6 +319,10 @@ recipe_identify() {
     recipe_options+=${recipe_options:+,}$recipe_json
   done
   { mkdir -p exp && : >> $recipe_events; } 2> /dev/null || recipe_cannot_write
+  # a run that was killed while it wrote, or a full disk, may have left half a line
+  local last=
+  if [ -f $recipe_events ]; then last=$(tail -c 1 $recipe_events 2> /dev/null) || true; fi
+  if [ -n "$last" ]; then { echo >> $recipe_events; } 2> /dev/null || recipe_cannot_write; fi
 }
 
 # recipe_cannot_write: say so, once; the stages matter more

@@ -1,11 +1,13 @@
 """Computing what hangs on cuts, so that it can be killed, run again, and trusted.
 
 Cuts are grouped into blocks of some minutes of audio.  A block is one lilcom archive and one
-JSON file that holds the block's cuts, what they were made from and the archive's checksum, and
+JSON file that holds the block's cuts, what they were made from and the checksums of both, and
 that is written last.  Run again, a block whose JSON file fits is kept; any other is made anew.
-The blocks do not depend on the number of jobs.
+The blocks do not depend on the number of jobs.  Who reads an archive later checks it first
+(:func:`sertools.features.records.check_archive`).
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +19,16 @@ from lhotse.cut import Cut
 from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.errors import UserError
-from sertools.files import content_hash, json_hash, only_writer, read_json, replacing, write_json
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.features.records import read_record, write_record
+from sertools.files import content_hash, json_hash, only_writer, read_json, replacing, sweep
+from sertools.provenance import STAMP, Stamp, begin, why_stale, write_stamp
 
 __all__ = ["CUTS", "Archive", "Block", "Maker", "StoreConfig", "extract", "make_blocks", "write_manifest"]
 
+log = logging.getLogger(__name__)
+
 CUTS = "cuts.jsonl.gz"
+NEW = "not made yet, or not finished"
 
 
 @dataclass(frozen=True)
@@ -142,14 +148,22 @@ def extract(
     Raises:
         UserError: from the maker; or another process works on the same job.
     """
+    if not 1 <= job <= num_jobs:
+        raise UserError(f"the number of a job must be in 1 .. {num_jobs} (--num-jobs), not {job} (--job)")
     directory = Path(directory)
     own = [block for block in blocks if block.index % num_jobs == job - 1]
     total = sum(len(block.cuts) for block in own)
     done = made = 0
     with only_writer(directory / f".job-{job}-of-{num_jobs}"):
+        sweep(directory)
         for block in own:
             stamp = _fingerprint(block, maker, config)
-            if not _fits(directory, block, stamp, maker.made_by):
+            reason = _why_unfit(directory, block, stamp)
+            if reason is not None:
+                if made == 0 and (directory / STAMP).exists():
+                    begin(directory)
+                if reason != NEW:
+                    log.info("%s: %s; making it again", block.name, reason)
                 _make(directory, block, maker, config, stamp)
                 made += 1
             done += len(block.cuts)
@@ -174,7 +188,7 @@ def write_manifest(
         UserError: a block is missing, damaged or made from something else.
     """
     directory = Path(directory)
-    bad = [b.name for b in blocks if not _fits(directory, b, _fingerprint(b, maker, config), maker.made_by)]
+    bad = [b.name for b in blocks if _why_unfit(directory, b, _fingerprint(b, maker, config)) is not None]
     if bad:
         raise UserError(
             f"{len(bad)} of {len(blocks)} blocks in {directory} are missing, damaged or out of date "
@@ -215,15 +229,20 @@ def _fingerprint(block: Block, maker: Maker, config: StoreConfig) -> str:
     )
 
 
-def _fits(directory: Path, block: Block, fingerprint: str, made_by: str) -> bool:
+def _why_unfit(directory: Path, block: Block, fingerprint: str) -> str | None:
+    """Why a block has to be made (again); None if it is as wanted."""
     record_path, archive = directory / f"{block.name}.json", directory / f"{block.name}.lca"
-    if not record_path.exists() or not archive.exists():
-        return False
-    try:
-        record = read_json(record_path, made_by)
-    except UserError:
-        return False
-    return bool(record["fingerprint"] == fingerprint and content_hash(archive) == record["sha256"])
+    if not record_path.exists():
+        return NEW
+    record = read_record(record_path)
+    if record is None:
+        return f"{record_path} is damaged"
+    if record["fingerprint"] != fingerprint:
+        return "its settings, its cuts, or what it is made from have changed"
+    if not archive.exists():
+        return f"{archive} is missing"
+    # the archive is written first: killed before the record followed, it is newer than that
+    return None if content_hash(archive) == record["sha256"] else f"{archive} is damaged or not finished"
 
 
 def _make(directory: Path, block: Block, maker: Maker, config: StoreConfig, fingerprint: str) -> None:
@@ -231,5 +250,4 @@ def _make(directory: Path, block: Block, maker: Maker, config: StoreConfig, fing
     with replacing(path) as temporary:
         with LilcomChunkyWriter(temporary, tick_power=config.tick_power) as writer:
             cuts = maker.make(block.cuts, Archive(writer, path))
-    record = {"fingerprint": fingerprint, "sha256": content_hash(path), "cuts": [c.to_dict() for c in cuts]}
-    write_json(directory / f"{block.name}.json", record)
+    write_record(path, fingerprint, maker.made_by, [cut.to_dict() for cut in cuts])

@@ -20,18 +20,22 @@ EVENTS = "exp/stages.jsonl"
 
 @dataclass
 class Attempt:
-    """One time that a stage was begun; ``ended`` is None where no end was written, ``code`` where it had none."""
+    """One time that a stage was begun; ``ended`` is None where no end was written, ``code`` where it had none.
+
+    ``line`` is that of its beginning: the order of the lines is that of the events, whatever the clock said.
+    """
 
     stage: int
     title: str
     began: float
+    line: int
     ended: float | None = None
     code: int | None = None
 
 
 @dataclass
 class Run:
-    """One call of run.sh; ``ended`` and ``code`` as of Attempt."""
+    """One call of run.sh; ``line``, ``ended`` and ``code`` as of Attempt."""
 
     host: str
     process: int
@@ -43,6 +47,7 @@ class Run:
     last: int
     command: str
     stages: tuple[tuple[int, str], ...]
+    line: int
     attempts: list[Attempt] = field(default_factory=list)
     ended: float | None = None
     code: int | None = None
@@ -68,6 +73,7 @@ class Submission:
     options: tuple[str, ...]
     time: float
     slurm_job: str
+    line: int
 
 
 @dataclass(frozen=True)
@@ -90,45 +96,45 @@ def read_events(path: Path) -> Events:
     unreadable = 0
     if not path.is_file():
         return Events((), (), 0)
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         start = line.rfind('{"event":')
         try:
             unreadable += start > 0
             event = json.loads(line[max(start, 0) :])
             if event["event"] == "submit":
-                submissions.append(_submission(event))
+                submissions.append(_submission(event, number))
             elif event["event"] == "run":
-                runs[event["run"]] = _run(event)
+                runs[event["run"]] = _run(event, number)
             else:
-                _add(runs[event["run"]], event)
+                _add(runs[event["run"]], event, number)
         except (ValueError, KeyError, TypeError):
             unreadable += 1
     return Events(tuple(runs.values()), tuple(submissions), unreadable)
 
 
-def _run(event: dict[str, Any]) -> Run:
+def _run(event: dict[str, Any], line: int) -> Run:
     host, process, ticks = event["run"].rsplit(":", 2)
     stages = tuple((int(number), str(title)) for number, title in event["stages"])
     return Run(
         host, int(process), ticks, float(event["time"]), tuple(event["options"]), event["slurm_job"],
-        int(event["first"]), int(event["last"]), event["command"], stages,
+        int(event["first"]), int(event["last"]), event["command"], stages, line,
     )  # fmt: skip
 
 
-def _submission(event: dict[str, Any]) -> Submission:
+def _submission(event: dict[str, Any], line: int) -> Submission:
     return Submission(
-        int(event["stage"]), event["title"], tuple(event["options"]), float(event["time"]), event["slurm_job"]
+        int(event["stage"]), event["title"], tuple(event["options"]), float(event["time"]), event["slurm_job"], line
     )
 
 
-def _add(run: Run, event: dict[str, Any]) -> None:
+def _add(run: Run, event: dict[str, Any], line: int) -> None:
     time = float(event["time"])
     attempt = run.open
     if event["event"] == "stage":
         if attempt is not None:
             # its end could not be written; a stage begins only when the one before has ended well
             attempt.ended, attempt.code = time, 0
-        run.attempts.append(Attempt(int(event["stage"]), event["title"], time))
+        run.attempts.append(Attempt(int(event["stage"]), event["title"], time, line))
     elif event["event"] == "end" and "stage" in event:
         if attempt is not None and attempt.stage == event["stage"]:
             attempt.ended, attempt.code = time, event["code"]

@@ -1,6 +1,7 @@
 """How far a recipe is: for each set of options, the state of every stage."""
 
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from sertools.status.jobs import Jobs, jobs_by_logs, jobs_of_calls
 from sertools.status.logs import Log, find_logs
 from sertools.status.processes import alive, launchers_below
 from sertools.status.slurm import QueuedJob, queued_jobs
-from sertools.status.stale import date, why_perhaps_stale
+from sertools.status.stale import AHEAD, date, why_perhaps_stale
 
 DONE, STALE, RUNNING, WAITING, TO_COME = "done", "perhaps stale", "running", "waiting", "to come"
 FAILED, KILLED, INTERRUPTED, STOPPED = "failed", "killed", "interrupted", "stopped"
@@ -53,7 +54,7 @@ class OptionSet:
     left: tuple[int, ...]
     times: tuple[tuple[int, str, float], ...]
     notes: tuple[str, ...]
-    newest: float
+    newest: int  # line of exp/stages.jsonl
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def is_live(run: Run, queue: Sequence[QueuedJob] | None) -> bool | None:
 def _option_set(options: tuple[str, ...], events: Events, world: _World) -> OptionSet:
     runs = [run for run in events.runs if run.options == options]
     submissions = [one for one in events.submissions if one.options == options]
-    run = max(runs, key=lambda one: one.began, default=None)
+    run = max(runs, key=lambda one: one.line, default=None)
     live = is_live(run, world.queue) if run else False
     titles = dict(run.stages) if run else {}
     titles |= {one.stage: one.title for one in submissions if one.stage not in titles}
@@ -110,21 +111,24 @@ def _option_set(options: tuple[str, ...], events: Events, world: _World) -> Opti
     for number in sorted(titles):
         stage = _began(*last[number], world) if number in last else _not_begun(number, titles[number], run, live)
         submitted = _still_submitted(number, submissions, events.runs)
-        if submitted is not None and (number not in last or submitted.time > last[number][1].began):
+        if submitted is not None and (number not in last or submitted.line > last[number][1].line):
             stage = _submitted(stage, submitted, world.queue)
         if stage.state == DONE:
             earlier = [last[other][1] for other in last if other < number]
             stage = _with_staleness(stage, last[number][1], earlier, stages, world)
         stages.append(stage)
-    newest = max([one.began for one in runs] + [one.time for one in submissions])
-    complete = max((one for one in runs if one.complete), key=lambda one: one.began, default=None)
-    times = [(a.stage, a.title, (a.ended or a.began) - a.began) for a in complete.attempts] if complete else []
+    newest = max([one.line for one in runs] + [one.line for one in submissions])
+    complete = max((one for one in runs if one.complete), key=lambda one: one.line, default=None)
+    times = (
+        [(a.stage, a.title, max(0.0, (a.ended or a.began) - a.began)) for a in complete.attempts] if complete else []
+    )
     notes = _notes(run, stages, world.recipe)
     return OptionSet(options, run, live, tuple(stages), _left(stages, run, live), tuple(times), notes, newest)
 
 
 def _began(run: Run, attempt: Attempt, world: _World) -> StageStatus:
-    seconds = None if attempt.ended is None else attempt.ended - attempt.began
+    # a clock that was set back in between
+    seconds = None if attempt.ended is None else max(0.0, attempt.ended - attempt.began)
     stage = StageStatus(attempt.stage, attempt.title, DONE, attempt.began, seconds, attempt.code)
     if attempt.ended is not None and attempt.code == 0:
         return stage
@@ -215,6 +219,6 @@ def _notes(run: Run | None, stages: Sequence[StageStatus], recipe: Path) -> tupl
         notes.append(f"run.sh ended outside the stages with code {run.code} at {date(run.ended)}")
     changed = (recipe / "run.sh").stat().st_mtime
     older = [str(one.number) for one in stages if one.state == DONE and one.began is not None and one.began < changed]
-    if older:
+    if older and changed <= time.time() + AHEAD:
         notes.append(f"run.sh changed at {date(changed)}, after these stages began: {' '.join(older)}")
     return tuple(notes)

@@ -12,6 +12,8 @@ from sertools.status.logs import Log
 _CHECKPOINT = "info.json"
 # between the clocks of this machine and of a file server
 _SKEW = 2.0
+# a time further ahead is of a clock that was wrong, and says nothing
+AHEAD = 3600.0
 
 
 def why_perhaps_stale(recipe: Path, attempt: Attempt, logs: Sequence[Log], earlier: Sequence[Attempt]) -> list[str]:
@@ -25,19 +27,20 @@ def why_perhaps_stale(recipe: Path, attempt: Attempt, logs: Sequence[Log], earli
     """
     assert attempt.ended is not None
     reasons = []
+    now = time.time()
     for word in sorted({word for log in logs for word in log.words()}):
         path = recipe / word
         is_conf = word.startswith("conf/")
         # a stage writes no conf/, and may have read it before it changed; what it writes is older than its end
         limit = attempt.began if is_conf else attempt.ended + _SKEW
         changed = _changed(path)
-        if changed is not None and changed > limit:
+        if changed is not None and limit < changed <= now + AHEAD:
             reasons.append(f"{word} changed at {date(changed)}")
     if not logs:
         reasons += [
             f"stage {other.stage} has run again at {date(other.began)}"
             for other in earlier
-            if other.began > attempt.ended
+            if other.line > attempt.line
         ]
     return reasons
 

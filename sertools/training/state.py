@@ -1,6 +1,8 @@
-"""The state of an interrupted training: one safetensors file, replaced as a whole."""
+"""The state of an interrupted training: one safetensors file, replaced as a whole, with a checksum."""
 
+import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,39 @@ def save_state(
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     metadata = {"progress": json.dumps(asdict(progress)), "optimizer": json.dumps(scalars)}
     with replacing(path) as temporary:
-        save_tensors(temporary, tensors, metadata)
+        save_summed(temporary, tensors, metadata)
+
+
+def save_summed(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors and texts as one safetensors file that holds a checksum of all of it.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    save_tensors(path, tensors, metadata | {"sha256": _digest(tensors, metadata)})
+
+
+def load_summed(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """Read what :func:`save_summed` wrote; None, and a line in the log, if it is damaged."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        metadata, tensors = {}, {}
+    if metadata.pop("sha256", None) != _digest(tensors, metadata):
+        logging.info("%s is damaged: training starts from the beginning", path)
+        return None
+    return tensors, metadata
+
+
+def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    kinds = [[name, str(tensor.dtype), list(tensor.shape)] for name, tensor in sorted(tensors.items())]
+    digest = hashlib.sha256(json.dumps([kinds, metadata], sort_keys=True).encode())
+    for _, tensor in sorted(tensors.items()):
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def load_state(
@@ -74,12 +108,10 @@ def load_state(
     """
     if not path.exists():
         return None
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError):
+    found = load_summed(path)
+    if found is None:
         return None
+    tensors, metadata = found
     progress = Progress(**json.loads(metadata["progress"]))
     if progress.key != key:
         return None

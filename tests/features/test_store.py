@@ -14,7 +14,9 @@ from lhotse import CutSet
 from sertools.errors import UserError
 from sertools.features.mfcc import Mfcc, MfccConfig
 from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
+from sertools.features.records import check_archive
 from sertools.features.store import StoreConfig
+from sertools.provenance import require_whole
 
 CONFIG = FeaturesConfig(MfccConfig(engine="lhotse"), StoreConfig(block_minutes=0.05))
 
@@ -72,6 +74,76 @@ def test_flipped_byte_is_found_and_only_its_block_redone(noise_cuts: Path, tmp_p
         collect_features(noise_cuts, tmp_path / "out", CONFIG)
     assert all_jobs(noise_cuts, tmp_path / "out") == (1, made - 1)
     assert archive.read_bytes() == good
+
+
+@pytest.mark.parametrize("damage", ["half", "nothing", "digit"])
+def test_damaged_record_is_found(noise_cuts: Path, tmp_path: Path, damage: str) -> None:
+    made, _ = all_jobs(noise_cuts, tmp_path / "out")
+    record = tmp_path / "out" / "block-00001.json"
+    good = record.read_text()
+    digit = good.index('"duration": ') + 12
+    spoilt = {"half": good[: len(good) // 2], "nothing": "", "digit": good[:digit] + "7" + good[digit + 1 :]}
+    record.write_text(spoilt[damage])
+    assert record.read_text() != good
+    with pytest.raises(UserError, match="block-00001"):
+        collect_features(noise_cuts, tmp_path / "out", CONFIG)
+    assert all_jobs(noise_cuts, tmp_path / "out") == (1, made - 1)
+    assert record.read_text() == good
+
+
+def test_damage_is_found_by_who_reads(noise_cuts: Path, tmp_path: Path) -> None:
+    all_jobs(noise_cuts, tmp_path / "out")
+    archive, record = tmp_path / "out" / "block-00001.lca", tmp_path / "out" / "block-00001.json"
+    check_archive(archive)
+    status = archive.stat()
+    good = archive.read_bytes()
+    archive.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    with pytest.raises(UserError, match=r"block-00001\.lca is damaged .*; run the feature stage again"):
+        check_archive(archive)
+    archive.write_bytes(good)
+    os.utime(archive, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    check_archive(archive)
+    record.write_text(record.read_text()[:-9])
+    os.utime(archive, (1, 1))
+    with pytest.raises(UserError, match=r"block-00001\.json is damaged; run the stage"):
+        check_archive(archive)
+    record.unlink()  # as for archives of others
+    check_archive(archive)
+    archive.unlink()
+    with pytest.raises(UserError, match=r"block-00001\.lca is gone"):
+        check_archive(archive)
+
+
+def test_later_stages_take_nothing_while_blocks_are_made(noise_cuts: Path, tmp_path: Path) -> None:
+    """Killed between the blocks of another configuration, the old manifest is not read with new archives."""
+    all_jobs(noise_cuts, tmp_path / "out")
+    collect_features(noise_cuts, tmp_path / "out", CONFIG)
+    cuts = require_whole(tmp_path / "out" / "cuts.jsonl.gz", "the feature stage")
+    changed = FeaturesConfig(MfccConfig(engine="lhotse", num_ceps=13), CONFIG.store)
+    compute_features(noise_cuts, tmp_path / "out", changed, job=1, num_jobs=2)
+    with pytest.raises(UserError, match="not finished: the feature stage did not come to its end"):
+        require_whole(cuts, "the feature stage")
+    compute_features(noise_cuts, tmp_path / "out", changed, job=2, num_jobs=2)
+    assert "mfcc.num_ceps: 40 -> 13" in str(collect_features(noise_cuts, tmp_path / "out", changed))
+    require_whole(cuts, "the feature stage")
+
+
+@pytest.mark.parametrize("days", [-400, 1])
+def test_times_of_the_store_do_not_matter(noise_cuts: Path, tmp_path: Path, days: int) -> None:
+    made, _ = all_jobs(noise_cuts, tmp_path / "out")
+    collect_features(noise_cuts, tmp_path / "out", CONFIG)
+    then = time.time() + 86400 * days
+    for number, path in enumerate(sorted((tmp_path / "out").iterdir())):
+        os.utime(path, (then - 3600 * number, then - 3600 * number))
+    assert all_jobs(noise_cuts, tmp_path / "out") == (0, made)
+    assert collect_features(noise_cuts, tmp_path / "out", CONFIG) is None
+
+
+def test_what_a_killed_job_left_is_swept_away(noise_cuts: Path, tmp_path: Path) -> None:
+    all_jobs(noise_cuts, tmp_path / "out")
+    (tmp_path / "out" / ".new-abc-block-00001.lca").write_text("half")
+    all_jobs(noise_cuts, tmp_path / "out")
+    assert list((tmp_path / "out").glob(".new-*")) == []
 
 
 def test_blocks_of_a_larger_set_are_removed(noise_cuts: Path, tmp_path: Path) -> None:

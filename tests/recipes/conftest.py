@@ -1,73 +1,13 @@
-"""A copy of a recipe in a temporary folder, beside links to the project it belongs to."""
+"""A copy of a recipe in a temporary folder."""
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-
-class Recipe:
-    """A recipe that tests may change and run."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.environment = {**os.environ, "SERTOOLS_ENV": sys.prefix}
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file of the recipe."""
-        (self.directory / name).write_text(text)
-
-    def run(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run ``run.sh`` to its end."""
-        done = subprocess.run(
-            ["./run.sh", *options],
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"run.sh {options} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-        return done
-
-    def run_and_kill(self, sign: str, *options: str) -> None:
-        """Run ``run.sh``, and SIGKILL it when a file that matches ``sign`` has appeared."""
-        process = subprocess.Popen(
-            ["./run.sh", *options], cwd=self.directory, env=self.environment, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while not any(self.directory.glob(sign)):
-            assert process.poll() is None, f"run.sh ended before there was {sign}"
-            assert time.monotonic() < deadline, f"no {sign} after 2 minutes"
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-    def read(self, name: str) -> str:
-        """A file of the recipe."""
-        return (self.directory / name).read_text()
+from recipe_copy import Recipe, copy_recipe
 
 
 @pytest.fixture
-def recipe(root: Path, tmp_path: Path) -> Callable[[str], Recipe]:
+def recipe(tmp_path: Path) -> Callable[[str], Recipe]:
     """Make a copy of the recipe called so."""
-
-    def make(name: str) -> Recipe:
-        project = tmp_path / "project"
-        project.mkdir(exist_ok=True)
-        for part in ("path.sh", "utils", "local", "sertools"):
-            if not (project / part).exists():
-                (project / part).symlink_to(root / part)
-        target = project / "egs" / name
-        shutil.copytree(root / "egs" / name, target, ignore=shutil.ignore_patterns("data", "exp"))
-        return Recipe(target)
-
-    return make
+    return lambda name: copy_recipe(tmp_path / "project", name)

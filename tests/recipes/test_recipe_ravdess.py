@@ -148,7 +148,7 @@ def test_mistakes(recipe: Callable[[str], Any], tmp_path: Path) -> None:
     ravdess = recipe("ravdess")
     for options, message in (
         (["--corpse", "x"], "did you mean --corpus"),
-        (["--stage", "9"], "the last stage is 7"),
+        (["--stage", "11"], "the last stage is 10"),
         (["--stage", "x"], "needs an integer"),
         ([], "stage 1 needs --corpus"),
         (["--corpus", str(tmp_path / "none")], "none"),

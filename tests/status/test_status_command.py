@@ -29,14 +29,14 @@ cd "$(dirname "${{BASH_SOURCE[0]}}")" || exit
 . {ROOT}/path.sh
 . recipe.sh
 option system "a" "x"
-option work ":" "what stage 3 does"
+option work ":" "what stage 3 does; NUMBER is its job's"
 option log "" "part of the logs' names"
 parse_options "$@"
 if stage 0 "Corpus"; then
   launch.py local exp/log/prepare"$log".log cat conf/mfcc.yaml '>' data
 fi
 if stage 3 "Features"; then
-  launch.py local --max-jobs-run 2 JOB=1:3 exp/log/mfcc"$log".JOB.log "echo job JOB; $work"
+  launch.py local --max-jobs-run 2 JOB=1:3 exp/log/mfcc"$log".JOB.log "echo job JOB; ${{work//NUMBER/JOB}}"
 fi
 if stage 5 "Scores"; then
   true
@@ -115,7 +115,7 @@ def test_done(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_failed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(recipe, "--work", "[ JOB != 2 ] || { echo broken; exit 7; }")[0] == 1
+    assert run(recipe, "--work", "[ NUMBER != 2 ] || { echo broken; exit 7; }")[0] == 1
     one = only(recipe)
     assert states(one) == ["done", "failed", "not run"]
     assert one.left == (3, 5)
@@ -131,7 +131,7 @@ def test_failed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_running_and_killed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    process = start(recipe, "--work", "[ JOB = 1 ] || { touch up.JOB; sleep 30; }")
+    process = start(recipe, "--work", "[ NUMBER = 1 ] || { touch up.NUMBER; sleep 30; }")
     try:
         wait_for(lambda: (recipe / "up.2").exists() and (recipe / "up.3").exists())
         one = only(recipe)
@@ -152,7 +152,7 @@ def test_running_and_killed(recipe: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_jobs_that_wait(recipe: Path) -> None:
-    process = start(recipe, "--work", "touch up.JOB; sleep 30")
+    process = start(recipe, "--work", "touch up.NUMBER; sleep 30")
     try:
         wait_for(lambda: (recipe / "up.1").exists())
         (jobs,) = only(recipe).stages[1].jobs
@@ -165,7 +165,7 @@ def test_jobs_that_wait(recipe: Path) -> None:
 
 
 def test_ctrl_c(recipe: Path) -> None:
-    process = start(recipe, "--work", "touch up.JOB; sleep 30")
+    process = start(recipe, "--work", "touch up.NUMBER; sleep 30")
     wait_for(lambda: (recipe / "up.1").exists())
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=10)
@@ -222,6 +222,29 @@ def test_an_input_that_was_made_again(recipe: Path) -> None:
     later = time.time() + 60
     os.utime(recipe / "exp/input", (later, later))
     assert states(only(recipe)) == ["done", "perhaps stale", "perhaps stale"]
+
+
+def test_a_clock_that_is_set_back(recipe: Path) -> None:
+    """The last run is the one whose lines come last, whatever the times say."""
+    assert run(recipe)[0] == 0
+    events = recipe / EVENTS
+    events.write_text(re.sub(r'"time":(\d+)', lambda found: f'"time":{int(found[1]) + 86400}', events.read_text()))
+    tomorrow = time.time() + 86400
+    for name in ("conf/mfcc.yaml", "run.sh", "exp/log/prepare.log", "data"):
+        os.utime(recipe / name, (tomorrow, tomorrow))
+    assert run(recipe, "--stage", "3")[0] == 0
+    one = only(recipe)
+    assert states(one) == ["done"] * 3
+    assert (one.notes, one.left) == ((), ())
+    # while a stage runs: it ends before it began
+    events.write_text(re.sub(r'("event":"end","time":)\d+', r"\g<1>1", events.read_text()))
+    assert [stage.seconds for stage in only(recipe).stages] == [0.0] * 3
+    (recipe / "conf/mfcc.yaml").unlink()
+    assert run(recipe)[0] == 1
+    one = only(recipe)
+    assert states(one)[0] == "failed"
+    assert one.run is not None
+    assert one.run.code == 1
 
 
 def test_an_earlier_stage_that_ran_again(recipe: Path) -> None:

@@ -26,7 +26,8 @@ from sertools.asr.graphs import GraphsConfig, PhoneLmConfig, load_graphs, make_g
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.asr.run import train_asr
 from sertools.emotion.data import Utterance
-from sertools.emotion.system import DataConfig, EmotionConfig, EmotionTask, TransferConfig
+from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
+from sertools.emotion.tdnn.task import EmotionTask
 from sertools.errors import UserError
 from sertools.lang.folder import load_lexicon, save_lexicon
 from sertools.lang.lexicon import LangConfig, from_words

@@ -128,15 +128,27 @@ def test_state_of_another_training_is_not_taken_up(tmp_path: Path) -> None:
     assert fresh.seen[0] == (1, 0)
 
 
-def test_damaged_state_is_not_taken_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "nothing", "weight", "text"])
+def test_damaged_state_is_not_taken_up(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     task = Toy()
     with pytest.raises(Stopped):
         train(task, CONFIG, tmp_path, seed=7, key="k", should_stop=lambda: len(task.seen) >= 8)
     state = tmp_path / STATE
-    state.write_bytes(state.read_bytes()[:-100])
+    good = state.read_bytes()
+    text = good.index(b'batch\\": ') + 9
+    spoilt = {
+        "cut": good[:-100],
+        "nothing": b"",
+        "weight": good[:-30] + bytes([good[-30] ^ 1]) + good[-29:],
+        "text": good[:text] + b"9" + good[text + 1 :],
+    }
+    state.write_bytes(spoilt[damage])
+    assert state.read_bytes() != good
     fresh = Toy()
     train(fresh, CONFIG, tmp_path, seed=7, key="k")
     assert fresh.seen[0] == (1, 0)
+    assert "state.safetensors is damaged: training starts from the beginning" in caplog.text
 
 
 def test_best_epoch_is_the_first_of_the_best_on_dev(tmp_path: Path) -> None:

@@ -243,6 +243,45 @@ def test_log_that_cannot_be(tmp_path: Path) -> None:
     assert (tmp_path / "ran").exists()
 
 
+def test_a_log_in_use_is_not_written_over(tmp_path: Path) -> None:
+    first = subprocess.Popen([*LAUNCH, "local", "x.log", "echo first; touch up; sleep 96.5"], cwd=tmp_path)
+    assert wait_for((tmp_path / "up").exists)
+    second = launch(tmp_path, "JOB=1:2", "x.JOB.log", "touch second.JOB; sleep 1")  # another log
+    assert second.returncode == 0
+    second = launch(tmp_path, "x.log", "touch second")
+    assert second.returncode == 2
+    assert "another job still writes to x.log; waiting for its end" in second.stderr
+    assert "another call of launch.py is running the job of x.log; wait for it to end, or stop it" in second.stderr
+    assert not (tmp_path / "second").exists()
+    assert output(tmp_path / "x.log") == "first\n"
+    # the launcher alone: its job is about to end, and is waited for
+    first.kill()
+    first.wait()
+    assert launch(tmp_path, "x.log", "echo third").returncode == 0
+    assert output(tmp_path / "x.log") == "third\n"
+    assert not processes("96.5")
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import errno, os, sys; sys.argv[0] = 'launch.py'; sys.path.insert(0, sys.argv.pop(1)); import launch\n"
+        "def full(*_): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+        "os.write = full; sys.exit(launch.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(UTILS), "local", "x.log", "touch ran"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "error: the disk of the log is full; make room, and run the same command again" in done.stderr
+    log = tmp_path / "y.log"
+    log.write_text("# command\n#\nhalf a li")
+    result = [Result(Job("command", log), 1)]
+    assert "DISK" not in failure_report(result)
+    monkeypatch.setattr("launcher.progress.no_room", lambda log: True)
+    assert "THE DISK OF THE LOG IS FULL, so it may lack its end; make room" in failure_report(result)
+
+
 # -- arrays
 
 

@@ -260,7 +260,7 @@ def test_exit_0_is_not_a_failure(tmp_path: Path) -> None:
 
 
 def test_a_failing_job_is_reported_twice(tmp_path: Path) -> None:
-    done = run(tmp_path, "--corpus", f"{ROOT}/utils/launch.py local JOB=1:2 log/x.JOB.log 'echo no; exit JOB'")
+    done = run(tmp_path, "--corpus", f"{ROOT}/utils/launch.py local I=1:2 log/x.I.log 'echo no; exit I'")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert re.match(r"launch\.py: [12] of 2 jobs failed \(code 1\).*; log: log/x\.1\.log", lines[0])
@@ -382,6 +382,20 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stderr.count("\n") == 1
     assert "exp/stages.jsonl cannot be written" in done.stderr
+
+
+def test_half_a_line_of_a_killed_run(tmp_path: Path) -> None:
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp/stages.jsonl").write_text('{"event":"run","time":17')
+    first = start(tmp_path, "touch up; sleep 20")
+    wait_for_file(tmp_path / "up")
+    lines = (tmp_path / "exp/stages.jsonl").read_text().splitlines()
+    assert lines[0] == '{"event":"run","time":17'
+    assert [json.loads(line)["event"] for line in lines[1:]] == ["run", "stage", "end", "stage"]
+    second = run(tmp_path, "--corpus", "echo up; touch up; sleep 20", "--stage", "3")
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert "another run.sh with these options is running" in second.stderr
 
 
 def test_two_runs_at_once(tmp_path: Path) -> None:

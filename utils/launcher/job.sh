@@ -8,9 +8,19 @@ set -o pipefail
 threads=$1
 command=$2
 
+# clock: seconds since the machine started, which no setting of its clock changes
+clock() {
+  seconds=$SECONDS
+  { IFS=. read -r seconds _ < /proc/uptime; } 2> /dev/null
+}
+clock
+began=$seconds
+
 log_end() {
-  printf '# Accounting: time=%d threads=%d\n' "$SECONDS" "$threads"
-  printf '# Ended (code %d) at %(%a %b %e %H:%M:%S %Z %Y)T, elapsed time %d seconds\n' "$1" -1 "$SECONDS"
+  clock
+  seconds=$((seconds - began))
+  printf '# Accounting: time=%d threads=%d\n' "$seconds" "$threads"
+  printf '# Ended (code %d) at %(%a %b %e %H:%M:%S %Z %Y)T, elapsed time %d seconds\n' "$1" -1 "$seconds"
 }
 
 # shellcheck disable=SC2329  # called through the trap below

@@ -1,6 +1,7 @@
 """The command line of launch.py, and what crosses the boundary to a backend: Job, Resources, Result."""
 
 import difflib
+import errno
 import re
 import shlex
 from collections.abc import Sequence
@@ -172,6 +173,11 @@ def make_log_folders(jobs: Sequence[Job]) -> None:
             raise LaunchError(f"cannot make the folder of the log: {error}") from error
     if folders := [str(job.log) for job in jobs if job.log.is_dir()]:
         raise LaunchError(f"the log {folders[0]} is a folder")
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a file could not be written for want of room, or of the user's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def thread_variables(threads: int) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """The backend that runs jobs on this machine."""
 
 import contextlib
+import fcntl
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -51,6 +53,7 @@ class LocalBackend:
             self._progress.say("no GPU on this machine: running on the CPU")
         limit = jobs_at_once(resources, self._cores, len(gpus))
         make_log_folders(jobs)
+        self._wait_for_logs(jobs)
 
         codes: list[int | None] = [None] * len(jobs)
         waiting = deque(range(len(jobs)))
@@ -80,6 +83,21 @@ class LocalBackend:
                     gpus = one.gpus + gpus
         self._progress.clear()
         return [Result(job, code) for job, code in zip(jobs, codes, strict=True)]
+
+    def _wait_for_logs(self, jobs: Sequence[Job]) -> None:
+        """Wait for what another call has left running when it was killed, and refuse to write to a log in use."""
+        deadline = time.monotonic() + SECONDS_TO_STOP + 3
+        told = False
+        for job in jobs:
+            while _is_written(job.log):
+                if time.monotonic() > deadline:
+                    raise LaunchError(
+                        f"another call of launch.py is running the job of {job.log}; wait for it to end, or stop it"
+                    )
+                if not told:
+                    self._progress.say(f"another job still writes to {job.log}; waiting for its end")
+                    told = True
+                time.sleep(0.1)
 
     def detach(self, jobs: Sequence[Job], resources: Resources) -> list[str]:
         """See launcher.jobs.Backend.detach."""
@@ -124,8 +142,13 @@ def _start(index: int, job: Job, resources: Resources, gpus: list[str]) -> _Runn
     if resources.tasks_per_node:
         run = shlex.join([sys.executable, str(TASKS_PROGRAM), str(resources.tasks_per_node), job.command])
     # appending, so that a job which itself opens its log with >> does not overwrite
-    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
+        if stat.S_ISREG(os.fstat(log).st_mode):
+            # held by all processes of the job, see _is_written
+            with contextlib.suppress(OSError):
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(log, 0)
         command = job.command.replace("\n", "\n# ")
         os.write(log, f"# {command}\n# Started at {time.strftime(DATE)}\n#\n".encode(errors="surrogateescape"))
         process = subprocess.Popen(
@@ -140,6 +163,20 @@ def _start(index: int, job: Job, resources: Resources, gpus: list[str]) -> _Runn
     finally:
         os.close(log)
     return _Running(index, process, gpus, time.monotonic())
+
+
+def _is_written(log: Path) -> bool:
+    """Whether a job of this machine has the log open."""
+    if not log.is_file():  # /dev/null, or not there yet
+        return False
+    try:
+        with open(log, "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        pass
+    return False
 
 
 def _tie_to(launcher: int) -> None:

@@ -79,7 +79,17 @@ def failure_report(results: Sequence[Result], lines: int = 15) -> str:
         head = f"{len(failed)} of {len(results)} jobs failed ({why})"
         head += f", {skipped} {'was' if skipped == 1 else 'were'} not started" if skipped else ""
         head += f"; log: {first.job.log}"
+    if no_room(first.job.log):
+        head += "\n    THE DISK OF THE LOG IS FULL, so it may lack its end; make room, and run the same command again"
     return "\n".join([head, *(f"    {line}" for line in last_lines(first.job.log, lines))])
+
+
+def no_room(log: Path) -> bool:
+    """Whether there is no room on the disk of a log."""
+    try:
+        return os.statvfs(log.parent).f_bavail == 0
+    except OSError:
+        return False
 
 
 def explain(code: int) -> str:

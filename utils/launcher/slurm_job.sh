@@ -10,6 +10,13 @@
 # requeued, REQUEUES times at most.
 # TASKS > 0: srun starts the command so many times on each node (slurm_task.sh in UTILS).
 usr1=0 term=0 child=
+# clock: seconds since the machine started, which no setting of its clock changes
+clock() {
+  seconds=$SECONDS
+  { IFS=. read -r seconds _ < /proc/uptime; } 2> /dev/null
+}
+clock
+began=$seconds
 trap 'usr1=$((usr1 + 1)); [ -z "$child" ] || kill -USR1 -- "-$child"' USR1
 trap 'term=$((term + 1))' TERM
 set -o pipefail
@@ -86,8 +93,10 @@ if [ "$tasks" -gt 0 ] && read -r failed 2> /dev/null < "$folder/$number.failed.$
 case $code in 137 | 143) sleep 1 ;; esac
 
 log_end() {
-  printf '# Accounting: time=%d threads=%d\n' "$SECONDS" "$threads"
-  printf '# Ended (code %d) at %s, elapsed time %d seconds\n' "$code" "$(date_is)" "$SECONDS"
+  clock
+  seconds=$((seconds - began))
+  printf '# Accounting: time=%d threads=%d\n' "$seconds" "$threads"
+  printf '# Ended (code %d) at %s, elapsed time %d seconds\n' "$code" "$(date_is)" "$seconds"
 }
 
 if [ $term -gt 0 ] && [ "$code" != 0 ]; then

@@ -11,6 +11,7 @@ from sertools.errors import UserError
 from sertools.features.ivector.extractor import IvectorExtractor
 from sertools.features.ivector.frontend import CmvnConfig, Frontend
 from sertools.features.ivector.ubm import DiagonalUbm, PosteriorConfig
+from sertools.provenance import require_whole
 from sertools.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 MADE_BY = "the i-vector training stage (local/train_ivector.py)"
@@ -83,7 +84,7 @@ def load_model(directory: Path | str) -> IvectorModel:
     Raises:
         UserError: files are missing or damaged, or it is a checkpoint of something else.
     """
-    checkpoint = load_checkpoint(directory, MADE_BY)
+    checkpoint = load_checkpoint(require_whole(directory, MADE_BY), MADE_BY)
     w, info = checkpoint.weights, checkpoint.info
     if "extractor.projections" not in w:
         raise UserError(f"{directory} is not an i-vector model; it should be made by {MADE_BY}")

@@ -10,6 +10,7 @@ from lhotse.cut import Cut
 from torch import Tensor
 
 from sertools.errors import UserError
+from sertools.features.records import check_archive
 
 S = TypeVar("S")
 Progress = Callable[[int, int], None]
@@ -37,6 +38,7 @@ def read_features(cut: Cut) -> Tensor:
     """
     if not cut.has_features:
         raise UserError(f"{cut.id} has no features; run the feature stage (local/collect_features.py)")
+    check_archive(cut.features.storage_path)
     features = torch.from_numpy(cut.load_features()).float()
     if len(features) == 0:
         raise UserError(f"{cut.id} has no frames; leave it out of the manifest")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from lhotse import CutSet
 from lhotse.cut import Cut
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from sertools.features.ivector.extraction import ExtractionConfig, extract
 from sertools.features.ivector.model import IvectorModel
 from sertools.features.ivector.passes import read_features
 from sertools.features.store import speaker
+from sertools.manifests import read_cuts
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
@@ -79,7 +79,7 @@ def utterance_vectors(
     Raises:
         UserError: no features, or fewer than two speakers.
     """
-    cuts = list(CutSet.from_file(cuts_path))
+    cuts = list(read_cuts(cuts_path))
     names = np.array([speaker(cut) for cut in cuts])
     if len(set(names.tolist())) < 2:
         raise UserError(f"{cuts_path} has fewer than two speakers: there is nothing to identify")

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sertools.files import replacing
-from sertools.training.checkpoint import save_tensors
+from sertools.training.state import load_summed, save_summed
 
 
 @dataclass
@@ -35,15 +34,11 @@ class TrainingState:
     def load(path: Path, key: str) -> "TrainingState":
         """What an interrupted training left; a new state if there is none of this key, or it is damaged."""
         if path.exists():
-            try:
-                with safe_open(str(path), framework="pt") as file:
-                    record = json.loads(file.metadata()["state"])
-                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                if record["key"] == key:
-                    logging.info("going on after step '%s'", record["steps"][-1])
-                    return TrainingState(path, key, record["steps"], record["history"], tensors)
-            except (SafetensorError, OSError):
-                logging.info("%s is damaged; training starts from the beginning", path)
+            tensors, metadata = load_summed(path) or ({}, {})
+            record = json.loads(metadata.get("state", "{}"))
+            if record.get("key") == key:
+                logging.info("going on after step '%s'", record["steps"][-1])
+                return TrainingState(path, key, record["steps"], record["history"], tensors)
         return TrainingState(path, key)
 
     def done(self, step: str, entry: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -53,6 +48,6 @@ class TrainingState:
         self.tensors.update(tensors)
         with replacing(self.path) as temporary:
             record = {"key": self.key, "steps": self.steps, "history": self.history}
-            save_tensors(temporary, self.tensors, {"state": json.dumps(record)})
+            save_summed(temporary, self.tensors, {"state": json.dumps(record)})
         shown = "  ".join(f"{n} {v:.5g}" if isinstance(v, float) else f"{n} {v}" for n, v in entry.items())
         logging.info("%s: %s", step, shown)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lhotse import CutSet
 from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
 from torch import Tensor
@@ -21,9 +20,11 @@ from sertools.features.ivector.config import IvectorConfig, SpeakersConfig
 from sertools.features.ivector.extraction import ExtractionConfig, SpeakerState, extract
 from sertools.features.ivector.model import MADE_BY, IvectorModel, feature_info, load_model
 from sertools.features.ivector.passes import BATCH_FRAMES, make_batches, read_features
+from sertools.features.records import check_archive
 from sertools.features.store import Archive, Block, make_blocks, speaker, write_manifest
 from sertools.features.store import extract as make_missing_blocks
 from sertools.files import content_hash, require
+from sertools.manifests import load_cuts
 from sertools.provenance import Stamp, made_with
 from sertools.training.checkpoint import WEIGHTS
 
@@ -149,13 +150,14 @@ def load_ivectors(cut: Cut) -> Track:
     track = (cut.custom or {}).get(FIELD)
     if track is None:
         raise UserError(f"{cut.id} has no i-vectors; they are made by {IvectorTracks.made_by}")
+    check_archive(track.array.storage_path)
     rows = math.ceil(round(cut.duration / track.frame_shift, 6))
     values = torch.from_numpy(track.load(start=cut.start, duration=rows * track.frame_shift)).float()
     return Track(values, round(track.frame_shift / cut.frame_shift))
 
 
 def _blocks(cuts_path: Path | str, config: IvectorConfig) -> list[Block]:
-    cuts = CutSet.from_file(cuts_path).to_eager()
+    cuts = load_cuts(cuts_path)
     missing = next((cut.id for cut in cuts if not cut.has_features), None)
     if missing is not None:
         raise UserError(f"{cuts_path}: {missing} has no features; run the feature stage")

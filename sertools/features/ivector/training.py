@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lhotse import CutSet
 from lhotse.cut import Cut
 
 from sertools.config import to_dict
@@ -23,7 +22,8 @@ from sertools.features.ivector.state import TrainingState
 from sertools.features.ivector.steps import Corpus
 from sertools.features.ivector.ubm import DiagonalUbm
 from sertools.files import content_hash, json_hash, only_writer, write_text
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.manifests import read_cuts
+from sertools.provenance import Stamp, begin, why_stale, write_stamp
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
 
 STATE, HISTORY, MODEL = "state.safetensors", "history.jsonl", "model"
@@ -99,6 +99,7 @@ def train_ivector(
             logging.info("%s is up to date", directory)
             return directory / MODEL
         logging.info("%s: %s", directory, reason)
+        begin(directory)
         cuts = _training_cuts(cuts_path, chosen)
         frames = sum(cut.num_frames for cut in cuts)
         logging.info("%d utterances, %.1f minutes of speech", len(cuts), frames / 6000)
@@ -121,7 +122,7 @@ def _training_cuts(cuts_path: Path | str, speakers: Sequence[str] | None) -> lis
     wanted = None if speakers is None else set(speakers)
     cuts = [
         cut
-        for cut in CutSet.from_file(cuts_path)
+        for cut in read_cuts(cuts_path)
         if wanted is None or (cut.supervisions and str(cut.supervisions[0].speaker) in wanted)
     ]
     if not cuts:

@@ -1,0 +1,71 @@
+"""A copy of a recipe in a folder of a test, beside links to the project it belongs to."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+class Recipe:
+    """A recipe that tests may change and run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {**os.environ, "SERTOOLS_ENV": sys.prefix}
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the recipe."""
+        (self.directory / name).write_text(text)
+
+    def start(self, *options: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        """Begin ``run.sh`` in a session of its own; what it says goes to the end of ``log``, if anywhere."""
+        with open(log or os.devnull, "ab") as stream:
+            return subprocess.Popen(
+                ["./run.sh", *options], cwd=self.directory, env=self.environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            )  # fmt: skip
+
+    def run(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run ``run.sh`` to its end."""
+        done = subprocess.run(
+            ["./run.sh", *options],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"run.sh {options} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        return done
+
+    def run_and_kill(self, sign: str, *options: str) -> None:
+        """Run ``run.sh``, and SIGKILL it when a file that matches ``sign`` has appeared."""
+        process = self.start(*options)
+        deadline = time.monotonic() + 120
+        while not any(self.directory.glob(sign)):
+            assert process.poll() is None, f"run.sh ended before there was {sign}"
+            assert time.monotonic() < deadline, f"no {sign} after 2 minutes"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def read(self, name: str) -> str:
+        """A file of the recipe."""
+        return (self.directory / name).read_text()
+
+
+def copy_recipe(project: Path, name: str) -> Recipe:
+    """Make ``project``/egs/``name``, without data and results."""
+    project.mkdir(parents=True, exist_ok=True)
+    for part in ("path.sh", "utils", "local", "sertools"):
+        if not (project / part).exists():
+            (project / part).symlink_to(ROOT / part)
+    target = project / "egs" / name
+    shutil.copytree(ROOT / "egs" / name, target, ignore=shutil.ignore_patterns("data", "exp"))
+    return Recipe(target)
