@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import opensmile
-from lhotse import CutSet
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from sertools.evaluation.folds import read_folds
 from sertools.evaluation.predictions import make_predictions, write_predictions
+from sertools.manifests import read_cuts
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     functionals = {
         cut.id: smile.process_signal(cut.load_audio()[0], cut.sampling_rate).to_numpy()[0]
-        for cut in CutSet.from_file(options.cuts)
+        for cut in read_cuts(options.cuts)
         if cut.id in folds.labels
     }
     if options.speaker:

@@ -203,7 +203,7 @@ def train_repeated(paths: list[Path], repeat: int, workers: int) -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         CutSet.from_cuts(cuts).to_file(Path(folder) / "cuts.jsonl.gz")
-        features = FeaturesConfig()
+        features = FeaturesConfig(MfccConfig())
         compute_features(Path(folder) / "cuts.jsonl.gz", Path(folder) / "mfcc", features)
         collect_features(Path(folder) / "cuts.jsonl.gz", Path(folder) / "mfcc", features)
         train_ivector(config, Path(folder) / "mfcc" / "cuts.jsonl.gz", Path(folder) / "model", workers=workers)

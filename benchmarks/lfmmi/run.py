@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sertools.lfmmi import (
@@ -45,8 +46,11 @@ from sertools.lfmmi import (
     make_numerator,
 )
 from sertools.lfmmi import dense_scaled as numerators_engine
+from sertools.lfmmi.graph import Graph
+from sertools.training.checkpoint import save_tensors
 
 SILENCE = 41
+TENSORS = ("sources", "targets", "pdfs", "log_probs", "initial", "final")
 CASES = {"sertools, dense": None, "k2, exact": 1000.0, "k2, beam 10": 10.0, "k2, beam 6": 6.0}
 
 
@@ -84,7 +88,9 @@ def prepare(order: int, utterances: int, frames: int, scale: float, folder: Path
             phones = [SILENCE, *spoken[sentence], SILENCE]
             for t in range(frames):
                 outputs[i, t, topology.repeat(phones[t * len(phones) // frames], 0)] += 8
-    torch.save({"denominator": denominator, "numerators": numerators, "outputs": outputs}, folder / "case.pt")
+    graphs = {str(number): graph for number, graph in enumerate([denominator, *numerators])}
+    tensors = {f"{name}.{key}": getattr(graph, key) for name, graph in graphs.items() for key in TENSORS}
+    save_tensors(folder / "case.safetensors", {"outputs": outputs, **tensors})
     return {"states": denominator.num_states, "arcs": denominator.num_arcs}
 
 
@@ -129,8 +135,12 @@ def one_case(folder: Path, case: str, whole: bool, device: str, limit: float) ->
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         if CASES[case] is not None:
             resource.setrlimit(resource.RLIMIT_AS, (int(limit * 2**30),) * 2)
-    data = torch.load(folder / "case.pt")
+    data = load_file(folder / "case.safetensors")
     outputs: Tensor = data["outputs"].to(device)
+    denominator_graph, *numerators = (
+        Graph(len(data[f"{number}.initial"]), **{key: data[f"{number}.{key}"] for key in TENSORS})
+        for number in range(len(outputs) + 1)
+    )
     lengths = torch.full((len(outputs),), outputs.shape[1], device=device)
     beam = CASES[case]
     config = LfmmiConfig(leaky_hmm=0.0, xent_regularize=0.1)
@@ -138,7 +148,7 @@ def one_case(folder: Path, case: str, whole: bool, device: str, limit: float) ->
         config = replace(config, leaky_hmm=0.0)
     else:
         config = replace(config, engine="k2", k2_beam=beam)
-    lfmmi = Lfmmi(data["denominator"], config)
+    lfmmi = Lfmmi(denominator_graph, config)
     numerator = torch.zeros(len(outputs), dtype=torch.float64, device=device) - torch.inf
 
     def denominator() -> Tensor:
@@ -149,14 +159,14 @@ def one_case(folder: Path, case: str, whole: bool, device: str, limit: float) ->
 
     def loss() -> Any:
         leaf.grad = head.grad = None
-        value = lfmmi(leaf, lengths, data["numerators"], head)
+        value = lfmmi(leaf, lengths, numerators, head)
         value.loss.backward()
         return value
 
     with torch.no_grad():
         if beam is None:  # MKL, cuBLAS and their workspaces
             lfmmi._denominator(outputs[:1, :2], lengths[:1].clamp(max=2), True, numerator[:1])
-            numerators_engine.forward_backward(data["numerators"][:1], outputs[:1, :2], lengths[:1].clamp(max=2))
+            numerators_engine.forward_backward(numerators[:1], outputs[:1, :2], lengths[:1].clamp(max=2))
         else:
             k2_engine.forward_backward(lfmmi._k2, True, outputs[:1, :2], lengths[:1].clamp(max=2), 1.0)
     if whole:

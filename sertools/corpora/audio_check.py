@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import soundfile
 from lhotse import AudioSource, Recording
 
@@ -54,7 +55,7 @@ class AudioFile:
 def check_audio(path: Path, sampling_rate: int | None = None, channels: int | None = None) -> AudioFile | Problem:
     """Look for what is wrong with one file.
 
-    WAV and NIST SPHERE headers are compared with the size of the file, FLAC is decoded.
+    WAV and NIST SPHERE headers are compared with the size of the file, FLAC and what can hold NaN is decoded.
 
     Args:
         path: a WAV, FLAC or SPHERE file.
@@ -80,6 +81,8 @@ def check_audio(path: Path, sampling_rate: int | None = None, channels: int | No
                 if decoded < audio.frames:
                     what = f"the header claims {audio.frames} samples, {decoded} can be decoded{error}"
                     return problem("truncated audio", what)
+            if audio.subtype in ("FLOAT", "DOUBLE") and (wrong := _not_finite(audio)):
+                return problem("bad samples", f"{wrong} of {audio.frames} are not finite (NaN or infinite)")
     except (OSError, soundfile.LibsndfileError) as error:
         return problem("unreadable audio", str(error))
     if result.num_samples == 0:
@@ -134,6 +137,14 @@ def _decode(audio: soundfile.SoundFile) -> tuple[int, str]:
     except soundfile.LibsndfileError as error:
         return decoded, f" ({error})"
     return decoded, ""
+
+
+def _not_finite(audio: soundfile.SoundFile) -> int:
+    """How many samples, of formats that can hold such, are no numbers."""
+    wrong = 0
+    while len(block := audio.read(BLOCK_FRAMES, dtype="float64", always_2d=True)):
+        wrong += int((~np.isfinite(block)).any(axis=1).sum())
+    return wrong
 
 
 def _missing_bytes(path: Path) -> int:

@@ -25,6 +25,7 @@ import soundfile
 from lhotse import Recording, SupervisionSegment
 
 from sertools.corpora.audio_check import AudioFile, Progress
+from sertools.corpora.audio_write import write_audio
 from sertools.corpora.layout import find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, prepare
 from sertools.corpora.problems import Problem
@@ -155,7 +156,7 @@ def _decode(source: Path, target: Path) -> AudioFile | Problem:
     if len(samples) != num_samples:
         return Problem("truncated audio", str(source), f"{len(samples)} samples, expected {num_samples}")
     with replacing(target) as temporary:
-        soundfile.write(temporary, samples, SAMPLING_RATE, subtype="PCM_16", format="FLAC")
+        write_audio(temporary, samples, SAMPLING_RATE, "FLAC")
     return result
 
 

@@ -57,6 +57,8 @@ def read_stm(path: Path) -> tuple[list[Segment], int, list[Problem]]:
         try:
             line = raw.decode("utf-8")
             talk, _, speaker, start, end, label, *words = line.split(maxsplit=6)
+            if "/" in talk:
+                raise ValueError(f"a talk called {talk!r}")
             segment = Segment(talk, speaker, float(start), float(end), _gender(label), "", path, number)
         except ValueError as error:
             problems.append(Problem("STM line does not parse", str(path), f"{error}: {raw!r}", number))

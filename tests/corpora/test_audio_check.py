@@ -76,3 +76,14 @@ def test_check_all_sorts_and_reports_progress(tmp_path: Path) -> None:
     assert list(good) == ["a", "b", "c"]
     assert [problem.file for problem in problems] == [str(tmp_path / "d.wav")]
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_samples_that_are_no_numbers(tmp_path: Path) -> None:
+    samples = np.zeros(1000)
+    soundfile.write(tmp_path / "good.wav", samples, 16000, subtype="FLOAT")
+    samples[[3, 700]] = np.nan, np.inf
+    soundfile.write(tmp_path / "bad.wav", samples, 16000, subtype="FLOAT")
+    assert isinstance(check_audio(tmp_path / "good.wav"), AudioFile)
+    problem = check_audio(tmp_path / "bad.wav")
+    assert isinstance(problem, Problem)
+    assert problem.reason == "2 of 1000 are not finite (NaN or infinite)"

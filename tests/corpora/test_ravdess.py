@@ -80,7 +80,7 @@ def test_problems_stop_and_are_reported(corpus: Path, tmp_path: Path) -> None:
     (folder / f"._{names[2]}.wav").touch()
     with pytest.raises(UserError, match=r"(?s)1 x truncated audio.*and 16 more.*problems.txt.*--skip-bad"):
         prepare_ravdess(corpus, tmp_path / "out")
-    assert not (tmp_path / "out/stamp.json").exists()
+    assert "unfinished" in (tmp_path / "out/stamp.json").read_text()
     report = (tmp_path / "out/problems.txt").read_text()
     assert f"{names[0]}.wav: missing audio" in report
     assert f"{names[1]}.wav: truncated audio: the header claims 100 bytes more" in report

@@ -1,0 +1,1 @@
+"""Checkpoints of other programs: PyTorch files read without running what they ask for."""
