@@ -3,10 +3,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTEST_ARGS ?=
 
-.PHONY: help env env-modern demo test test-full test-modern lint clean
+.PHONY: help env env-modern demo demo-modern run-demo test test-full test-modern lint clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
+	@echo "make demo-modern  the same in the second environment, without k2"
 	@echo "make test         lint, types and tests, in both environments"
 	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
 	@echo "make env-modern   the second environment, .venv-modern: torch 2.13.0, kaldifeat, no k2"
@@ -21,6 +22,12 @@ env-modern:
 	@utils/make_env.sh modern
 
 demo: env
+	@$(MAKE) --no-print-directory run-demo
+
+demo-modern: env-modern
+	@SERTOOLS_ENV="$(CURDIR)/.venv-modern" $(MAKE) --no-print-directory run-demo
+
+run-demo:
 	cd egs/tedlium2 && ./run.sh
 	cd egs/iemocap && ./run.sh
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_paper_from_demo_tdnnf_demo/comparison.html"
@@ -36,9 +43,9 @@ lint: env
 test-full: env
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-# recipes and Slurm have run in the full environment; here what depends on torch and lhotse
+# most recipes and Slurm have run in the full environment; here what depends on torch, lhotse and k2
 test-modern: env-modern
-	.venv-modern/bin/python -m pytest -m "not recipe and not slurm" $(PYTEST_ARGS)
+	.venv-modern/bin/python -m pytest -m "(not recipe or modern) and not slurm" $(PYTEST_ARGS)
 
 clean:
 	rm -rf .venv .venv-modern .venv.lock .venv-modern.lock

@@ -41,6 +41,8 @@ setup(
         "kaldifeat": ["kaldifeat>=1.24"],
         # k2 for torch 2.x comes from k2's own site; requirements/k2.txt says how for torch 1.13.1.
         "k2": ["k2>=1.23.4", "graphviz"],
+        # the search for words where there is no k2
+        "words": ["kaldi-decoder>=0.3.2", "kaldifst>=1.8.3"],
         "demo": ["espeakng-loader"],
         # sertools export OUT.onnx: torch 2.x writes with onnx, onnxruntime checks
         "onnx": ["onnx", "onnxruntime"],

@@ -4,8 +4,9 @@
     decode.py --config conf/decode.yaml --graph exp/graph exp/tdnnf/checkpoint data/lang CUTS_DEV exp/decode_dev
     decode.py --config conf/decode.yaml --graph exp/graph --lm-scale-of exp/decode_dev \\
         exp/tdnnf/checkpoint data/lang CUTS_TEST exp/decode_test
-    decode.py --phone-lm data/graphs exp/tdnnf/checkpoint data/lang CUTS exp/phones     without k2
+    decode.py --phone-lm data/graphs exp/tdnnf/checkpoint data/lang CUTS exp/phones
 
+Words are searched for with k2 or, where there is none, with kaldi-decoder (search.engine in --config).
 The factor of the language model is chosen on the cuts given (dev), or taken from another decoding
 (--lm-scale-of).  OUT holds transcripts.csv, wer.txt, wer.json, per_speaker.csv, aligned.txt.
 Without --graph phones are decoded, with the phone language model of LF-MMI training (--phone-lm) or
@@ -19,7 +20,7 @@ from cli import add_config, parser, run
 from sertools.asr.decode import decode_cuts
 from sertools.config import load_config
 from sertools.decoding.run import DecodeConfig
-from sertools.files import require
+from sertools.provenance import require_whole
 
 
 def main() -> None:
@@ -39,8 +40,8 @@ def main() -> None:
     arguments.add_argument("cuts", type=Path, metavar="CUTS", help="cuts with features and transcripts")
     arguments.add_argument("output_dir", type=Path, metavar="OUT", help="folder for transcripts and scores")
     options = arguments.parse_args()
-    require(options.model_dir, "the training stage (local/train_asr.py)")
-    require(options.lang_dir / "lang.json", "local/prepare_lang.py")
+    require_whole(options.model_dir, "the training stage (local/train_asr.py)")
+    require_whole(options.lang_dir, "local/prepare_lang.py")
     why = decode_cuts(
         options.model_dir,
         options.lang_dir,

@@ -2,7 +2,8 @@
 # Resolve requirements/{full,modern}.in and write the locks requirements/{full,modern}.txt.
 #
 # Every line carries the hash of the file that was chosen (Linux x86-64, Python 3.11), so what
-# `make env` installs is what was tested.  Run by hand, when a version is to be changed.
+# `make env` installs is what was tested.  Run by hand, when a version is to be changed.  Written by hand
+# (pip hash FILE): pip.txt, build.txt, k2.txt, and the hash of kaldifeat's source in build_kaldifeat.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../requirements"
 tmp=$(mktemp -d)

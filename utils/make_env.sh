@@ -35,8 +35,9 @@ rm -rf "$env"
 "$python" -m pip --python "$env/bin/python" install -q -r pip.txt
 pip() { "$env/bin/python" -m pip --disable-pip-version-check install -q "$@"; }
 echo "-- packages"
-if [ "$kind" = modern ]; then pip -r modern-torch.txt; fi
 pip --no-deps --require-hashes -r "$kind.txt"
+# whatever the chosen build of torch needs besides (CUDA's libraries)
+if [ "$kind" = modern ]; then pip -r modern-torch.txt; fi
 if [ "$kind" = full ]; then
   echo "-- k2"
   pip --no-deps --require-hashes -r k2.txt

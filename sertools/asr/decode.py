@@ -3,17 +3,16 @@
 import logging
 from pathlib import Path
 
-from lhotse import CutSet
-
 from sertools.asr.apply import load_acoustic_model, log_likelihoods
 from sertools.asr.graphs import DENOMINATOR, load_graphs
 from sertools.config import to_dict
 from sertools.decoding.run import GRAPH, SCALE, DecodeConfig, Reference, decode_phones, decode_words, read_lm_scale
 from sertools.errors import UserError
-from sertools.files import only_writer, require
+from sertools.files import only_writer
 from sertools.lang.folder import load_lexicon
 from sertools.lang.transcripts import transcript
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.manifests import read_cuts
+from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -58,29 +57,29 @@ def decode_cuts(
     """
     inputs = {f"model {name}": model_dir / name for name in (WEIGHTS, CONFIG, INFO)}
     inputs |= {f"lang {name}": lang_dir / name for name in ("phones.txt", "words.txt", "lexiconp.txt", "lang.json")}
-    inputs |= {"cuts": require(cuts_path, "the feature stage (local/collect_features.py)")}
+    inputs |= {"cuts": require_whole(cuts_path, "the feature stage (local/collect_features.py)")}
     if graph_dir is not None:
-        inputs["graph"] = require(graph_dir / GRAPH, "local/make_decoding_graph.py")
+        inputs["graph"] = require_whole(graph_dir / GRAPH, "local/make_decoding_graph.py")
     if scale_dir is not None:
-        inputs["scale"] = require(scale_dir / SCALE, "local/decode.py on the dev cuts")
+        inputs["scale"] = require_whole(scale_dir / SCALE, "local/decode.py on the dev cuts")
     if phone_lm_dir is not None:
-        inputs["phone lm"] = require(phone_lm_dir / DENOMINATOR, "local/make_lfmmi_graphs.py")
+        inputs["phone lm"] = require_whole(phone_lm_dir / DENOMINATOR, "local/make_lfmmi_graphs.py")
     for name, path in inputs.items():
-        require(path, "local/train_asr.py" if name.startswith("model") else "local/prepare_lang.py")
+        require_whole(path, "local/train_asr.py" if name.startswith("model") else "local/prepare_lang.py")
     settings = {"decode": to_dict(config), "lattices": keep_lattices, "ivector_chunk": ivector_chunk}
     with only_writer(output_dir):
         stamp = Stamp.of(settings, dict(inputs))
         why = why_stale(output_dir, stamp)
         if why is None:
             return None
-        (output_dir / STAMP).unlink(missing_ok=True)
+        begin(output_dir)
         loaded, lexicon = load_acoustic_model(model_dir, device), load_lexicon(lang_dir)
         if loaded.phones != lexicon.phones:
             raise UserError(
                 f"{model_dir} was trained with other phones than those of {lang_dir}; give its own lang folder"
             )
         references = {cut.id: Reference(cut.supervisions[0].speaker or "unknown", transcript(cut))
-                      for cut in CutSet.from_file(cuts_path)}  # fmt: skip
+                      for cut in read_cuts(cuts_path)}  # fmt: skip
         scores = log_likelihoods(loaded, cuts_path, ivector_chunk=ivector_chunk)
         if graph_dir is None:
             phone_lm = None if phone_lm_dir is None else load_graphs(phone_lm_dir).denominator

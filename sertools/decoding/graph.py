@@ -1,18 +1,18 @@
-"""The decoding graph HLG: compiled by k2, kept as plain arrays."""
+"""The decoding graph HLG as plain arrays."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
-import torch
 from numpy.typing import NDArray
 
-from sertools.decoding.transducers import Transducer, make_topology
+from sertools.decoding.composition import compose
+from sertools.decoding.transducers import make_topology
 from sertools.decoding.word_tree import make_word_tree
-from sertools.errors import MissingPackage
 from sertools.files import replacing, require, usual_permissions
 from sertools.lang.lexicon import Lexicon
 from sertools.lang.ngram import NgramModel
@@ -44,19 +44,22 @@ class DecodingGraph:
         """One more than the highest pdf."""
         return int(self.arcs[:, 2].max()) + 1
 
+    def check(self, shape: Sequence[int]) -> None:
+        """See that log-likelihoods of this shape can be searched.
 
-def import_k2(needed_for: str) -> Any:
-    """The module k2.
+        Raises:
+            ValueError: it is not (T, P) with T > 0 and all pdfs of the graph.
+        """
+        if len(shape) != 2 or not shape[0] or shape[1] < self.num_pdfs:
+            wish = f"(frames, at least {self.num_pdfs} pdfs)"
+            raise ValueError(f"log-likelihoods of shape {tuple(shape)} do not fit the graph: {wish}")
 
-    Raises:
-        MissingPackage: it is not installed (or not for this torch).
-    """
-    try:
-        import k2
-    except ImportError as error:
-        how = "Use the environment with torch 1.13.1 (`make env`), or decode greedily, which needs no k2."
-        raise MissingPackage("k2", needed_for, how) from error
-    return k2
+    def outputs(self, arcs: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """``words`` and ``splits`` of some arcs."""
+        counts = np.diff(self.splits)[arcs]
+        splits = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        within = np.arange(splits[-1]) - np.repeat(splits[:-1], counts)
+        return self.words[np.repeat(self.splits[:-1][arcs], counts) + within], splits
 
 
 def compile_graph(topology: Topology, lexicon: Lexicon, model: NgramModel, silence_prob: float = 0.5) -> DecodingGraph:
@@ -69,28 +72,21 @@ def compile_graph(topology: Topology, lexicon: Lexicon, model: NgramModel, silen
         silence_prob: of optional silence (see make_word_tree).
 
     Raises:
-        MissingPackage: no k2.
         ValueError: topology and lexicon differ in the number of phones.
     """
     if topology.num_phones != lexicon.num_phones:
         raise ValueError(f"the topology has {topology.num_phones} phones, the lexicon {lexicon.num_phones}")
-    k2 = import_k2("compiling a decoding graph")
-    fsa = k2.arc_sort(_to_k2(k2, make_word_tree(lexicon, model, silence_prob)))
-    log.info("lexicon and language model: %d arcs", fsa.num_arcs)
-    units = k2.arc_sort(_to_k2(k2, make_topology(topology)))
-    fsa = k2.arc_sort(k2.connect(k2.compose(units, fsa)))
-    log.info("decoding graph: %d states, %d arcs", fsa.shape[0], fsa.num_arcs)
-    return _from_k2(k2, fsa)
-
-
-def to_k2(graph: DecodingGraph, lm_scale: float) -> Any:
-    """A k2 Fsa with ``scores`` = lm_scale * ``graph_scores``, ``outputs`` = index of the arc in ``graph``."""
-    k2 = import_k2("decoding with a language model")
-    scores = torch.from_numpy(graph.scores)
-    fsa = k2.Fsa(_pack(torch.from_numpy(graph.arcs), lm_scale * scores))
-    fsa.graph_scores = scores.clone()
-    fsa.outputs = torch.arange(len(graph.arcs), dtype=torch.int32)
-    return fsa
+    grammar = make_word_tree(lexicon, model, silence_prob)
+    log.info("lexicon and language model: %d states, %d arcs", grammar.num_states, len(grammar.arcs))
+    composed = compose(make_topology(topology), grammar)
+    log.info("decoding graph: %d states, %d arcs", composed.num_states, len(composed.arcs))
+    says = composed.arcs[:, 3] > 0  # neither epsilon nor the mark of final arcs
+    return DecodingGraph(
+        arcs=composed.arcs[:, :3],
+        scores=composed.scores,
+        words=composed.arcs[says, 3],
+        splits=np.concatenate([[0], np.cumsum(says)]).astype(np.int32),
+    )
 
 
 def save_graph(graph: DecodingGraph, path: Path | str) -> None:
@@ -109,32 +105,3 @@ def load_graph(path: Path | str) -> DecodingGraph:
         UserError: no such file.
     """
     return DecodingGraph(**safetensors.numpy.load_file(require(path, MADE_BY)))
-
-
-def _pack(arcs: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    """k2's arcs: (A, 4) int32, the last column the bits of the float score."""
-    bits = scores.to(torch.float32).contiguous().view(torch.int32)
-    return torch.cat([arcs.to(torch.int32), bits[:, None]], dim=1)
-
-
-def _to_k2(k2: Any, transducer: Transducer) -> Any:
-    arcs = torch.from_numpy(transducer.arcs)
-    outputs = arcs[:, 3].contiguous()
-    return k2.Fsa(_pack(arcs[:, :3], torch.from_numpy(transducer.scores)), aux_labels=outputs)
-
-
-def _from_k2(k2: Any, fsa: Any) -> DecodingGraph:
-    arcs = fsa.arcs.values()[:, :3].to(torch.int32).numpy()
-    outputs = fsa.aux_labels
-    if isinstance(outputs, k2.RaggedTensor):
-        values, splits = outputs.values.numpy(), outputs.shape.row_splits(1).numpy()
-    else:
-        values, splits = outputs.numpy(), np.arange(len(arcs) + 1)
-    kept = values > 0  # neither epsilon nor the mark of final arcs
-    before = np.concatenate([[0], np.cumsum(kept)])
-    return DecodingGraph(
-        arcs=arcs.copy(),
-        scores=fsa.scores.detach().numpy().astype(np.float32),
-        words=values[kept].astype(np.int32),
-        splits=before[splits].astype(np.int32),
-    )

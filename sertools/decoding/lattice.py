@@ -100,6 +100,33 @@ def best_path(lattice: Lattice, lm_scale: float) -> BestPath:
     return BestPath(tuple(reversed(words)), tuple(reversed(frames)), float(best[-1]))
 
 
+def prune(lattice: Lattice, lm_scale: float, beam: float) -> Lattice:
+    """Only the arcs on paths that are at most ``beam`` worse than the best one."""
+    if not len(lattice.sources):
+        return lattice
+    scores = lattice.scores(lm_scale)
+    forward, backward = _start(lattice), np.full(lattice.num_states, -np.inf)
+    backward[-1] = 0.0
+    for step in lattice.steps:
+        np.maximum.at(forward, lattice.targets[step], forward[lattice.sources[step]] + scores[step])
+    for step in reversed(lattice.steps):
+        np.maximum.at(backward, lattice.sources[step], backward[lattice.targets[step]] + scores[step])
+    through = forward[lattice.sources] + scores + backward[lattice.targets]
+    kept = np.flatnonzero(through >= forward[-1] - beam)
+    _, numbers = np.unique([lattice.sources[kept], lattice.targets[kept]], return_inverse=True)
+    sources, targets = numbers.reshape(2, len(kept)).astype(np.int32)
+    counts = np.diff(lattice.splits)
+    return Lattice(
+        sources=sources,
+        targets=targets,
+        frames=lattice.frames[kept],
+        graph=lattice.graph[kept],
+        acoustic=lattice.acoustic[kept],
+        words=lattice.words[np.repeat(np.isin(np.arange(len(counts)), kept), counts)],
+        splits=np.concatenate([[0], np.cumsum(counts[kept])]).astype(np.int32),
+    )
+
+
 def n_best(lattice: Lattice, lm_scale: float, n: int) -> list[tuple[tuple[int, ...], float]]:
     """The ``n`` best different word sequences, each with the score of its best path, best first."""
     if not len(lattice.sources):

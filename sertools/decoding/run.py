@@ -12,7 +12,7 @@ from torch import Tensor
 from sertools.decoding.graph import compile_graph, load_graph, save_graph
 from sertools.decoding.greedy import greedy_phones, phone_errors
 from sertools.decoding.lattice import Lattice, best_path, confidences, n_best, save_lattices
-from sertools.decoding.search import SearchConfig, Searcher
+from sertools.decoding.search import SearchConfig, Searcher, make_searcher
 from sertools.decoding.transcripts import Transcript, write_transcripts
 from sertools.decoding.viterbi import PhoneDecoder
 from sertools.decoding.wer import count_errors, score, spoken
@@ -23,7 +23,7 @@ from sertools.lang.folder import load_lexicon
 from sertools.lang.lexicon import Lexicon
 from sertools.lfmmi.graph import Graph
 from sertools.lfmmi.topology import Topology
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, why_stale, write_stamp
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class DecodeConfig:
             silence) while searching; the network's have the factor 1.
         lm_scales: from these the factor for the best path is chosen on dev.
         confidence_scale: of all scores for posterior probabilities; below 1 for less sure ones.
-        batch_size: utterances searched at once.
+        batch_size: utterances searched at once; k2 takes half a GB or so for each.
         n_best: write so many best transcripts of each utterance; 0 for none.
     """
 
@@ -61,7 +61,7 @@ class DecodeConfig:
     search_lm_scale: float = 1.0
     lm_scales: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 2.0)
     confidence_scale: float = 1.0
-    batch_size: int = 8
+    batch_size: int = 2
     n_best: int = 0
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ def make_decoding_graph(
         stamp = Stamp.of(config, dict(inputs))
         why = why_stale(output_dir, stamp)
         if why is not None:
-            (output_dir / STAMP).unlink(missing_ok=True)
+            begin(output_dir)
             lexicon = load_lexicon(lang_dir)
             if lexicon.num_phones != topology.num_phones:
                 raise UserError(
@@ -125,7 +125,7 @@ def decode_words(
     Returns:
         the names of the files.
     """
-    searcher = Searcher(load_graph(graph_dir / GRAPH), config.search, config.search_lm_scale)
+    searcher = make_searcher(load_graph(graph_dir / GRAPH), config.search, config.search_lm_scale)
     lattices = dict(_search(log_likelihoods, searcher, config.batch_size))
     _check_all_there(lattices, references)
     empty = sorted(name for name, lattice in lattices.items() if not len(lattice.sources))

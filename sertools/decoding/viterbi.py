@@ -1,4 +1,4 @@
-"""The best path through a graph of pdfs, such as LF-MMI's denominator: phones without words or k2.
+"""The best path through a graph of pdfs, such as LF-MMI's denominator: phones without words.
 
 LF-MMI's outputs mean something along a path of the denominator only; the best pdf of a single
 frame may be one that no path can have there.

@@ -69,7 +69,6 @@ def test_phones_and_stamp(place: Path) -> None:
     assert "transcripts.csv is missing" in str(decode(place))
 
 
-@pytest.mark.k2
 def test_words(place: Path) -> None:
     lexicon = decoding.load_lexicon(place / "lang")
     sentences = [text.split() for text in TEXTS.values()]

@@ -106,7 +106,6 @@ def test_missing_outputs_are_said(tmp_path: Path) -> None:
         decode_phones(some, REFERENCES, topology, lexicon, tmp_path)
 
 
-@pytest.mark.k2
 def test_words_with_a_language_model(tmp_path: Path) -> None:
     """The acoustics hold "see" for "sea" as often as not; the language model knows better."""
     dictionary = {
@@ -139,7 +138,6 @@ def test_words_with_a_language_model(tmp_path: Path) -> None:
     assert read_lm_scale(test) == 0.5
 
 
-@pytest.mark.k2
 def test_graph_of_another_topology_is_refused(tmp_path: Path) -> None:
     lexicon = letters()
     save_lexicon(lexicon, tmp_path / "lang")

@@ -13,6 +13,7 @@ from sertools.decoding.lattice import (
     load_lattices,
     n_best,
     posteriors,
+    prune,
     save_lattices,
 )
 
@@ -57,6 +58,21 @@ def all_paths(lattice: Lattice, scale: float) -> list[tuple[list[int], float]]:
 
 def words_of(lattice: Lattice, arcs: list[int]) -> tuple[int, ...]:
     return tuple(word for arc in arcs for word in lattice.output(arc))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pruning_keeps_the_arcs_of_good_paths(seed: int) -> None:
+    lattice, beam = random_lattice(seed), 2.0
+    paths = all_paths(lattice, 1.3)
+    best = max(score for _, score in paths)
+    kept = sorted({arc for arcs, score in paths if score >= best - beam for arc in arcs})
+    pruned = prune(lattice, 1.3, beam)
+    assert 5 < len(kept) < len(lattice.sources)
+    assert [pruned.output(n) for n in range(len(pruned.sources))] == [lattice.output(arc) for arc in kept]
+    assert pruned.scores(1.3).tolist() == lattice.scores(1.3)[kept].tolist()
+    good = [(words, score) for words, score in n_best(lattice, 1.3, 100) if score >= best - beam]
+    assert n_best(pruned, 1.3, len(good)) == good
+    assert prune(EMPTY, 1.0, beam) is EMPTY
 
 
 @pytest.mark.parametrize("seed", range(5))
