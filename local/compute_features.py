@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Compute MFCC features for one job's share of a cut set.
+"""Compute features (MFCC, or log-mel filter banks) for one job's share of a cut set.
 
     compute_features.py --config conf/mfcc.yaml --job 1 --num-jobs 4 data/manifests/x_cuts_all.jsonl.gz data/mfcc
+    compute_features.py --config conf/fbank.yaml --job 1 --num-jobs 4 data/manifests/x_cuts_all.jsonl.gz data/fbank
 
 Killed and run again, it goes on where it was; what a changed configuration makes stale is made
 anew.  When all jobs are done, collect_features.py makes data/mfcc/cuts.jsonl.gz.
@@ -12,9 +13,8 @@ from pathlib import Path
 
 from cli import add_config, parser, progress_bar, run
 from sertools.config import load_config
-from sertools.features.mfcc import resolve_engine
 from sertools.features.pipeline import FeaturesConfig, compute_features
-from sertools.files import require
+from sertools.provenance import require_whole
 
 
 def main() -> None:
@@ -26,8 +26,8 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder for the features")
     options = arguments.parse_args()
     config = load_config(FeaturesConfig, options.config, options.overrides)
-    require(options.cuts, "the preparation stage (local/prepare_corpus.py)")
-    logging.info("features by %s", resolve_engine(config.mfcc.engine))
+    require_whole(options.cuts, "the preparation stage (local/prepare_corpus.py)")
+    logging.info("features by %s", config.extractor().engine)
     with progress_bar("features", "utterances") as progress:
         made, kept = compute_features(
             options.cuts, options.output, config, job=options.job, num_jobs=options.num_jobs, progress=progress

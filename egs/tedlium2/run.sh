@@ -4,6 +4,7 @@
 #   ./run.sh                                        on the demo corpus
 #   ./run.sh --corpus /data/TEDLIUM_release2        on the real one
 #   ./run.sh --stage 7 --system tdnnf_1g --gpu 1
+#   ./run.sh --stage 9 --a2w-system a2w             the acoustic-to-word recogniser
 #   ./run.sh --stage 2 --manifests DIR --name mine  on your own: DIR/cuts_{train,dev,test}.jsonl.gz
 #
 # shellcheck disable=SC2154  # the variables that option sets
@@ -24,6 +25,9 @@ option arpa ""          "a word language model in ARPA format; empty: one is est
 option ivectors true    "train an i-vector extractor, and give the network i-vectors"
 option system ""        "conf/SYSTEM.yaml says what is trained; empty: tdnnf_1g, on the demo tdnnf_demo"
 option graphs graphs    "conf/GRAPHS.yaml: topology and phone language model (graphs, graphs_biphone, graphs_ctc)"
+option lattices true    "keep the lattices of decoding, which stage 11 rescores"
+option a2w_system ""    "conf/A2W_SYSTEM.yaml: the acoustic-to-word recogniser; empty: a2w, on the demo a2w_demo"
+option vocabulary vocabulary "its conf/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
 option init ""          "checkpoint of a model of the same shape to start from; its phones may be others"
 option seed 1           "of the network's initialisation and training"
 option nj 2             "jobs of feature and i-vector extraction"
@@ -36,6 +40,7 @@ parse_options "$@"
 # what is made from synthetic speech never lies where real results are
 where=demo exp=exp/demo_ lang_conf=conf/lang.yaml ivector_conf=conf/ivector_demo.yaml
 if [ -n "$manifests" ]; then
+  [[ $name != */* && $name != .* ]] || recipe_error "--name $name: a name is needed, not a path"
   where=$name exp=exp/${name}_
 elif [ -n "$corpus" ]; then
   where=real exp=exp/ ivector_conf=conf/ivector.yaml
@@ -45,6 +50,10 @@ release=${corpus:-$data/corpus/TEDLIUM_release2}
 if [ -z "$system" ]; then
   system=tdnnf_1g
   if [ "$where" = demo ]; then system=tdnnf_demo; fi
+fi
+if [ -z "$a2w_system" ]; then
+  a2w_system=a2w
+  if [ "$where" = demo ]; then a2w_system=a2w_demo; fi
 fi
 if [ -z "$manifests" ]; then
   manifests=$data/manifests
@@ -65,6 +74,7 @@ features=$data/mfcc
 if $ivectors; then features=$data/ivector; fi
 model=$exp$system${graphs#graphs}${init:+_init}
 extractor=${exp}ivector
+a2w=$exp$a2w_system${vocabulary#vocabulary}
 
 if stage 0 "Demo corpus"; then
   if [ "$where" = demo ]; then
@@ -143,7 +153,9 @@ if stage 7 "Acoustic model"; then
 fi
 
 if stage 8 "Decoding"; then
-  # phones need no word language model and no k2; the scale of the word language model is chosen on dev
+  keep=()
+  if $lattices; then keep=(--lattices); fi
+  # phones need no word language model; the scale of the word language model is chosen on dev
   for part in dev test; do
     $decode_cmd --gpu "$gpu" "$model/log/decode_phones_$part.log" decode.py --config conf/decode.yaml \
       --phone-lm "$data/$graphs" "$model/checkpoint" "$data/lang" "$features/$part/cuts.jsonl.gz" \
@@ -152,11 +164,53 @@ if stage 8 "Decoding"; then
   $decode_cmd "$model/log/make_decoding_graph.log" make_decoding_graph.py "$data/$graphs" "$data/lang" \
     "${arpa:-$data/lm/lm.arpa.gz}" "$model/graph"
   $decode_cmd --gpu "$gpu" "$model/log/decode_dev.log" decode.py --config conf/decode.yaml --graph "$model/graph" \
-    "$model/checkpoint" "$data/lang" "$features/dev/cuts.jsonl.gz" "$model/decode_dev"
+    "${keep[@]}" "$model/checkpoint" "$data/lang" "$features/dev/cuts.jsonl.gz" "$model/decode_dev"
   $decode_cmd --gpu "$gpu" "$model/log/decode_test.log" decode.py --config conf/decode.yaml --graph "$model/graph" \
-    --lm-scale-of "$model/decode_dev" \
+    --lm-scale-of "$model/decode_dev" "${keep[@]}" \
     "$model/checkpoint" "$data/lang" "$features/test/cuts.jsonl.gz" "$model/decode_test"
   cat "$model/decode_test/wer.txt"
+fi
+
+if stage 9 "Word vocabulary and filter banks"; then
+  $train_cmd "$data/log/make_$vocabulary.log" make_vocabulary.py --config "conf/$vocabulary.yaml" \
+    --other "$manifests/${prefix}_dev.jsonl.gz" --other "$manifests/${prefix}_test.jsonl.gz" \
+    "$manifests/${prefix}_train.jsonl.gz" "$data/$vocabulary"
+  for part in train dev test; do
+    conf=conf/fbank.yaml
+    if [ $part = train ]; then conf=conf/fbank_train.yaml; fi
+    $train_cmd JOB=1:"$nj" "$data/log/fbank_$part.JOB.log" compute_features.py --config $conf \
+      --job JOB --num-jobs "$nj" "$manifests/${prefix}_$part.jsonl.gz" "$data/fbank/$part"
+    $train_cmd "$data/log/collect_fbank_$part.log" collect_features.py --config $conf \
+      "$manifests/${prefix}_$part.jsonl.gz" "$data/fbank/$part"
+  done
+fi
+
+if stage 10 "Acoustic-to-word recogniser"; then
+  tasks=()
+  if [ "$nodes" -gt 1 ] || [ "$tasks_per_node" -gt 1 ]; then tasks=(--tasks-per-node "$tasks_per_node"); fi
+  if [ "$nodes" -gt 1 ]; then tasks+=(--nodes "$nodes"); fi
+  graph=()
+  if [ -d "$data/$graphs" ]; then graph=(--graphs "$data/$graphs"); fi
+  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$a2w/log/train.log" train_a2w.py --config "conf/$a2w_system.yaml" --seed "$seed" \
+    --vocabulary "$data/$vocabulary" --lang "$data/lang" "${graph[@]}" \
+    --cuts "$data/fbank/train/cuts.jsonl.gz" --dev "$data/fbank/dev/cuts.jsonl.gz" "$a2w"
+fi
+
+if stage 11 "Its decoding, and rescoring of the lattices"; then
+  # length normalisation, coverage and the weight of rescoring are chosen on dev
+  for part in dev test; do
+    search=() weight=()
+    if [ $part = test ]; then search=(--search-of "$a2w/decode_dev") weight=(--weight-of "$a2w/rescore_dev"); fi
+    $decode_cmd --gpu "$gpu" "$a2w/log/decode_$part.log" decode_a2w.py --config conf/decode_a2w.yaml "${search[@]}" \
+      "$a2w/checkpoint" "$data/fbank/$part/cuts.jsonl.gz" "$a2w/decode_$part"
+    if [ -e "$model/decode_$part/lattices.safetensors" ]; then
+      $decode_cmd --gpu "$gpu" "$a2w/log/rescore_$part.log" rescore_a2w.py --config conf/rescore_a2w.yaml "${weight[@]}" \
+        "$a2w/checkpoint" "$data/lang" "$model/decode_$part" "$data/fbank/$part/cuts.jsonl.gz" "$a2w/rescore_$part"
+    else
+      echo "$part is not rescored: stage 8 left no lattices in $model/decode_$part"
+    fi
+  done
+  cat "$a2w/decode_test/wer.txt"
 fi
 
 finish

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lhotse import CutSet
 from lhotse.cut import Cut
 from torch import Tensor
 
@@ -17,7 +16,9 @@ from sertools.asr.lfmmi_system import AsrConfig, check_dimensions, make_model
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.lfmmi import Topology, TopologyConfig
+from sertools.manifests import read_cuts
 from sertools.models.asr import AcousticModel
+from sertools.provenance import require_whole
 from sertools.training.checkpoint import load_checkpoint, load_weights
 
 
@@ -48,7 +49,8 @@ def load_acoustic_model(directory: Path | str, device: str = "cpu") -> Loaded:
     Raises:
         UserError: it is missing, damaged, or of another kind of system.
     """
-    checkpoint = load_checkpoint(directory, "the training stage (local/train_asr.py)")
+    made_by = "the training stage (local/train_asr.py)"
+    checkpoint = load_checkpoint(require_whole(directory, made_by), made_by)
     if "topology" not in checkpoint.info:
         raise UserError(f"{directory} holds no acoustic model: its info.json has no topology")
     values = {key: value for key, value in checkpoint.config.items() if key != "seed"}
@@ -88,7 +90,7 @@ def log_likelihoods(
     """
     loaded = model if isinstance(model, Loaded) else load_acoustic_model(model, device)
     where = str(cuts) if isinstance(cuts, Path | str) else "the cuts"
-    source = CutSet.from_file(cuts) if isinstance(cuts, Path | str) else cuts
+    source = read_cuts(cuts) if isinstance(cuts, Path | str) else cuts
     trunk = loaded.config.model.trunk
     entries = [entry_of(cut, trunk.ivector_dim > 0, where, transcript=False) for cut in source]
     if not entries:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lhotse import CutSet
 from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
 from torch import Tensor
@@ -21,8 +20,10 @@ from sertools.asr.data import Batch, Batches, Reader
 from sertools.asr.entries import IVECTOR, Entry, entry_of
 from sertools.config import to_dict
 from sertools.errors import UserError
+from sertools.features.records import check_archive
 from sertools.features.store import Archive, Block, StoreConfig, extract, make_blocks, write_manifest
 from sertools.files import content_hash, require
+from sertools.manifests import load_cuts
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.provenance import Stamp, made_with, stage_settings
 from sertools.training.ahead import Ahead
@@ -233,6 +234,7 @@ def load_bottleneck(cut: Cut, layer: str) -> Tensor:
             f"{cut.id} has no {track_name(layer)} (it has {', '.join(others) or 'no bottleneck features'}); "
             f"it is made by {Bottlenecks.made_by}"
         )
+    check_archive(track.array.storage_path)
     rows = math.ceil(round(cut.duration / track.frame_shift, 6))
     values = track.load(start=cut.start, duration=rows * track.frame_shift)
     return torch.from_numpy(np.asarray(values, dtype=np.float32))
@@ -283,7 +285,7 @@ def plan_padded(frames: Sequence[int], batch_frames: int) -> list[list[int]]:
 
 
 def _blocks(cuts_path: Path | str, maker: Bottlenecks, config: StoreConfig) -> list[Block]:
-    cuts = CutSet.from_file(cuts_path).to_eager()
+    cuts = load_cuts(cuts_path)
     for cut in cuts:
         maker.entry(cut, str(cuts_path))
     if len(cuts) == 0:

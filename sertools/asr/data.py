@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sertools.asr.entries import Entry, total_frames
+from sertools.features.records import check_archive
 from sertools.training.ahead import Ahead
 from sertools.training.batching import Part, Split, plan_batches
 
@@ -73,6 +74,8 @@ class Reader:
     def __init__(self, entries: Sequence[Entry], memory_gb: float) -> None:
         self.entries = entries
         self.in_memory = True
+        for path in sorted({kept.path for entry in entries for kept in (entry.features, entry.ivectors) if kept}):
+            check_archive(path)
         if entries:
             first = self._read(0)
             row = first[0].shape[1] + (0 if first[1] is None else first[1].shape[1] / 10)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lhotse import CutSet
 from lhotse.array import TemporalArray, seconds_to_frames
 from lhotse.cut import Cut
 from lhotse.features.io import get_reader
 from lhotse.utils import compute_num_frames
 
 from sertools.errors import UserError
+from sertools.manifests import read_cuts
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def read_entries(cuts_path: Path | str, ivectors: bool) -> list[Entry]:
     Raises:
         UserError: a cut without features, without i-vectors where they are needed, or without text.
     """
-    return [entry_of(cut, ivectors, str(cuts_path)) for cut in CutSet.from_file(cuts_path)]
+    return [entry_of(cut, ivectors, str(cuts_path)) for cut in read_cuts(cuts_path)]
 
 
 def entry_of(cut: Cut, ivectors: bool, where: str, transcript: bool = True) -> Entry:

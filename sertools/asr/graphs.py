@@ -19,7 +19,7 @@ from sertools.lang.folder import load_lexicon
 from sertools.lang.lexicon import Lexicon
 from sertools.lang.transcripts import read_texts
 from sertools.lfmmi import Graph, PhoneLm, Topology, TopologyConfig, estimate_phone_lm, make_denominator, make_numerator
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import save_tensors
 
 __all__ = ["Graphs", "GraphsConfig", "Numerators", "load_graphs", "make_graphs", "pack", "unpack"]
@@ -104,13 +104,13 @@ def make_graphs(lang_dir: Path, cuts_path: Path, directory: Path, config: Graphs
     """
     inputs = {"cuts": cuts_path} | {name: lang_dir / name for name in ("phones.txt", "lexiconp.txt", "lang.json")}
     for path in inputs.values():
-        require(path, "the lang stage (local/prepare_lang.py)" if path != cuts_path else "the feature stage")
+        require_whole(path, "the lang stage (local/prepare_lang.py)" if path != cuts_path else "the feature stage")
     with only_writer(directory):
         stamp = Stamp.of(to_dict(config), dict(inputs))
         why = why_stale(directory, stamp)
         if why is None:
             return None
-        (directory / STAMP).unlink(missing_ok=True)
+        begin(directory)
         lexicon = load_lexicon(lang_dir)
         options = config.phone_lm
         sequences = phone_sequences(sorted(set(read_texts(cuts_path))), lexicon, options)
@@ -137,7 +137,7 @@ def load_graphs(directory: Path) -> Graphs:
     Raises:
         UserError: it is not there, not whole or damaged.
     """
-    record = read_json(directory / GRAPHS, MADE_BY)
+    record = read_json(require_whole(directory, MADE_BY) / GRAPHS, MADE_BY)
     config = from_dict(GraphsConfig, record["config"], str(directory / GRAPHS))
     try:
         lm = _lm_from(load_file(str(require(directory / PHONE_LM, MADE_BY))), record["lm_start"], record["lm_states"])

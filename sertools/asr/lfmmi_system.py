@@ -92,7 +92,7 @@ def make_objective(config: AsrConfig, graphs: Graphs, lexicon: Lexicon) -> Objec
         UserError: graphs and lexicon, or loss and topology, do not go together.
     """
     if config.loss == "ctc":
-        return CtcObjective(graphs, lexicon)
+        return CtcObjective(graphs.topology, graphs.phones, lexicon)
     return LfmmiObjective(graphs, lexicon, config.lfmmi)
 
 
@@ -156,6 +156,11 @@ class AsrTask:
         frames, impossible, utterances = map(int, self.group.totals(frames, self._impossible, self._utterances))
         log.info("epoch %d: %.0f input frames a second, %.1f %% of the time waiting for data", epoch,
                  frames / seconds, 100 * waiting / seconds)  # fmt: skip
+        if impossible and impossible == utterances:
+            raise UserError(
+                f"not one of {utterances} utterances has a path through the graphs: all are too short for their text, "
+                "or unknown to the phone language model; look whether the cuts, --lang and --graphs belong together"
+            )
         if impossible:
             log.info("epoch %d: %d of %d utterances have no path through the graphs (too short for their text, "
                      "or unknown to the phone language model) and taught nothing", epoch, impossible,

@@ -12,7 +12,7 @@ from torch import Tensor
 from sertools.asr.graphs import Graphs, Numerators, unpack
 from sertools.errors import UserError
 from sertools.lang.lexicon import Lexicon
-from sertools.lfmmi import Lfmmi, LfmmiConfig
+from sertools.lfmmi import Lfmmi, LfmmiConfig, Topology
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class LfmmiObjective:
 class CtcObjective:
     """Connectionist temporal classification (Graves et al. 2006) by torch, on most probable pronunciations."""
 
-    def __init__(self, graphs: Graphs, lexicon: Lexicon) -> None:
-        config = graphs.config.topology
+    def __init__(self, topology: Topology, phones: tuple[str, ...], lexicon: Lexicon) -> None:
+        config = topology.config
         if config.kind != "ctc" or config.context != "mono":
             raise UserError(f"loss: ctc needs graphs with topology kind: ctc, context: mono, not {config}")
-        if graphs.phones != lexicon.phones:
+        if phones != lexicon.phones:
             raise UserError("graphs and lexicon have other phones; run the graphs stage again")
-        self.topology = graphs.topology
+        self.topology = topology
         self.lexicon = lexicon
 
     def target(self, text: str) -> list[int]:

@@ -10,10 +10,10 @@ from sertools.asr.entries import leave_out, read_entries, total_frames
 from sertools.asr.graphs import GRAPHS, load_graphs
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.config import to_dict
-from sertools.files import content_hash, json_hash, only_writer, require
+from sertools.files import content_hash, json_hash, only_writer
 from sertools.lang.folder import load_lexicon
 from sertools.models.asr import OUTPUT_LAYERS
-from sertools.provenance import STAMP, Stamp, made_with, why_stale, write_stamp
+from sertools.provenance import STAMP, Stamp, begin, made_with, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import HISTORY, STATE, train
@@ -57,11 +57,11 @@ def train_asr(
         UserError: inputs are missing or do not go together; the loss is not finite.
         Stopped: see ``should_stop``.
     """
-    require(graph_dir / GRAPHS, "the graphs stage (local/make_lfmmi_graphs.py)")
+    require_whole(graph_dir / GRAPHS, "the graphs stage (local/make_lfmmi_graphs.py)")
     # graphs of the same settings and transcripts are the same
     inputs = {"cuts": cuts_path, "dev": dev_path, "graphs": graph_dir / STAMP, "lexicon": lang_dir / "lexiconp.txt"}
     if init is not None:
-        inputs["init"] = require(init / WEIGHTS, "local/train_asr.py, which is to train the model to start from")
+        inputs["init"] = require_whole(init / WEIGHTS, "local/train_asr.py, which is to train the model to start from")
     stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
     with only_writer(directory) if group.first else nullcontext():
         reason = group.from_first(lambda: why_stale(directory, stamp))
@@ -70,7 +70,7 @@ def train_asr(
             return directory / CHECKPOINT
         logging.info("%s: %s", directory, reason)
         if group.first:
-            (directory / STAMP).unlink(missing_ok=True)
+            begin(directory)
         graphs, lexicon = load_graphs(graph_dir), load_lexicon(lang_dir)
         ivectors = config.model.trunk.ivector_dim > 0
         entries = leave_out(read_entries(cuts_path, ivectors), config.data.max_frames, "train")

@@ -8,6 +8,7 @@ wherever there is digital silence.
 
 import importlib.util
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -92,38 +93,33 @@ def resolve_engine(engine: Engine) -> Literal["kaldifeat", "lhotse"]:
     return engine
 
 
-@register_extractor
-class Mfcc(FeatureExtractor):  # type: ignore[misc]
-    """lhotse extractor; ``extract`` takes samples in [-1, 1] and gives float32 (T, num_ceps)."""
+class KaldiFeatures(FeatureExtractor):  # type: ignore[misc]
+    """What lhotse's extractors of Kaldi's features share; ``extract`` takes samples in [-1, 1].
 
-    name = "sertools-mfcc"
-    config_type = MfccConfig
+    Attributes:
+        engine: what computes.
+    """
 
-    def __init__(self, config: MfccConfig | None = None) -> None:
-        super().__init__(config)
-        self.engine = resolve_engine(self.config.engine)
-        self._compute = _kaldifeat(self.config) if self.engine == "kaldifeat" else _lhotse(self.config)
+    engine: Literal["kaldifeat", "lhotse"]
+    _compute: Callable[[torch.Tensor], torch.Tensor]  # samples on the 16-bit scale to (T, C)
 
     @property
     def frame_shift(self) -> float:
         return float(self.config.frame_shift)
-
-    def feature_dim(self, sampling_rate: int) -> int:
-        return int(self.config.num_ceps)
 
     @property
     def device(self) -> str:
         return str(self.config.device)
 
     def extract(self, samples: Any, sampling_rate: int) -> Any:
-        """MFCC of one utterance.
+        """Features of one utterance.
 
         Args:
             samples: float (S,) or (1, S), in [-1, 1].
             sampling_rate: in Hz.
 
         Returns:
-            float32 (T, num_ceps), of the kind (numpy or torch) of ``samples``.
+            float32 (T, C), of the kind (numpy or torch) of ``samples``.
 
         Raises:
             ValueError: the sampling rate or number of channels is not what was configured.
@@ -135,6 +131,22 @@ class Mfcc(FeatureExtractor):  # type: ignore[misc]
             raise ValueError(f"audio has {wave.shape[0]} channels; pick one in the manifest")
         features = self._compute(wave.reshape(-1) * SAMPLE_SCALE)
         return features.cpu().numpy() if isinstance(samples, np.ndarray) else features
+
+
+@register_extractor
+class Mfcc(KaldiFeatures):
+    """lhotse extractor; ``extract`` gives float32 (T, num_ceps)."""
+
+    name = "sertools-mfcc"
+    config_type = MfccConfig
+
+    def __init__(self, config: MfccConfig | None = None) -> None:
+        super().__init__(config)
+        self.engine = resolve_engine(self.config.engine)
+        self._compute = _kaldifeat(self.config) if self.engine == "kaldifeat" else _lhotse(self.config)
+
+    def feature_dim(self, sampling_rate: int) -> int:
+        return int(self.config.num_ceps)
 
 
 def _kaldifeat(config: MfccConfig) -> Any:

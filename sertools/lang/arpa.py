@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from pathlib import Path
 from typing import TextIO
 
@@ -36,7 +37,7 @@ def read_arpa(path: Path | str) -> NgramModel:
             gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as stream
         ):
             return _read(stream, path)
-    except (EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
+    except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged: {error}") from error
 
 

@@ -14,7 +14,7 @@ from sertools.lang.dictionary import format_lexiconp, read_dictionary
 from sertools.lang.lexicon import LangConfig, Lexicon, Pronunciation, count_words, from_dictionary, from_words
 from sertools.lang.text import TextConfig
 from sertools.lang.units import Characters, Pieces, Speller
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def load_lexicon(directory: Path | str) -> Lexicon:
     Raises:
         UserError: the folder is not there or not whole.
     """
-    directory = Path(directory)
+    directory = require_whole(directory, MADE_BY)
     record = read_json(directory / "lang.json", MADE_BY)
     phones = _read_table(directory / "phones.txt")
     ids = {phone: number for number, phone in enumerate(phones, start=1)}
@@ -131,7 +131,7 @@ def prepare_lang(
         stamp = Stamp.of(to_dict(config), inputs | ({"dictionary": dictionary} if dictionary is not None else {}))
         why = why_stale(output_dir, stamp)
         if why is not None:
-            (output_dir / STAMP).unlink(missing_ok=True)
+            begin(output_dir)
             counts = {name: count_words(lines, config.text) for name, lines in texts.items()}
             if dictionary is not None:
                 entries = read_dictionary(dictionary, config.text.lower_case, config.drop_stress)
@@ -140,6 +140,10 @@ def prepare_lang(
                 lexicon = from_words(sum(counts.values(), Counter()), config)
             files = save_lexicon(lexicon, output_dir)
             covered = {name: coverage(lexicon, count) for name, count in counts.items()}
+            for name, value in covered.items():
+                if value.words and value.unknown == value.words:
+                    words = ", ".join(word for word, _ in value.most_frequent[:5])
+                    raise UserError(f"{name}: not one of its words has a pronunciation in {dictionary} ({words}, ...)")
             write_json(output_dir / "oov.json", {name: vars(value) for name, value in covered.items()})
             write_stamp(output_dir, stamp, [*files, "oov.json"])
             for name, value in covered.items():

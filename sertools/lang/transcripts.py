@@ -1,12 +1,12 @@
 """Where texts come from: the transcripts of cuts, and plain text files."""
 
 import gzip
+import zlib
 from pathlib import Path
-
-from lhotse import CutSet
 
 from sertools.errors import UserError
 from sertools.files import require
+from sertools.manifests import read_cuts
 
 
 def read_texts(path: Path | str) -> list[str]:
@@ -22,13 +22,19 @@ def read_texts(path: Path | str) -> list[str]:
     """
     path = require(path, "an earlier stage, or given by you")
     if path.name.endswith((".jsonl", ".jsonl.gz")):
-        texts = [transcript(cut) for cut in CutSet.from_file(path)]
+        try:
+            texts = [transcript(cut) for cut in read_cuts(path)]
+        except UserError as error:
+            # the supervision is named; the file is not
+            raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     else:
         with (
             gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as stream
         ):
             try:
                 texts = [text for text in map(_without_marks, stream) if text]
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise UserError(f"{path} is cut short or damaged ({error}); get it again") from error
             except UnicodeDecodeError as error:
                 raise UserError(f"{path} is not UTF-8 ({error}); convert it, for example with iconv") from error
     if not texts:

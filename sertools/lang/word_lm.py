@@ -10,7 +10,7 @@ from sertools.files import content_hash, json_hash, only_writer, write_json
 from sertools.lang.arpa import write_arpa
 from sertools.lang.folder import load_lexicon
 from sertools.lang.ngram import NgramConfig, estimate, perplexity
-from sertools.provenance import STAMP, Stamp, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, why_stale, write_stamp
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def make_word_lm(
         why = why_stale(output_dir, stamp)
         if why is None:
             return None
-        (output_dir / STAMP).unlink(missing_ok=True)
+        begin(output_dir)
         lexicon = load_lexicon(lang_dir)
         sentences = [lexicon.normalise(line) for lines in texts.values() for line in lines]
         model = estimate(sentences, config, lexicon.words)

@@ -9,7 +9,7 @@ recognition using lattice-free MMI".
 from sertools.lfmmi.denominator import make_denominator
 from sertools.lfmmi.graph import Graph
 from sertools.lfmmi.loss import Lfmmi, LfmmiConfig, LfmmiValue
-from sertools.lfmmi.numerator import make_numerator
+from sertools.lfmmi.numerator import make_numerator, make_transcript_graph
 from sertools.lfmmi.phone_lm import PhoneLm, estimate_phone_lm
 from sertools.lfmmi.topology import Topology, TopologyConfig
 
@@ -24,4 +24,5 @@ __all__ = [
     "estimate_phone_lm",
     "make_denominator",
     "make_numerator",
+    "make_transcript_graph",
 ]

@@ -50,6 +50,23 @@ def make_numerator(
     return replace(graph, initial=graph.initial + start)
 
 
+def make_transcript_graph(
+    words: Sequence[Sequence[Pronunciation]], silence: int | None, silence_prob: float, topology: Topology
+) -> Graph | None:
+    """As :func:`make_numerator`, without a phone language model: what CTC sums over, pronunciations included.
+
+    Args:
+        words, silence, silence_prob, topology: see there; CTC needs no silence, having its blank.
+
+    Returns:
+        The graph; None where there are no words.
+    """
+    if not words:
+        return None
+    graph, _ = expand(_lattice(words, silence, silence_prob, topology.num_phones), topology)
+    return graph
+
+
 def _lattice(
     words: Sequence[Sequence[Pronunciation]], silence: int | None, silence_prob: float, num_phones: int
 ) -> PhoneAcceptor:
