@@ -17,8 +17,8 @@ from sertools.errors import UserError
 from sertools.evaluation.folds import FOLDS, read_folds
 from sertools.evaluation.runs import runs_left_out
 from sertools.evaluation.scoring import MAKES_SPEAKERS, METHODS, PAGE, SPEAKERS, TEXT, Wishes, evaluate, input_files
-from sertools.files import only_writer, require
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.files import only_writer
+from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
     if options.speakers:
-        inputs["speakers"] = require(Path(options.speakers) / SPEAKERS, MAKES_SPEAKERS)
+        inputs["speakers"] = require_whole(Path(options.speakers) / SPEAKERS, MAKES_SPEAKERS)
     stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS}, inputs)
     output = options.exp_dir / "results"
     with only_writer(output):

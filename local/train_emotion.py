@@ -5,13 +5,16 @@
         --fold 1 --seed 1 exp/tdnn
     train_emotion.py --config conf/s1.yaml --pretrained exp/asr/checkpoint --cuts data/bottleneck/cuts.jsonl.gz \\
         --folds data/folds/paper --num-seeds 5 --job 1 --num-jobs 2 exp/s1
+    train_emotion.py --config conf/s4_asr_ser.yaml --recogniser exp/a2w/checkpoint --cuts data/fbank/cuts.jsonl.gz \\
+        --folds data/folds/s4 --fold 1 --seed 1 exp/s4_asr_ser
 
-With --job, this process trains every --num-jobs-th of all pairs of folds and seeds, and reads the
-features once.  FOLD in --cuts and --extractor stands for the fold's name, where each fold has
-features of its own (i-vectors of its own extractor, say).  Killed or stopped (SIGTERM) and run
-again, it goes on exactly where it was.  Writes OUTPUT/fold_NAME/seed_N.  Started as several
+The configuration's `system:` says what kind it is of (sertools/emotion/systems.py): tdnn, the
+default, or s4.  With --job, this process trains every --num-jobs-th of all pairs of folds and seeds,
+and reads the features once.  FOLD in --cuts and --extractor stands for the fold's name, where each
+fold has features of its own (i-vectors of its own extractor, say).  Killed or stopped (SIGTERM) and
+run again, it goes on exactly where it was.  Writes OUTPUT/fold_NAME/seed_N.  Started as several
 processes, by launch.py --tasks-per-node (and --nodes) or torchrun, these share every batch:
-data.batch_frames is of all.
+data.batch_frames (or batch_size) is of all.
 """
 
 import argparse
@@ -30,13 +33,11 @@ from cli import (
     stop_signals,
     training_group,
 )
-from sertools.config import load_config
-from sertools.emotion.experiment import Corpus, Experiment, resolve, train_run
-from sertools.emotion.pretrained import load_pretrained
-from sertools.emotion.system import EmotionConfig
+from sertools.emotion.experiment import Corpus, Experiment, train_run
+from sertools.emotion.systems import Given, load_system
 from sertools.errors import UserError
 from sertools.evaluation.folds import Folds, find_fold, read_folds
-from sertools.files import require
+from sertools.provenance import require_whole
 from sertools.training.distributed import Group
 from sertools.training.loop import Stopped
 
@@ -62,7 +63,7 @@ def train_all(
     corpus = Corpus(experiment)
     for number, (fold_name, seed) in enumerate(runs, start=1):
         fold = find_fold(experiment.folds, fold_name)
-        cuts = require(in_fold(options.cuts, fold), STAGES)
+        cuts = require_whole(in_fold(options.cuts, fold), STAGES)
         extractor = in_fold(options.extractor, fold) if options.extractor else None
         with progress_bar(f"training {number} of {len(runs)}", "updates") as bar:
             try:
@@ -83,6 +84,8 @@ def main() -> None:
     arguments.add_argument("--folds", type=Path, required=True, help="folder of folds.json")
     arguments.add_argument("--pretrained", type=Path, help="checkpoint of the acoustic model that is transferred")
     arguments.add_argument("--extractor", type=Path, help="the i-vectors' model, to be kept for later use")
+    arguments.add_argument("--recogniser", type=Path, help="checkpoint of an acoustic-to-word recogniser (S4)")
+    arguments.add_argument("--transcripts", type=Path, help="recognised words: transcripts.csv (S4)")
     arguments.add_argument("--fold", help="name or number (from 1) of a fold")
     arguments.add_argument("--seed", type=int, help="seed of initialisation and training")
     arguments.add_argument("--job", type=int, help="instead of --fold and --seed: number of this job, from 1")
@@ -91,12 +94,12 @@ def main() -> None:
     add_device(arguments)
     arguments.add_argument("output", type=Path, help="folder of the experiment")
     options = arguments.parse_args()
-    config = load_config(EmotionConfig, options.config, options.overrides)
-    require(options.folds, "the folds stage (local/make_folds.py)")
+    given = Given(options.pretrained, options.recogniser, options.transcripts)
+    system = load_system(options.config, options.overrides, given)
+    require_whole(options.folds, "the folds stage (local/make_folds.py)")
     folds = read_folds(options.folds)
     runs = chosen_runs(options, folds)
-    pretrained = load_pretrained(options.pretrained) if options.pretrained else None
-    experiment = Experiment(resolve(config, pretrained), folds, options.output, pretrained)
+    experiment = Experiment(system, folds, options.output)
     stop = stop_signals()
     with training_group(resolve_device(options.device)) as group:
         train_all(experiment, runs, options, group, stop)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Speech emotion recognition on IEMOCAP (S1): from the corpus, or a synthetic one, to tables and comparisons.
+# Speech emotion recognition on IEMOCAP (S1, S4): from the corpus, or a synthetic one, to tables and comparisons.
 #
 #   ./run.sh                                          on the demo corpus, from egs/tedlium2's demo network
 #   ./run.sh --corpus /data/IEMOCAP_full_release      on the real one, from egs/tedlium2's
 #   ./run.sh --stage 6 --system "s1 s1_scratch" --protocol strict
 #   ./run.sh --pretrained none --ivectors "" --system tdnn       without pretraining
+#   ./run.sh --stage 8 --protocol s4 --s4-system all             S4, from egs/tedlium2's word recogniser
 #
 # shellcheck disable=SC2154  # the variables that option sets
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
@@ -25,14 +26,16 @@ option protocol paper   "conf/folds_PROTOCOL.yaml: paper (S1), strict, merged, s
 option num_seeds 2      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option s4_system ""     "stages 8 to 10: S4's systems, conf/S4_SYSTEM.yaml; all: the six of its Table 1"
+option recogniser ""    "their acoustic-to-word recogniser, an experiment of egs/tedlium2 (stages 9, 10); empty: its default"
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
 # what is made from synthetic speech never lies where real results are
-data=data/demo results=exp/demo_ asr=../tedlium2/exp/demo_ network=tdnnf_demo
+data=data/demo results=exp/demo_ asr=../tedlium2/exp/demo_ network=tdnnf_demo a2w=a2w_demo
 ivector_conf=conf/${ivectors}_demo.yaml
 if [ -n "$corpus" ]; then
-  data=data/real results=exp/ asr=../tedlium2/exp/ network=tdnnf_1g
+  data=data/real results=exp/ asr=../tedlium2/exp/ network=tdnnf_1g a2w=a2w
   ivector_conf=conf/$ivectors.yaml
 fi
 if [ -z "$pretrained" ]; then
@@ -63,14 +66,31 @@ if [ -n "$pretrained" ]; then
   cuts=$data/bottleneck/${from#_from_}/cuts.jsonl.gz
   pretrained_option=(--pretrained "$pretrained/checkpoint")
 fi
+if [ "$s4_system" = all ]; then
+  s4_system="s4_audio s4_text s4_text_asr s4_combined s4_combined_asr s4_asr_ser"
+fi
+recogniser=${recogniser:-$asr$a2w}
+heard=_from_$(basename "$recogniser")
+recognised=$data/a2w/${heard#_from_}
+recogniser_option=(--recogniser "$recogniser/checkpoint" --transcripts "$recognised/transcripts.csv")
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
 
 # experiment SYSTEM[:LAYER[+LAYER]]: sets name, layer (an option of the programs, or nothing) and exp
 experiment() {
+  [[ /$1 != */../* && $1 != /* ]] || recipe_error "--system $1: the name of a file in conf/ is needed"
   name=${1%%:*} layer=()
   if [[ $1 == *:* ]]; then layers=${1#*:} layer=(--set "model.layers=[${layers//+/,}]"); fi
   exp=$results${1/:/_}${ivectors#ivector}_$protocol$from
+}
+
+# s4_experiment SYSTEM: sets conf and exp
+s4_experiment() {
+  [[ $1 != */* ]] || recipe_error "--s4-system $1: the name of a file in conf/ is needed"
+  conf=conf/$1.yaml
+  # narrower ones for the demo corpus
+  if [ -z "$corpus" ] && [ -e "conf/$1_demo.yaml" ]; then conf=conf/$1_demo.yaml; fi
+  exp=$results$1_$protocol$heard
 }
 
 if stage 0 "Demo corpus"; then
@@ -155,6 +175,55 @@ if stage 7 "Scoring and comparison"; then
     compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" \
       --output "${results}comparison${ivectors#ivector}_$protocol$from" "${compared[@]}"
   fi
+fi
+
+if stage 8 "Filter banks, and words as recognised"; then
+  if [ -z "$s4_system" ]; then
+    echo "not needed: no --s4-system"
+  else
+    $train_cmd JOB=1:"$nj" $data/log/fbank.JOB.log compute_features.py --config conf/fbank.yaml \
+      --job JOB --num-jobs "$nj" $data/manifests/iemocap_cuts_all.jsonl.gz $data/fbank
+    $train_cmd $data/log/collect_fbank.log collect_features.py --config conf/fbank.yaml \
+      $data/manifests/iemocap_cuts_all.jsonl.gz $data/fbank
+    $cuda_cmd --gpu "$gpu" "$data/log/decode_a2w$heard.log" decode_a2w.py --config conf/decode_a2w.yaml \
+      "$recogniser/checkpoint" $data/fbank/cuts.jsonl.gz "$recognised"
+  fi
+fi
+
+if stage 9 "Emotion systems of S4"; then
+  if [ -z "$s4_system" ]; then
+    echo "not needed: no --s4-system"
+  fi
+  for one in $s4_system; do
+    s4_experiment "$one"
+    $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py --config "$conf" \
+      "${recogniser_option[@]}" --cuts $data/fbank/cuts.jsonl.gz --folds "$folds" \
+      --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
+  done
+fi
+
+if stage 10 "Their scoring and comparison"; then
+  if [ -z "$s4_system" ]; then
+    echo "not needed: no --s4-system"
+  fi
+  compared=()
+  for one in $s4_system; do
+    s4_experiment "$one"
+    score.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" "$exp"
+    compared+=("$one=$exp")
+  done
+  if [ ${#compared[@]} -gt 1 ]; then
+    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" \
+      --output "${results}comparison_s4_$protocol$heard" "${compared[@]}"
+  fi
+  # each TDNN system that stage 6 has trained on these folds, against all of S4's
+  for one in ${s4_system:+$system}; do
+    experiment "$one"
+    if [ -d "$exp" ]; then
+      compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" \
+        --output "${results}comparison_s4_with_${one/:/_}_$protocol$heard" "$one=$exp" "${compared[@]}"
+    fi
+  done
 fi
 
 finish

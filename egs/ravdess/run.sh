@@ -4,6 +4,7 @@
 #   ./run.sh --corpus /data/RAVDESS          the folder of Actor_01 .. Actor_24 (wav or flac)
 #   ./run.sh --corpus /data/RAVDESS --classes eight
 #   ./run.sh --stage 4 --ivectors ivector --system tdnn_ivector
+#   ./run.sh --stage 8 --recogniser ../tedlium2/exp/a2w --s4-system "s4_audio s4_text s4_asr_ser"
 #   ./run.sh --stage 5 --pretrained ../tedlium2/exp/tdnnf_1g --system "s1 s1:tdnnf13 s1:prefinal s1_scratch"
 #
 # shellcheck disable=SC2154  # the variables that option sets
@@ -23,6 +24,8 @@ option choose_on_dev "" "GROUP=SYSTEM,SYSTEM,...: in the comparison, a system th
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option s4_system ""     "stages 8 to 10: S4's systems, conf/S4_SYSTEM.yaml; all: the six of its Table 1"
+option recogniser ""    "their acoustic-to-word recogniser, an experiment of egs/tedlium2 (stages 9, 10)"
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
@@ -48,14 +51,31 @@ if [ -n "$pretrained" ]; then
   cuts=data/bottleneck/${from#_from_}/cuts.jsonl.gz
   pretrained_option=(--pretrained "$pretrained/checkpoint")
 fi
+if [ "$s4_system" = all ]; then
+  s4_system="s4_audio s4_text s4_text_asr s4_combined s4_combined_asr s4_asr_ser"
+fi
+heard=${recogniser:+_from_$(basename "$recogniser")}
+recognised=data/a2w/${heard#_from_}
+recogniser_option=()
+if [ -n "$recogniser" ]; then
+  recogniser_option=(--recogniser "$recogniser/checkpoint" --transcripts "$recognised/transcripts.csv")
+fi
 bad=()
 if $skip_bad; then bad=(--skip-bad); fi
 
 # experiment SYSTEM[:LAYER[+LAYER]]: sets name, layer (an option of the programs, or nothing) and exp
 experiment() {
+  [[ /$1 != */../* && $1 != /* ]] || recipe_error "--system $1: the name of a file in conf/ is needed"
   name=${1%%:*} layer=()
   if [[ $1 == *:* ]]; then layers=${1#*:} layer=(--set "model.layers=[${layers//+/,}]"); fi
   exp=exp/${1/:/_}${ivectors#ivector}_$classes$from
+}
+
+# s4_experiment SYSTEM: sets conf and exp
+s4_experiment() {
+  [[ $1 != */* ]] || recipe_error "--s4-system $1: the name of a file in conf/ is needed"
+  conf=conf/$1.yaml
+  exp=exp/$1_$classes$heard
 }
 
 if stage 1 "Manifests"; then
@@ -135,6 +155,57 @@ if stage 7 "Scoring and comparison"; then
     compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/ravdess/run.sh $*" \
       --output "exp/comparison${ivectors#ivector}_$classes$from" "${compared[@]}"
   fi
+fi
+
+if stage 8 "Filter banks, and words as recognised"; then
+  if [ -z "$s4_system" ]; then
+    echo "not needed: no --s4-system"
+  else
+    $train_cmd JOB=1:"$nj" data/log/fbank.JOB.log compute_features.py --config conf/fbank.yaml \
+      --job JOB --num-jobs "$nj" data/manifests/ravdess_cuts_all.jsonl.gz data/fbank
+    $train_cmd data/log/collect_fbank.log collect_features.py --config conf/fbank.yaml \
+      data/manifests/ravdess_cuts_all.jsonl.gz data/fbank
+    if [ -n "$recogniser" ]; then
+      $cuda_cmd --gpu "$gpu" "data/log/decode_a2w$heard.log" decode_a2w.py --config conf/decode_a2w.yaml \
+        "$recogniser/checkpoint" data/fbank/cuts.jsonl.gz "$recognised"
+    fi
+  fi
+fi
+
+if stage 9 "Emotion systems of S4"; then
+  if [ -z "$s4_system" ]; then
+    echo "not needed: no --s4-system"
+  fi
+  for one in $s4_system; do
+    s4_experiment "$one"
+    $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py --config "$conf" \
+      "${recogniser_option[@]}" --cuts data/fbank/cuts.jsonl.gz --folds "$folds" \
+      --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
+  done
+fi
+
+if stage 10 "Their scoring and comparison"; then
+  if [ -z "$s4_system" ]; then
+    echo "not needed: no --s4-system"
+  fi
+  compared=()
+  for one in $s4_system; do
+    s4_experiment "$one"
+    score.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/ravdess/run.sh $*" "$exp"
+    compared+=("$one=$exp")
+  done
+  if [ ${#compared[@]} -gt 1 ]; then
+    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/ravdess/run.sh $*" \
+      --output "exp/comparison_s4_$classes$heard" "${compared[@]}"
+  fi
+  # each TDNN system that stage 6 has trained on these folds, against all of S4's
+  for one in ${s4_system:+$system}; do
+    experiment "$one"
+    if [ -d "$exp" ]; then
+      compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/ravdess/run.sh $*" \
+        --output "exp/comparison_s4_with_${one/:/_}_$classes$heard" "$one=$exp" "${compared[@]}"
+    fi
+  done
 fi
 
 finish

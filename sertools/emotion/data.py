@@ -1,18 +1,19 @@
 """Utterances in memory, and the batches that training and prediction take from them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from lhotse import CutSet
 from lhotse.cut import Cut
 from torch import Tensor
 
 from sertools.asr.bottlenecks import load_bottleneck
 from sertools.errors import UserError
 from sertools.features.ivector.tracks import load_ivectors
+from sertools.features.records import check_archive
+from sertools.manifests import read_cuts
 from sertools.models.emotion import Pooling, pool
 from sertools.training.batching import Part, plan_batches
 
@@ -96,21 +97,28 @@ def load_utterances(
     """
     reading = reading or Reading()
     found: dict[str, Utterance] = {}
-    for cut in CutSet.from_file(cuts_path):
+    for cut in read_cuts(cuts_path):
         if cut.id in labels:
             found[cut.id] = _load(cut, labels[cut.id], reading, cuts_path)
+    check_all_found(labels, found, cuts_path)
+    return normalise_speakers(found) if reading.normalise == "speaker" else found
+
+
+def check_all_found(labels: Mapping[str, int], found: Mapping[str, object], cuts_path: Path | str) -> None:
+    """Raise UserError if an utterance that has a label was not found in the cuts."""
     missing = [utterance for utterance in labels if utterance not in found]
     if missing:
         raise UserError(
             f"{len(missing)} utterances of the folds are not in {cuts_path} (the first: {missing[0]}); "
             "folds and features come from different manifests: run the stages for folds and features again"
         )
-    return normalise_speakers(found) if reading.normalise == "speaker" else found
 
 
 def _load(cut: Cut, label: int, reading: Reading, where: Path | str) -> Utterance:
     if not cut.has_features:
         raise UserError(f"{where}: {cut.id} has no features; run the feature stage again")
+    if not cut.supervisions:
+        raise UserError(f"{where}: {cut.id} has no supervision, so nobody knows its speaker; keep them in the cuts")
     supervision = cut.supervisions[0]
     track = load_ivectors(cut) if reading.ivector_dim else None
     if track is not None and track.values.shape[1] != reading.ivector_dim:
@@ -118,6 +126,8 @@ def _load(cut: Cut, label: int, reading: Reading, where: Path | str) -> Utteranc
             f"{where}: i-vectors have dimension {track.values.shape[1]}, the network takes {reading.ivector_dim}; "
             f"set model.trunk.ivector_dim: {track.values.shape[1]}, or extract others"
         )
+    if not reading.layers:
+        check_archive(cut.features.storage_path)
     return Utterance(
         id=cut.id,
         speaker=str(supervision.speaker),

@@ -9,11 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from sertools.asr.apply import load_acoustic_model
-from sertools.files import content_hash, require
+from sertools.files import content_hash, only_writer, require
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
 
 PRETRAINED, EXTRACTOR = "pretrained", "extractor"
+SECONDS_TO_COPY = 600.0  # that another process may take
 MADE_BY = "the pretraining (egs/tedlium2/run.sh, stage 7)"
 
 
@@ -54,23 +55,26 @@ def keep_copy(directory: Path, target: Path) -> None:
     """Copy a checkpoint folder to ``target``, if it is not there already; several processes may try at once."""
     if _same(directory, target):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f".{target.name}-{os.getpid()}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    try:
-        for name in (WEIGHTS, CONFIG, INFO):
-            shutil.copyfile(directory / name, new / name)
+    work = target.with_name(f".{target.name}")
+    with only_writer(work, patience=SECONDS_TO_COPY):
+        if _same(directory, target):  # another process was faster
+            return
+        new = work / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        for path in _files(directory):
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(directory / path, new / path)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(new, target)
-    except OSError:
-        shutil.rmtree(new, ignore_errors=True)
-        if not _same(directory, target):  # else another process was faster
-            raise
 
 
 def _same(one: Path, other: Path) -> bool:
     try:
-        return all(content_hash(one / name) == content_hash(other / name) for name in (WEIGHTS, CONFIG, INFO))
+        return all(content_hash(one / path) == content_hash(other / path) for path in _files(one))
     except FileNotFoundError:
         return False
+
+
+def _files(directory: Path) -> list[Path]:
+    found = {path.relative_to(directory) for path in directory.rglob("*") if path.is_file()}
+    return sorted(found | {Path(WEIGHTS), Path(CONFIG), Path(INFO)})  # the three that there have to be

@@ -1,7 +1,7 @@
 """Comparing experiments: from folders of runs, or prediction tables, to a folder of tables and plots."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sertools.evaluation.pairing import System, choose_on_dev
 from sertools.evaluation.predictions import Predictions, read_predictions
 from sertools.evaluation.report import embedded, page
 from sertools.evaluation.results import to_json
-from sertools.evaluation.runs import CONFIG, INFO, MADE_BY, PREDICTIONS, read_run, run_files
+from sertools.evaluation.runs import CONFIG, INFO, MADE_BY, PREDICTIONS, read_run, remarks, run_files
 from sertools.evaluation.scoring import dates, refuse_mixed
 from sertools.files import replacing, require, write_json, write_text
 
@@ -97,6 +97,7 @@ def compare_experiments(
     wishes = wishes or Wishes()
     systems = [_system(source, wishes.seeds) for source in sources]
     compared = compare(systems, folds, against=wishes.against, unequal_seeds=wishes.unequal_seeds)
+    compared = replace(compared, remarks=tuple(_remarks(sources, wishes.seeds)))
     pictures = draw(compared)
     paths = [
         p for source in sources for path in source.experiments.values() for p in _tables(path, wishes.seeds).values()
@@ -147,6 +148,17 @@ def to_html(compared: ComparisonTable, title: str, command: str, written: str, p
         notes=tables.notes(compared),
         pictures={name: embedded(data) for name, data in pictures.items()},
     )
+
+
+def _remarks(sources: Sequence[Source], seeds: tuple[int, ...]) -> list[str]:
+    """What the runs' checkpoints say that a reader must know, with the names of the systems."""
+    systems: dict[str, list[str]] = {}
+    for source in sources:
+        folders = [p for p in source.experiments.values() if p.is_dir()]
+        runs = [read_run(name, f.parent) for p in folders for name, f in _tables(p, seeds).items()]
+        for line in remarks(runs):
+            systems.setdefault(line, []).append(source.name)
+    return [f"{', '.join(names)}: {line}" for line, names in systems.items()]
 
 
 def _system(source: Source, seeds: tuple[int, ...]) -> System:

@@ -136,11 +136,13 @@ class ComparisonTable:
         systems: at least two.
         comparisons: of each with the first, or of all pairs.
         ratio: mean number of test utterances over that of training utterances; None if not known.
+        remarks: what a reader must know of single systems.
     """
 
     systems: tuple[SystemResult, ...]
     comparisons: tuple[Comparison, ...]
     ratio: float | None
+    remarks: tuple[str, ...] = ()
 
     def with_first(self, name: str) -> Comparison | None:
         """The comparison of the system ``name`` with the first system; None for the first itself."""

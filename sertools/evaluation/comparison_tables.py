@@ -95,7 +95,7 @@ def warnings(table: ComparisonTable) -> list[str]:
             f"With {table.systems[0].test.num_speakers} speakers the permutation test cannot show a difference, "
             f"however large: its smallest p, corrected, is {min(1.0, smallest):.2g}"
         )
-    return lines
+    return [*lines, *table.remarks]
 
 
 def system_rows(table: ComparisonTable) -> list[list[str]]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.files import read_json, write_json
+from sertools.provenance import require_whole
 
 FOLDS = "folds.json"
 MADE_BY = "local/make_folds.py"
@@ -217,7 +218,7 @@ def check_folds(folds: Folds, where: str) -> None:
     Raises:
         UserError: a speaker is in two parts of a fold (unless ``speaker_dependent``); an utterance
             is in two parts, in none, tested twice or never, or unknown; a part is empty; a class
-            has no training data; names are not unique.
+            has no training data; names are not unique, or no names of folders.
     """
     if folds.labels.keys() != folds.speakers.keys():
         odd = min(folds.labels.keys() ^ folds.speakers.keys())
@@ -230,6 +231,8 @@ def check_folds(folds: Folds, where: str) -> None:
     for name, times in Counter(fold.name for fold in folds.folds).items():
         if times > 1:
             raise UserError(f"{where}: {times} folds are called {name}")
+        if not name.isprintable() or "/" in name or name in ("", ".", ".."):
+            raise UserError(f"{where}: a fold is called {name!r}, which cannot be the name of a folder")
     for fold in folds.folds:
         _check_fold(fold, folds, f"{where}: fold {fold.name}")
     tested = Counter(utterance for fold in folds.folds for utterance in fold.test)
@@ -290,7 +293,7 @@ def read_folds(path: Path | str, made_by: str = MADE_BY) -> Folds:
     Raises:
         UserError: no such file, not folds, or folds that :func:`check_folds` refuses.
     """
-    path = _file(path)
+    path = require_whole(_file(path), made_by)
     values: Any = read_json(path, made_by)
     if not isinstance(values, dict):
         raise UserError(f"{path} does not hold folds; make it again with {made_by}")

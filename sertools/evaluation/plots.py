@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from sertools.evaluation.calibration import TemperatureScaling
@@ -225,6 +226,10 @@ def legend_beside(axes: Axes) -> None:
 
 def png(figure: Figure) -> bytes:
     """The bytes of a PNG file."""
+    for text in figure.findobj(Text):
+        # $ in the name of a file or a system is no formula; in a logarithmic axis's numbers it is
+        if text.get_text() and r"\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
     stream = io.BytesIO()
     # without its version number, matplotlib writes the same bytes for the same picture
     figure.savefig(stream, format="png", metadata={"Software": None})

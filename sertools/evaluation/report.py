@@ -14,9 +14,10 @@ from sertools.evaluation import plots
 from sertools.evaluation.folds import Folds
 from sertools.evaluation.predictions import Predictions
 from sertools.evaluation.results import Results
-from sertools.evaluation.runs import Run, differing_settings
-from sertools.evaluation.tables import calibration_rows, percent, scores, warnings
+from sertools.evaluation.runs import Run, differing_settings, remarks
+from sertools.evaluation.tables import calibration_rows, percent, scores, warnings, word_error_rows
 from sertools.evaluation.uncertainty import DRAWS, Interval
+from sertools.evaluation.word_errors import HEADER, WordErrors
 
 NUM_MISTAKES = 20
 CSS_DPI = 100
@@ -37,6 +38,7 @@ class About:
         runs: the training runs.
         speakers: what was found about i-vectors and speakers (local/identify_speakers.py); empty if
             nothing was.  Their plot is the picture "speakers".
+        words: word errors, for systems that recognise words.
     """
 
     title: str
@@ -48,6 +50,7 @@ class About:
     folds: Folds | None = None
     runs: tuple[Run, ...] = ()
     speakers: dict[str, Any] = field(default_factory=dict)
+    words: tuple[WordErrors, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,9 @@ def to_html(
         about=about,
         test=test,
         dev=dev,
-        warnings=warnings(test),
+        warnings=warnings(test, remarks=remarks(about.runs)),
+        word_header=HEADER,
+        words=word_error_rows(about.words),
         scores=scores,
         mistakes=confident_mistakes(predictions),
         limit=NUM_MISTAKES,

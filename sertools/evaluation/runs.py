@@ -1,7 +1,7 @@
 """What training runs leave behind: ``EXP_DIR/fold_<fold>/seed_<seed>/``, one folder a run.
 
 A run holds ``predictions.csv``, and where the system trains in epochs ``history.jsonl`` and
-``checkpoint/`` (``config.yaml``, ``info.json``).
+``checkpoint/`` (``config.yaml``, ``info.json``); where it recognises words, ``transcripts_*.csv``.
 """
 
 import json
@@ -14,8 +14,13 @@ import yaml
 
 from sertools.errors import UserError
 from sertools.files import read_json, require
+from sertools.provenance import require_whole
 
 PREDICTIONS, HISTORY = "predictions.csv", "history.jsonl"
+TRANSCRIPTS = ("transcripts_before.csv", "transcripts_after.csv")
+"""Words as recognised before and after joint training, of the utterances in the prediction table."""
+REMARKS = "remarks"
+"""In a checkpoint's info: sentences that a reader of the results must know, such as what else a system was told."""
 CONFIG, INFO = "checkpoint/config.yaml", "checkpoint/info.json"
 MADE_BY = "the training stage"
 
@@ -81,7 +86,7 @@ def run_files(directory: Path | str, seeds: Iterable[int] | None = None) -> dict
             f"{len(unfinished)} of {len(folders)} runs have no {PREDICTIONS}: {shown}; they failed, are still "
             f"training, or were never begun: look at their logs, then run {MADE_BY} again"
         )
-    return {str(path.relative_to(directory)): path for path in folders}
+    return {str(path.relative_to(directory)): require_whole(path, MADE_BY) for path in folders}
 
 
 def runs_left_out(directory: Path | str, seeds: Iterable[int]) -> list[str]:
@@ -131,6 +136,11 @@ def read_config(path: Path | str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected 'key: value' lines")
     return values
+
+
+def remarks(runs: Sequence[Run]) -> list[str]:
+    """What the runs' checkpoints say that a reader must know, each once."""
+    return list(dict.fromkeys(str(line) for run in runs for line in run.info.get(REMARKS, [])))
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:

@@ -15,13 +15,16 @@ from sertools.evaluation.runs import (
     HISTORY,
     INFO,
     PREDICTIONS,
+    TRANSCRIPTS,
     Run,
     differing_settings,
     read_run,
+    remarks,
     run_files,
     versions,
 )
 from sertools.evaluation.tables import to_csv, to_text
+from sertools.evaluation.word_errors import word_errors
 from sertools.files import read_json, replacing, require, write_json, write_text
 
 TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.html"
@@ -54,9 +57,8 @@ def input_files(directory: Path, seeds: tuple[int, ...] = ()) -> dict[str, Path]
     Raises:
         UserError: there are no runs, or a run has no predictions.
     """
-    names = [
-        f"{run}/{name}" for run in run_files(directory, seeds or None) for name in (PREDICTIONS, HISTORY, CONFIG, INFO)
-    ] + [EXPERIMENT_CONFIG]  # fmt: skip
+    kinds = (PREDICTIONS, HISTORY, CONFIG, INFO, *TRANSCRIPTS)
+    names = [f"{run}/{name}" for run in run_files(directory, seeds or None) for name in kinds] + [EXPERIMENT_CONFIG]
     return {name: directory / name for name in names if (directory / name).exists()}
 
 
@@ -84,6 +86,7 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
     test = score(table, "test", folds)
     dev = score(table, "dev", folds) if (table.parts == "dev").any() else None
 
+    words = word_errors(folders, table)
     configs = [directory / EXPERIMENT_CONFIG] + [folder / CONFIG for folder in folders.values()]
     config = next((path for path in configs if path.exists()), None)
     about = About(
@@ -96,14 +99,16 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
         folds=folds,
         runs=runs,
         speakers=read_json(Path(wishes.speakers) / SPEAKERS, MAKES_SPEAKERS) if wishes.speakers else {},
+        words=words,
     )
     pictures = draw(test, runs)
     if wishes.speakers:
         pictures["speakers"] = require(Path(wishes.speakers) / SPEAKERS_PLOT, MAKES_SPEAKERS).read_bytes()
     description = f"folds: {folds.class_set}, {folds.protocol}: {folds.description}" if folds else ""
-    write_text(output / TEXT, to_text(test, dev, description))
-    write_text(output / CSV, to_csv([test, dev] if dev else [test]))
-    write_json(output / JSON, {"test": to_json(test), "dev": to_json(dev) if dev else None})
+    write_text(output / TEXT, to_text(test, dev, description, remarks(runs), words))
+    write_text(output / CSV, to_csv([test, dev] if dev else [test], words))
+    recognised = {"words": [to_json(one) for one in words]} if words else {}
+    write_json(output / JSON, {"test": to_json(test), "dev": to_json(dev) if dev else None} | recognised)
     write_text(output / PAGE, to_html(about, test, dev, table, pictures))
     for name, picture in pictures.items():
         with replacing(output / f"{name}.png") as temporary:

@@ -7,6 +7,7 @@ from math import isnan
 
 from sertools.evaluation.calibration import TemperatureScaling
 from sertools.evaluation.results import Results, Score
+from sertools.evaluation.word_errors import HEADER, WHEN, WordErrors
 
 HEADERS = ("part", "metric", "averaging", "scope", "name", "value", "low", "high", "sd_folds", "sd_seeds", "utterances")
 
@@ -39,25 +40,47 @@ def calibration_rows(scaling: TemperatureScaling) -> list[list[str]]:
     return [*rows, [words, percent(scaling.calibrated.ece), f"{scaling.calibrated.nll:.3f}"]]
 
 
-def warnings(results: Results, description: str = "") -> list[str]:
-    """What a reader must know before any number, in the order of importance."""
+def warnings(results: Results, description: str = "", remarks: Sequence[str] = ()) -> list[str]:
+    """What a reader must know before any number, in the order of importance; remarks are those of the runs."""
     lines = []
     if results.synthetic:
         lines.append(f"SYNTHETIC SPEECH ({results.corpus}): these numbers say nothing about human speech")
     if results.speaker_dependent:
         lines.append("SPEAKER-DEPENDENT: tested speakers also trained; not comparable with speaker-independent results")
+    lines += remarks
     return [*lines, description] if description else lines
 
 
-def to_text(test: Results, dev: Results | None = None, description: str = "") -> str:
+def word_error_rows(found: Sequence[WordErrors]) -> list[list[str]]:
+    """Rows of the table of word errors, under word_errors.HEADER."""
+    rows = []
+    for one in found:
+        name = {"all": "all", "class": one.name, "length": f"references of {one.name}"}[one.scope]
+        between = (
+            f"[{percent(one.intervals[2].low)}, {percent(one.intervals[2].high)}]" if len(one.intervals) > 2 else "–"
+        )
+        values = [percent(one.before), percent(one.after), percent(one.change), between]
+        rows.append([name, str(one.utterances), str(one.words), *values])
+    return rows
+
+
+def to_text(
+    test: Results,
+    dev: Results | None = None,
+    description: str = "",
+    remarks: Sequence[str] = (),
+    words: Sequence[WordErrors] = (),
+) -> str:
     """The tables of results.txt.
 
     Args:
         test: results on the test parts.
         dev: results on the dev parts, shown last; None if there are none.
         description: what the folds are, shown below the warnings.
+        remarks: see :func:`warnings`.
+        words: word errors, for systems that recognise words.
     """
-    lines = [*warnings(test, description), _summary(test), "", *_main(test), ""]
+    lines = [*warnings(test, description, remarks), _summary(test), "", *_main(test), ""]
     if test.calibration:
         lines += [*aligned(CALIBRATION, calibration_rows(test.calibration)), ""]
     per_fold = [[f.name, f.num_utterances, f.num_speakers, percent(f.ua), percent(f.wa)] for f in test.by_fold]
@@ -66,6 +89,8 @@ def to_text(test: Results, dev: Results | None = None, description: str = "") ->
     lines += [*aligned(["class (test)", "utterances", "recall %", "precision %", "F1 %"], per_class), ""]
     shares = [[name, *map(percent, row)] for name, row in zip(test.classes, test.confusion_shares, strict=True)]
     lines += aligned(["true \\ recognised, %", *test.classes], shares)
+    if words:
+        lines += ["", *aligned(HEADER, word_error_rows(words))]
     if dev:
         lines += ["", "For comparison only, since the epochs were chosen on it:", _summary(dev), "", *_main(dev)]
     return "\n".join(lines) + "\n"
@@ -104,14 +129,15 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[object]], left: int =
     return [line(cells[0]), "-" * (sum(widths) + 2 * (len(widths) - 1)), *map(line, cells[1:])]
 
 
-def to_csv(parts: Sequence[Results]) -> str:
-    """All numbers of ``parts`` as tidy CSV, one number a row; what does not apply is empty.
+def to_csv(parts: Sequence[Results], words: Sequence[WordErrors] = ()) -> str:
+    """All numbers of ``parts`` and of word errors as tidy CSV, one number a row; what does not apply is empty.
 
     Shares are in 0 .. 1, NLL is in nats.
 
     ``scope`` is all, fold, run (``name`` is ``fold>seed``), speaker, class, confusion (``name`` is
     ``true>recognised``, value a count summed over seeds), calibration (``name`` is raw or calibrated; the
-    temperatures are of scope run) or chance.
+    temperatures are of scope run) or chance.  WER is ``before`` or ``after`` joint training in place of an
+    averaging, of scope all, length or class.
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, HEADERS, restval="", lineterminator="\n")
@@ -133,6 +159,17 @@ def to_csv(parts: Sequence[Results]) -> str:
                     "value": _or_empty(number), "utterances": count,
                 }
             )  # fmt: skip
+    for one in words:
+        for number, rate in enumerate((one.before, one.after)):
+            if rate is not None:
+                ends = one.intervals[number] if one.intervals else None
+                writer.writerow(
+                    {
+                        "part": "test", "metric": "WER", "averaging": WHEN[number], "scope": one.scope,
+                        "name": one.name, "value": rate, "low": ends.low if ends else "",
+                        "high": ends.high if ends else "", "utterances": one.utterances,
+                    }
+                )  # fmt: skip
     return stream.getvalue()
 
 

@@ -20,6 +20,7 @@ SUFFIXES = (
 )  # fmt: skip
 """What counts as audio in a folder; what libsndfile does not read of it is named as an error, not passed over."""
 MANIFESTS = (".jsonl", ".jsonl.gz")
+MAKES_MANIFESTS = "Lhotse, or by a recipe (its data/*/cuts.jsonl.gz)"
 BLOCK = 10  # seconds read at once
 CUT_OFF = re.compile(r"data\s*:\s*(\d+) \(should be (\d+)\)")
 UNKNOWN_SIZE = 0x7FFF0000  # headers of streams say so much, or more
@@ -143,22 +144,9 @@ def find_sources(
 
 
 def _of_manifest(path: Path, channel: int | None, speaker: str | None) -> list[Source]:
-    from lhotse import CutSet, RecordingSet
-    from lhotse.serialization import load_manifest
+    from sertools.manifests import read_recordings_or_cuts
 
-    if not path.is_file():
-        raise UserError(f"there is no manifest {path}")
-    try:
-        manifest = load_manifest(path)
-    except Exception as error:  # lhotse raises whatever the line at fault leads to
-        raise UserError(f"{path} is not a Lhotse manifest ({str(error) or type(error).__name__})") from error
-    if isinstance(manifest, RecordingSet):
-        manifest = CutSet.from_manifests(recordings=manifest)
-    if not isinstance(manifest, CutSet):
-        raise UserError(f"{path} is a manifest of {type(manifest).__name__}; cuts or recordings are needed")
-    sources = [cut_source(cut, channel) for cut in manifest]
-    if not sources:
-        raise UserError(f"{path} is empty")
+    sources = [cut_source(cut, channel) for cut in read_recordings_or_cuts(path, MAKES_MANIFESTS)]
     return sources if speaker is None else [Source(s.name, s.read, speaker, s.path) for s in sources]
 
 

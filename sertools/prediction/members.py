@@ -184,6 +184,12 @@ def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str =
 def _read(name: str, directory: Path) -> _Run:
     where = directory / CHECKPOINT
     checkpoint = load_checkpoint(where, MADE_BY)
+    kind = checkpoint.config.get("system", "tdnn")
+    if kind != "tdnn":
+        raise UserError(
+            f"{where} is a system of the kind {kind}; only TDNN systems can be applied to audio so far.  What it says "
+            f"of its dev and test utterances is in {directory / PREDICTIONS}"
+        )
     if "classes" not in checkpoint.info or not {"model", "transfer", "data"} <= checkpoint.config.keys():
         raise UserError(f"{where} is no emotion system; they are made by {MADE_BY}")
     # not EmotionConfig: its module brings along all that training needs, and takes half a second to import

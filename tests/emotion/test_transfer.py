@@ -8,9 +8,9 @@ import torch
 
 from sertools.config import from_dict
 from sertools.emotion.data import Utterance, mean_and_deviation, normalise_speakers
-from sertools.emotion.experiment import resolve
 from sertools.emotion.pretrained import Pretrained, keep_copy
-from sertools.emotion.system import EmotionConfig, EmotionTask, TransferConfig, predict
+from sertools.emotion.tdnn.config import EmotionConfig, TransferConfig, resolve
+from sertools.emotion.tdnn.task import EmotionTask, predict
 from sertools.errors import UserError
 from sertools.models.emotion import EmotionModelConfig, EmotionNetwork, pool
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
@@ -196,4 +196,6 @@ def test_copies_are_made_once(tmp_path: Path) -> None:
     (tmp_path / "from" / WEIGHTS).write_text("other")
     keep_copy(tmp_path / "from", tmp_path / "exp/pretrained")
     assert (tmp_path / "exp/pretrained" / WEIGHTS).read_text() == "other"
-    assert sorted(p.name for p in (tmp_path / "exp").iterdir()) == ["pretrained"]
+    # beside it, hidden, is what holds others back while one copies
+    assert [p.name for p in (tmp_path / "exp").iterdir() if not p.name.startswith(".")] == ["pretrained"]
+    assert not (tmp_path / "exp/.pretrained/new").exists()

@@ -15,7 +15,8 @@ from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from sertools.__main__ import main
 from sertools.emotion.experiment import Experiment, train_run
 from sertools.emotion.pretrained import Pretrained
-from sertools.emotion.system import DataConfig, EmotionConfig, TransferConfig
+from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
+from sertools.emotion.tdnn.system import TdnnSystem
 from sertools.errors import UserError
 from sertools.evaluation.calibration import apply_temperature
 from sertools.evaluation.folds import Example, Folds, FoldsConfig, make_folds
@@ -52,7 +53,7 @@ class Corpus:
         )
         for fold in self.folds.folds[:2]:
             for seed in range(1, seeds + 1):
-                train_run(Experiment(config, self.folds, out), fold.name, seed, self.cuts)
+                train_run(Experiment(TdnnSystem(config), self.folds, out), fold.name, seed, self.cuts)
         return out
 
 
@@ -177,7 +178,7 @@ def test_heads_on_bottlenecks_share_a_trunk(
         training=TrainingConfig(epochs=2, learning_rate=1e-2, final_learning_rate=1e-3),
     )
     for fold in corpus.folds.folds[:2]:
-        train_run(Experiment(config, corpus.folds, tmp_path / "exp", pretrained), fold.name, 1, cuts)
+        train_run(Experiment(TdnnSystem(config, pretrained), corpus.folds, tmp_path / "exp"), fold.name, 1, cuts)
     model = load_emotion(tmp_path / "exp", calibrated=False)
     assert [len(branch.members) for branch in model.system.branches] == [2]
     tables = [read_predictions(tmp_path / "exp" / name / "predictions.csv") for name in model.members]
@@ -233,7 +234,9 @@ def test_ivectors_are_of_the_utterance_alone(corpus: Corpus, tmp_path: Path) -> 
         training=TrainingConfig(epochs=2, learning_rate=1e-2, final_learning_rate=1e-3),
     )
     cuts = tmp_path / "ivectors" / "cuts.jsonl.gz"
-    run = train_run(Experiment(config, corpus.folds, tmp_path / "exp"), "Session1", 1, cuts, extractor=extractor)
+    run = train_run(
+        Experiment(TdnnSystem(config), corpus.folds, tmp_path / "exp"), "Session1", 1, cuts, extractor=extractor
+    )
     shutil.rmtree(extractor)  # the experiment keeps a copy
     table = read_predictions(run / "predictions.csv")
     found = all_of(load_emotion(run, calibrated=False), corpus)
@@ -396,7 +399,7 @@ def test_manifests(pooled: Path, corpus: Corpus, tmp_path: Path) -> None:
         "spk2",
     ]
     (tmp_path / "bad.jsonl").write_text("{oh")
-    with pytest.raises(UserError, match=r"bad.jsonl is not a Lhotse manifest"):
+    with pytest.raises(UserError, match=r"bad.jsonl, line 1: not JSON .* made by Lhotse"):
         find_sources([str(tmp_path / "bad.jsonl")], io.BytesIO())
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="holds no audio files"):

@@ -1,0 +1,128 @@
+"""Settings of the systems of S1: a TDNN-F and a head, from scratch, fine-tuned, or the head alone."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from sertools.emotion.data import Normalise, Reading
+from sertools.emotion.pretrained import Pretrained
+from sertools.errors import UserError
+from sertools.models.emotion import EmotionModelConfig, check_layers
+from sertools.models.tdnnf import TdnnfConfig
+from sertools.training.loop import TrainingConfig
+from sertools.training.schedule import piecewise_linear
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How utterances become batches.
+
+    Attributes:
+        batch_frames: a batch has at most so many frames, padding included; with bottlenecks that
+            are pooled while they are read, so many utterances.
+        max_frames: in training, longer utterances are cut to a random stretch; 0 for never.  For the
+            head alone on frames, so many frames of an utterance are drawn.
+        class_weights: ``balanced`` weighs a class by the inverse of its number of frames.
+        normalise: see :class:`sertools.emotion.data.Reading`; of the features, or of the bottlenecks
+            if the head alone is trained.
+    """
+
+    batch_frames: int = 10000
+    max_frames: int = 1000
+    class_weights: Literal["none", "balanced"] = "none"
+    normalise: Normalise = "none"
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """What is carried over from a pretrained network, and what learns.
+
+    Attributes:
+        start: ``pretrained``: the trunk has the weights of the pretrained network; ``random``: none.
+        train: ``head``: the trunk stays as it is (bottleneck features); ``all``: everything learns;
+            ``head_then_all``: first the head, then everything.
+        head_part: of the training, in which ``head_then_all`` trains the head alone.
+        trunk_learning_rate_factor: of the trunk, beside the head.
+    """
+
+    start: Literal["random", "pretrained"] = "random"
+    train: Literal["all", "head", "head_then_all"] = "all"
+    head_part: float = 0.3
+    trunk_learning_rate_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.start == "random" and self.train != "all":
+            raise ValueError(f"train: {self.train} needs start: pretrained; a random trunk must learn")
+        if not 0.0 <= self.head_part <= 1.0:
+            raise ValueError(f"head_part must be in 0 .. 1, not {self.head_part}")
+
+
+@dataclass(frozen=True)
+class EmotionConfig:
+    """``conf/tdnn.yaml``: a whole system.
+
+    Attributes:
+        model: the network.
+        transfer: what comes from a pretrained one.
+        data: batches.
+        training: the loop.
+        dropout: Kaldi schedule of the dropout proportion over training.
+        orthonormal_every: the semi-orthogonal constraint is applied every so many updates
+            (Kaldi: each with probability 1/4); 0 for never.
+    """
+
+    model: EmotionModelConfig = field(default_factory=EmotionModelConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    dropout: str | float = "0,0@0.20,0.5@0.50,0"
+    orthonormal_every: int = 4
+
+    def __post_init__(self) -> None:
+        piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
+
+    @property
+    def head_alone(self) -> bool:
+        """Whether only the head is trained, on bottlenecks that were extracted before."""
+        return self.transfer.train == "head"
+
+    @property
+    def trunk(self) -> TdnnfConfig:
+        """Shape of the trunk, once it is known."""
+        assert self.model.trunk is not None
+        return self.model.trunk
+
+    def with_trunk(self, trunk: TdnnfConfig) -> "EmotionConfig":
+        """The same with the trunk's shape filled in."""
+        return replace(self, model=replace(self.model, trunk=trunk))
+
+    @property
+    def reading(self) -> Reading:
+        """What is read of every cut."""
+        if self.head_alone:
+            return Reading(self.model.layers, self.model.pooling, 0, self.data.normalise)
+        return Reading((), "frames", self.trunk.ivector_dim, self.data.normalise)
+
+
+def resolve(config: EmotionConfig, pretrained: Pretrained | None) -> EmotionConfig:
+    """Fill in the trunk's shape.
+
+    Raises:
+        UserError: the configuration needs a pretrained network and there is none; it has another
+            shape than the configuration says; it lacks a layer.
+    """
+    if pretrained is None:
+        if config.transfer.start == "pretrained":
+            raise UserError("transfer.start: pretrained needs --pretrained, the checkpoint of an acoustic model")
+        if config.model.trunk is None:
+            raise UserError(
+                "the configuration has no model.trunk: give --pretrained, whose network then says the shape, "
+                "or write the shape under model.trunk"
+            )
+        return config
+    if config.model.trunk is not None and config.model.trunk != pretrained.trunk:
+        raise UserError(f"model.trunk is not the shape of {pretrained.directory}; leave it out, it is taken from there")
+    try:
+        check_layers(config.model.layers, pretrained.trunk)
+    except ValueError as error:
+        raise UserError(f"{error} in {pretrained.directory}") from error
+    return config.with_trunk(pretrained.trunk)

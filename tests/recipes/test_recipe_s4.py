@@ -1,0 +1,131 @@
+"""Stages 8 to 10 of egs/iemocap: S4's systems on a small demo corpus, with a recogniser that has learnt nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sertools.a2w.system import A2wConfig
+from sertools.a2w.training import save_a2w
+from sertools.config import load_config, to_dict
+from sertools.emotion.s4.config import S4Config
+from sertools.features.pipeline import FeaturesConfig
+from sertools.lang.vocabulary import VocabularyConfig, build_vocabulary
+from sertools.models.a2w import A2wModel, A2wModelConfig
+from sertools.training.checkpoint import Checkpoint
+
+SIX = ("s4_audio", "s4_text", "s4_text_asr", "s4_combined", "s4_combined_asr", "s4_asr_ser")
+SMALL = """
+model: {word_dim: 8, lstm_dim: 8, heads: 2, attention_dim: 8, hidden_dim: 16}
+data: {max_frames: 100}
+states: {search: {beam: 2, max_tokens: 5}}
+training: {epochs: 1, learning_rate: 3.0e-3, final_learning_rate: 3.0e-3}
+"""
+SMALL_TDNN = """
+model:
+  trunk: {hidden_dim: 16, bottleneck_dim: 8, prefinal_dim: 8, strides: [0, 1, 1, 3]}
+  layers: [tdnnf4]
+  head_dim: 8
+data: {batch_frames: 4000, max_frames: 100}
+training: {epochs: 1}
+dropout: 0
+"""
+
+
+@pytest.mark.parametrize("recipe_name", ["iemocap", "ravdess"])
+def test_configurations(root: Path, recipe_name: str) -> None:
+    """All of them are sound, and read what their names say."""
+    conf = root / "egs" / recipe_name / "conf"
+    found = {
+        p.stem: load_config(S4Config, p) for p in sorted(conf.glob("s4_*.yaml")) if p.stem not in ("s4_demo", "s4_code")
+    }
+    assert set(SIX) <= set(found)
+    branches = {name: found[name].model.branches for name in SIX}
+    assert branches["s4_audio"] == ("audio",)
+    assert branches["s4_text"] == branches["s4_text_asr"] == ("words",)
+    assert branches["s4_combined"] == branches["s4_combined_asr"] == ("audio", "words")
+    assert branches["s4_asr_ser"] == ("audio", "decoder_states")
+    for name, config in found.items():
+        assert config.words.train == "reference"
+        assert config.words.test == ("asr" if "text_asr" in name or "combined_asr" in name else "reference"), name
+        assert config.joint.train_recogniser == ("frozen" not in name), name
+        assert config.reads_reference == (name.removesuffix("_demo") in ("s4_text", "s4_combined")), name
+        assert ("decoder_states" in config.model.branches) == ("asr_ser" in name)
+    if recipe_name == "iemocap":
+        paper, code = found["s4_asr_ser"], found["s4_asr_ser_code"]
+        shape = paper.model
+        assert (shape.lstm_layers, shape.lstm_dim, shape.heads, shape.attention_dim) == (2, 256, 8, 512)
+        assert (shape.hidden_dim, shape.word_dim, shape.dropout) == (2048, 300, 0.2)
+        assert (paper.data.batch_size, paper.data.max_frames, paper.joint.weight) == (20, 750, 0.2)
+        assert (paper.training.learning_rate, paper.training.weight_decay) == (1e-4, 1e-5)
+        assert (code.states.decoder_state, code.joint.normalise, code.data.mask_padding) == ("output", "code", False)
+        assert code.training.learning_rate == 1e-3
+
+
+def untrained(directory: Path, fbank: Path) -> None:
+    """A recogniser with random weights, as egs/tedlium2 would leave it."""
+    torch.manual_seed(0)
+    vocabulary = build_vocabulary(["i am so happy that it is not the same again"], VocabularyConfig())
+    shape = A2wModelConfig(40, 3, 1, 6, 8, 6, 8, 2, 5)
+    model = A2wModel(shape, len(vocabulary))
+    model.set_input_statistics(torch.full((40,), 10.0), torch.full((40,), 4.0))
+    features = to_dict(load_config(FeaturesConfig, fbank))
+    info = {"vocabulary": vocabulary.sha256, "auxiliary_outputs": 0, "features": features}
+    save_a2w(directory, Checkpoint(model.state_dict(), to_dict(A2wConfig(model=shape)), info), vocabulary)
+
+
+@pytest.mark.recipe
+def test_from_the_demo_corpus_to_tables(recipe: Callable[[str], Any]) -> None:
+    iemocap = recipe("iemocap")
+    iemocap.write("conf/demo.yaml", "{improvised: 1, scripted: 1, turns: 8}")
+    iemocap.write("conf/s4_demo.yaml", SMALL)
+    iemocap.write("conf/tdnn.yaml", SMALL_TDNN)
+    scratch = ("--pretrained", "none", "--ivectors", "", "--system", "tdnn", "--choose-on-dev", "")
+    some = ("--num-seeds", "1", "--protocol", "s4", *scratch)
+    done = iemocap.run("--stop-stage", "8", *some)
+    assert "not needed: no --s4-system" in done.stdout
+    missing = iemocap.run("--stage", "8", *some, "--s4-system", "s4_audio", check=False)
+    assert "demo_a2w_demo/checkpoint" in missing.stdout + missing.stderr
+
+    own = iemocap.directory / "recogniser"
+    untrained(own / "checkpoint", iemocap.directory / "conf/fbank.yaml")
+    options = ("--stage", "8", *some, "--recogniser", str(own), "--s4-system", "all")
+    iemocap.run(*options)
+    exp = "exp/demo_{}_s4_from_recogniser"
+    words = iemocap.read(exp.format("s4_asr_ser") + "/results/results.txt")
+    assert "WER before" in words
+    assert "references of 1 to 5" in words
+    assert "SYNTHETIC" in words
+    table = iemocap.read(exp.format("comparison_s4") + "/comparison.txt")
+    for name in SIX:
+        assert name in table
+    assert "s4_text, s4_combined: TESTED WITH REFERENCE TRANSCRIPTS" in table
+    paired = iemocap.read("exp/demo_comparison_s4_with_tdnn_s4_from_recogniser/comparison.txt")
+    assert "s4_asr_ser − tdnn" in paired
+
+    # run again: nothing is done twice
+    two = (*options[:-1], "s4_audio s4_asr_ser", "--stop-stage", "9")
+    iemocap.run(*two)
+    for log in (exp.format("s4_asr_ser") + "/log/train.1.log", "data/demo/log/decode_a2w_from_recogniser.log"):
+        assert "up to date" in iemocap.read(log), log
+
+    # a changed lambda: its system alone
+    iemocap.write("conf/s4_asr_ser_demo.yaml", "base: [s4_asr_ser.yaml, s4_demo.yaml]\njoint: {weight: 0.5}")
+    iemocap.run(*two)
+    assert "joint.weight: 0.2 -> 0.5" in iemocap.read(exp.format("s4_asr_ser") + "/log/train.1.log")
+    assert "up to date" in iemocap.read(exp.format("s4_audio") + "/log/train.1.log")
+    info = json.loads(iemocap.read(exp.format("s4_asr_ser") + "/fold_Session1/seed_1/checkpoint/info.json"))
+    assert info["recogniser"] == "../../recogniser"
+
+    for arguments, message in (
+        (("--s4-system", "s4_video"), "there is no configuration file conf/s4_video.yaml"),
+        (("--s4-system", "../x"), "the name of a file in conf/ is needed"),
+    ):
+        refused = iemocap.run("--stage", "9", *some, "--recogniser", str(own), *arguments, check=False)
+        said = refused.stdout + refused.stderr
+        assert refused.returncode != 0
+        assert message in said
+        assert "Traceback" not in said
