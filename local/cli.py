@@ -9,7 +9,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 try:
     from tqdm import tqdm
 
-    from sertools.errors import UserError
+    from sertools.errors import UserError, explain_os_error
     from sertools.evaluation.folds import Fold, Folds, find_fold, read_folds
 except ImportError as missing:
     sys.exit(f"error: no module {missing.name} here; source path.sh first, or make the environment with `make env`")
@@ -161,23 +162,48 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 def run(main: Callable[[], None]) -> None:
     """Run a program: log lines on stdout as they come, user errors in one line, exit codes true."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    # work goes on where only the log cannot be written
+    logging.raiseExceptions = False
     logging.captureWarnings(True)
     warnings.simplefilter("once")
     try:
         main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        # a full disk or a missing permission is the user's to mend; anything else is a bug
-        where = f" ({error.filename})" if error.filename else ""
-        if error.errno == errno.ENOSPC:
-            print(f"error: the disk is full{where}; make room, and run the same command again", file=sys.stderr)
-        elif error.filename:
-            print(f"error: {error}", file=sys.stderr)
-        else:
-            raise
-        sys.exit(1)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _say("interrupted")
         sys.exit(130)
+    except Exception as error:
+        # any other is a bug, and shows where it is
+        explained = explain(error)
+        if explained is None:
+            raise
+        _say(f"error: {explained}")
+        sys.exit(1)
+
+
+def explain(error: Exception) -> str | None:
+    """What a user can mend, in one line; None if it is a bug."""
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    for one in chain:
+        # libraries in C++ and Rust only say it
+        told = any(text in str(one) for text in ("No space left on device", "Disk quota exceeded"))
+        if told or (isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT)):
+            names = [str(o.filename) for o in chain if isinstance(o, OSError) and o.filename]
+            where = f" ({names[0]})" if names else f" ({error})" if isinstance(error, UserError) else ""
+            return f"the disk is full{where}; make room, and run the same command again"
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, BrokenExecutor) or "DataLoader worker" in str(error):
+        return (
+            "one of the processes of this program was killed, perhaps for want of memory; "
+            "run the same command again, with fewer jobs or workers if it was memory"
+        )
+    # a missing permission is the user's to mend
+    return explain_os_error(error) if isinstance(error, OSError) else None
+
+
+def _say(text: str) -> None:
+    """A line on stderr, which may be a log on the full disk."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cli import add_config, parser, run
 from sertools.config import load_config
 from sertools.features.pipeline import CUTS, FeaturesConfig, collect_features
-from sertools.files import require
+from sertools.provenance import require_whole
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder of the features")
     options = arguments.parse_args()
     config = load_config(FeaturesConfig, options.config, options.overrides)
-    require(options.cuts, "the preparation stage (local/prepare_corpus.py)")
+    require_whole(options.cuts, "the preparation stage (local/prepare_corpus.py)")
     reason = collect_features(options.cuts, options.output, config)
     where = options.output / CUTS
     logging.info("%s is up to date", where) if reason is None else logging.info("wrote %s (%s)", where, reason)

@@ -20,7 +20,7 @@ from cli import add_config, add_device, parser, progress_bar, resolve_device, ru
 from sertools.asr.bottlenecks import BottleneckConfig, extract_bottlenecks
 from sertools.config import load_config
 from sertools.features.store import CUTS
-from sertools.files import require
+from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
 
 
@@ -37,8 +37,8 @@ def main() -> None:
     options = arguments.parse_args()
     layers = [] if options.layers is None else [f"layers=[{options.layers}]"]
     config = load_config(BottleneckConfig, options.config, [*options.overrides, *layers])
-    require(options.cuts, "the feature stage (local/collect_features.py) or the i-vector stage")
-    require(options.model, "the training stage (local/train_asr.py)")
+    require_whole(options.cuts, "the feature stage (local/collect_features.py) or the i-vector stage")
+    require_whole(options.model, "the training stage (local/train_asr.py)")
     # a job takes one core
     torch.set_num_threads(1)
     device = resolve_device(options.device)

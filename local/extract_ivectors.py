@@ -19,7 +19,7 @@ from sertools.config import load_config
 from sertools.features.ivector.config import IvectorConfig
 from sertools.features.ivector.tracks import extract_ivectors
 from sertools.features.store import CUTS
-from sertools.files import require
+from sertools.provenance import require_whole
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     config = load_config(IvectorConfig, options.config, options.overrides)
     _, fold = chosen_fold(options)
     cuts, model, output = (in_fold(path, fold) for path in (options.cuts, options.model, options.output))
-    require(cuts, "the feature stage (local/collect_features.py)")
+    require_whole(cuts, "the feature stage (local/collect_features.py)")
     # a job takes one core
     torch.set_num_threads(1)
     with progress_bar("i-vectors", "utterances") as progress:

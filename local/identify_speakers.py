@@ -18,8 +18,8 @@ from sertools.evaluation.scoring import SPEAKERS, SPEAKERS_PLOT
 from sertools.features.ivector.model import MADE_BY, load_model
 from sertools.features.ivector.plot import speaker_plot
 from sertools.features.ivector.speakers import identify, utterance_vectors
-from sertools.files import only_writer, replacing, require, write_json
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.files import only_writer, replacing, write_json
+from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import WEIGHTS
 
 
@@ -34,8 +34,8 @@ def main() -> None:
     folds, fold = chosen_fold(options)
     seen = sorted({folds.speakers[u] for u in fold.train}) if folds is not None and fold is not None else []
     cuts, model, output = (in_fold(path, fold) for path in (options.cuts, options.model, options.output))
-    require(cuts, "the feature stage (local/collect_features.py)")
-    require(model / WEIGHTS, MADE_BY)
+    require_whole(cuts, "the feature stage (local/collect_features.py)")
+    require_whole(model / WEIGHTS, MADE_BY)
     torch.set_num_threads(1)
     stamp = Stamp.of({"corpus": options.corpus, "seen": seen}, {"cuts": cuts, "model": model / WEIGHTS})
     with only_writer(output):

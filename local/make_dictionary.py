@@ -16,15 +16,14 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from lhotse import CutSet
-
 from cli import add_config, parser, run
 from sertools.config import load_config
 from sertools.errors import UserError
-from sertools.files import require, write_text
+from sertools.files import write_text
 from sertools.lang.espeak import pronounce, voice_of
 from sertools.lang.text import TextConfig, to_words
 from sertools.lang.transcripts import read_texts, transcript
+from sertools.manifests import read_cuts
 
 
 def main() -> None:
@@ -63,7 +62,7 @@ def spoken(path: Path, voice: str | None) -> Iterator[tuple[str, str]]:
             raise UserError(f"{path} is a text, whose language nobody knows: give --voice")
         yield from ((voice, line) for line in read_texts(path))
         return
-    for cut in CutSet.from_file(require(path, "an earlier stage, or given by you")):
+    for cut in read_cuts(path):
         yield voice_of(cut.supervisions[0].language if cut.supervisions else None), transcript(cut)
 
 

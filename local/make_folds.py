@@ -11,14 +11,13 @@ strict or random).  Writes OUT/folds.json, and refuses to if a speaker were in t
 import logging
 from pathlib import Path
 
-from lhotse import SupervisionSet
-
 from cli import add_config, parser, run
 from sertools.config import load_config, to_dict
 from sertools.corpora.class_sets import compare_counts, get_class_set, select
 from sertools.evaluation.folds import FOLDS, FoldsConfig, corpus_of, examples_of, make_folds, write_folds
-from sertools.files import content_hash, json_hash, only_writer, require
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.files import content_hash, json_hash, only_writer
+from sertools.manifests import read_supervisions
+from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
 
 
 def main() -> None:
@@ -30,8 +29,8 @@ def main() -> None:
     options = arguments.parse_args()
 
     config = load_config(FoldsConfig, options.config, options.overrides)
-    require(options.supervisions, "the corpus preparation stage (local/prepare_corpus.py)")
-    supervisions = list(SupervisionSet.from_file(options.supervisions))
+    require_whole(options.supervisions, "the corpus preparation stage (local/prepare_corpus.py)")
+    supervisions = read_supervisions(options.supervisions)
     corpus = corpus_of(supervisions)
     class_set = get_class_set(corpus, config.class_set)
     # the class set is code, not a file: a changed definition must show in the stamp

@@ -13,7 +13,7 @@ from pathlib import Path
 from cli import add_config, parser, run
 from sertools.asr.graphs import GraphsConfig, make_graphs
 from sertools.config import load_config
-from sertools.files import require
+from sertools.provenance import require_whole
 
 
 def main() -> None:
@@ -24,8 +24,8 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="the graph folder")
     options = arguments.parse_args()
     config = load_config(GraphsConfig, options.config, options.overrides)
-    require(options.lang, "the lang stage (local/prepare_lang.py)")
-    require(options.cuts, "the feature stage (local/collect_features.py)")
+    require_whole(options.lang, "the lang stage (local/prepare_lang.py)")
+    require_whole(options.cuts, "the feature stage (local/collect_features.py)")
     why = make_graphs(options.lang, options.cuts, options.output, config)
     if why is None:
         logging.info("%s is up to date", options.output)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from cli import add_config, parser, run
 from sertools.config import load_config
-from sertools.files import require
 from sertools.lang.ngram import NgramConfig
 from sertools.lang.transcripts import read_texts
 from sertools.lang.word_lm import make_word_lm
+from sertools.provenance import require_whole
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     arguments.add_argument("output_dir", type=Path, metavar="OUT", help="folder for the model")
     options = arguments.parse_args()
     config = load_config(NgramConfig, options.config, options.overrides)
-    require(options.lang_dir / "lang.json", "local/prepare_lang.py")
+    require_whole(options.lang_dir, "local/prepare_lang.py")
     why = make_word_lm(
         options.lang_dir,
         {str(path): read_texts(path) for path in options.texts},

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cli import add_config, parser, run
 from sertools.config import load_config
+from sertools.errors import UserError
 from sertools.lang.folder import prepare_lang
 from sertools.lang.lexicon import LangConfig
 from sertools.lang.transcripts import read_texts
@@ -27,6 +28,8 @@ def main() -> None:
     arguments.add_argument("output_dir", type=Path, metavar="OUT", help="the lang folder")
     options = arguments.parse_args()
     config = load_config(LangConfig, options.config, options.overrides)
+    if options.dictionary is not None and not options.dictionary.is_file():
+        raise UserError(f"--dictionary {options.dictionary}: there is no such file")
     texts = {str(path): read_texts(path) for path in options.cuts}
     why, lexicon = prepare_lang(
         texts, {str(path): path for path in options.cuts}, config, options.output_dir, options.dictionary

@@ -26,7 +26,7 @@ from cli import (
 from sertools.asr.lfmmi_system import AsrConfig
 from sertools.asr.run import train_asr
 from sertools.config import load_config
-from sertools.files import require
+from sertools.provenance import require_whole
 from sertools.training.loop import Stopped
 from sertools.training.memory import keep_freed_memory
 
@@ -44,10 +44,10 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder of the experiment")
     options = arguments.parse_args()
     config = load_config(AsrConfig, options.config, options.overrides)
-    require(options.lang, "the lang stage (local/prepare_lang.py)")
-    require(options.graphs, "the graphs stage (local/make_lfmmi_graphs.py)")
+    require_whole(options.lang, "the lang stage (local/prepare_lang.py)")
+    require_whole(options.graphs, "the graphs stage (local/make_lfmmi_graphs.py)")
     for cuts in (options.cuts, options.dev):
-        require(cuts, "the feature stage (local/collect_features.py)")
+        require_whole(cuts, "the feature stage (local/collect_features.py)")
     device = resolve_device(options.device)
     if device == "cpu":
         keep_freed_memory()

@@ -19,7 +19,7 @@ from cli import add_config, add_device, add_fold, chosen_fold, in_fold, parser, 
 from sertools.config import load_config
 from sertools.features.ivector.config import IvectorConfig
 from sertools.features.ivector.training import train_ivector
-from sertools.files import require
+from sertools.provenance import require_whole
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     folds, fold = chosen_fold(options)
     speakers = None if folds is None or fold is None else sorted({folds.speakers[u] for u in fold.train})
     cuts, output = in_fold(options.cuts, fold), in_fold(options.output, fold)
-    require(cuts, "the feature stage (local/collect_features.py)")
+    require_whole(cuts, "the feature stage (local/collect_features.py)")
     # the workers share the cores among themselves
     torch.set_num_threads(1)
     with progress_bar("i-vector training", "batches") as progress:

@@ -21,12 +21,21 @@ def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequenc
     Args:
         cls: a dataclass; nested dataclasses are nested mappings in the file.
         path: the file; None for the defaults of ``cls``.  A line ``base: OTHER.yaml`` in it takes
-            another file's settings (its path relative to this one's), and what follows changes them.
+            another file's settings (its path relative to this one's), and what follows changes them;
+            ``base: [A.yaml, B.yaml]`` those of A changed by B.
         overrides: such as ``training.epochs=3``; values are YAML.
 
     Raises:
         UserError: no such file, not YAML, files that are based on each other in a circle, an unknown
             key, a value of a wrong type.
+    """
+    return from_dict(cls, *read_values(path, overrides))
+
+
+def read_values(path: Path | str | None = None, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """The settings of a file with ``key=value`` overrides, and where they are from (for messages).
+
+    For who must look at a setting to know the dataclass; see :func:`load_config`.
     """
     values = _read(Path(path), ()) if path is not None else {}
     where = str(path) if path is not None else "defaults"
@@ -42,15 +51,14 @@ def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequenc
                 raise UserError(f"--set {item}: {parent} is not a group of settings")
         target[last] = yaml.safe_load(text)
         where = f"{where} with --set {item}" if "--set" not in where else where
-    return from_dict(cls, values, where)
+    return values, where
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """The settings of a file and of those it is based on; ``above`` are the files that led here."""
     if not path.is_file():
-        others = ", ".join(sorted(other.name for other in path.parent.glob("*.yaml")))
         asked = f", the base of {above[-1]}" if above else ""
-        raise UserError(f"there is no configuration file {path}{asked}; beside it there is {others or 'none'}")
+        raise UserError(f"there is no configuration file {path}{asked}; beside it there is {_beside(path)}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -59,13 +67,27 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise UserError(f"{path}: expected 'key: value' lines")
     if "base" not in values:
         return values
-    base = values.pop("base")
-    if not isinstance(base, str):
-        raise UserError(f"{path}: base must be the name of another file, not '{base}'")
-    other = path.parent / base
-    if other.resolve() in {p.resolve() for p in (*above, path)}:
-        raise UserError(f"{path}: its base {base} is based on it")
-    return _merged(_read(other, (*above, path)), values)
+    bases = values.pop("base")
+    merged: dict[str, Any] = {}
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str):
+            raise UserError(f"{path}: base must be the name of another file, not '{base}'")
+        other = path.parent / base
+        if other.resolve() in {p.resolve() for p in (*above, path)}:
+            raise UserError(f"{path}: its base {base} is based on it")
+        merged = _merged(merged, _read(other, (*above, path)))
+    return _merged(merged, values)
+
+
+def _beside(path: Path) -> str:
+    """The files beside one that is not there: those that begin as it does (folds_), or else all."""
+    names = sorted(other.name for other in path.parent.glob("*.yaml"))
+    kind, underscore, _ = path.name.partition("_")
+    names = [name for name in names if underscore and name.startswith(f"{kind}_")] or names
+    near = difflib.get_close_matches(path.name, names, n=1)
+    more = f" and {len(names) - 15} more" if len(names) > 15 else ""
+    listed = ", ".join(names[:15]) + more if names else "none"
+    return f"{near[0]}; did you mean that?" if near and len(names) > 15 else listed
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

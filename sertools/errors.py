@@ -1,5 +1,7 @@
 """The errors that a user can mend."""
 
+import errno
+
 
 class UserError(Exception):
     """Something that the user can put right: a missing file, a typo, a broken corpus.
@@ -14,3 +16,24 @@ class MissingPackage(UserError):
 
     def __init__(self, package: str, needed_for: str, how: str) -> None:
         super().__init__(f"{needed_for} needs the package {package}, which is not installed.  {how}")
+
+
+_DENIED = "permission denied; change its permissions, or give another place"
+_WORDS = {
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "nothing can be written there; give another place",
+    errno.EEXIST: "a file, and a folder is needed; give another name, or remove it",
+    errno.ENOTDIR: "below a file, and a folder is needed; give another name",
+    errno.EISDIR: "a folder, and a file is needed",
+    errno.ENOENT: "no such file or folder",
+    errno.ENAMETOOLONG: "too long a name",
+}
+
+
+def explain_os_error(error: OSError) -> str | None:
+    """An error of the system in words: what file and what to do; None where it names no file."""
+    if not error.filename:
+        return None
+    name = error.filename if isinstance(error.filename, str) else str(error.filename)
+    return f"{name}: {_WORDS.get(error.errno or 0, error.strerror)}"

@@ -1,0 +1,86 @@
+"""What a program of local/ says of an error, and how it ends."""
+
+import errno
+import os
+import subprocess
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+LOCAL = Path(__file__).parents[2] / "local"
+sys.path.insert(0, str(LOCAL))
+
+from cli import explain  # noqa: E402
+from sertools.errors import UserError  # noqa: E402
+
+ROOM = "make room, and run the same command again"
+
+
+def full(filename: str | None = None) -> OSError:
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    error.filename = filename
+    return error
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UserError("x is wrong"), "x is wrong"),
+        (full(), f"the disk is full; {ROOM}"),
+        (full("data/x"), f"the disk is full (data/x); {ROOM}"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), f"the disk is full; {ROOM}"),
+        (caused(RuntimeError("the writer stopped"), full("data/x")), f"the disk is full (data/x); {ROOM}"),
+        # libraries in C++ and Rust
+        (
+            UserError("cannot write x: I/O error: No space left on device (os error 28)"),
+            f"the disk is full (cannot write x: I/O error: No space left on device (os error 28)); {ROOM}",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "x"),
+            "x: permission denied; change its permissions, or give another place",
+        ),
+        (OSError("anything else"), None),
+        (ValueError("a bug"), None),
+        (KeyError("a bug"), None),
+    ],
+)
+def test_explained(error: Exception, said: str | None) -> None:
+    assert explain(error) == said
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenProcessPool("abrupt"), RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")]
+)
+def test_a_process_that_was_killed(error: Exception) -> None:
+    assert "one of the processes of this program was killed" in str(explain(error))
+
+
+def program(body: str, stdout: int | None = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    head = f"import errno, logging, sys; sys.path.insert(0, {str(LOCAL)!r})\nimport cli\n"
+    text = f"{head}def main():\n    {body}\ncli.run(main)\n"
+    return subprocess.run([sys.executable, "-c", text], stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
+def test_exit_codes() -> None:
+    assert program("logging.info('fine')").returncode == 0
+    done = program("raise OSError(errno.ENOSPC, 'No space left on device')")
+    assert (done.returncode, done.stderr) == (1, f"error: the disk is full; {ROOM}\n")
+    done = program("1 / 0")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert program("raise KeyboardInterrupt").returncode == 130
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    """The log is on a full disk, the work is not."""
+    with open("/dev/full", "w") as stream:
+        done = program(f"logging.info('one'); open({str(tmp_path / 'x')!r}, 'w').close(); logging.info('two')", stream)
+    assert (tmp_path / "x").exists()
+    assert "Traceback" not in done.stderr
