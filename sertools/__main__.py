@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # heavy modules are imported where they are used: --help and mistakes in the command line answer at once
-from sertools.errors import UserError
+from sertools.errors import UserError, explain_os_error
 
 if TYPE_CHECKING:
     from sertools.prediction.apply import EmotionModel, Failure, Prediction
@@ -216,9 +216,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if not error.filename:
+        explained = explain_os_error(error)
+        if explained is None:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explained}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

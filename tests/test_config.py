@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import yaml
 
-from sertools.config import from_dict, load_config, to_dict
+from sertools.config import from_dict, load_config, read_values, to_dict
 from sertools.errors import UserError
 
 
@@ -111,3 +111,16 @@ def test_a_file_based_on_another(tmp_path: Path) -> None:
     (tmp_path / "second.yaml").write_text("base: none.yaml\n")
     with pytest.raises(UserError, match=r"no configuration file .*none\.yaml, the base of .*second\.yaml"):
         load_config(System, tmp_path / "third.yaml")
+
+
+def test_a_file_based_on_several(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", "name: a\nlimit: 3\ninner: {rate: 1, sizes: [4]}\n")
+    write(tmp_path / "b.yaml", "kind: b\ninner: {rate: 2}\n")
+    path = write(tmp_path / "c.yaml", "base: [a.yaml, b.yaml]\nname: c\n")
+    assert load_config(Outer, path) == Outer("c", "b", 3, inner=Inner(2.0, (4,)))
+    values, where = read_values(path, ["limit=5"])
+    assert (values["limit"], values["kind"]) == (5, "b")
+    assert "c.yaml with --set limit=5" in where
+    write(tmp_path / "b.yaml", "base: [a.yaml, 3]\n")
+    with pytest.raises(UserError, match=r"b\.yaml: base must be the name of another file, not '3'"):
+        load_config(Outer, path)
