@@ -24,7 +24,6 @@ first call; processor seconds, all threads together, feel other programs on the 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -62,7 +61,9 @@ def peak(device: str) -> float:
     """Most memory so far, in MiB: of the GPU, or of the process."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # not getrusage's, which a process inherits
+    with open("/proc/self/status", encoding="utf-8") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
 
 def timed(call: Callable[[], Any], count: int, device: str) -> dict[str, float]:

@@ -32,6 +32,7 @@ from sertools.models.layers import set_share
 from sertools.training.batching import plan_batches
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import TrainingConfig
+from sertools.training.precision import Precision, autocast, check_precision
 from sertools.training.schedule import piecewise_linear
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class A2wConfig:
         training: the loop.
         dev_search: the search for ``dev_wer``; a beam of 1 (greedy) is quick.
         chunk: rows of the softmax that are in memory at once.
+        precision: of the encoder's activations while it trains; weights, attention, decoder and losses are
+            in float32.
     """
 
     model: A2wModelConfig = field(default_factory=A2wModelConfig)
@@ -87,6 +90,7 @@ class A2wConfig:
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(select_by="dev_wer"))
     dev_search: BeamConfig = field(default_factory=lambda: BeamConfig(beam=1))
     chunk: int = CHUNK
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for schedule in (self.sampling, self.guide):
@@ -135,6 +139,7 @@ class A2wTask:
         self.train = train
         self.seed = seed
         self.device = torch.device(device)
+        self.dtype = check_precision(config.precision, device)
         self.group = group
         self.targets = Targets(vocabulary, auxiliary)
         self.model = A2wModel(config.model, len(vocabulary), 0 if auxiliary is None else auxiliary.num_outputs)
@@ -188,7 +193,8 @@ class A2wTask:
         """See :class:`sertools.training.loop.Task`."""
 
     def _encode(self, batch: Batch) -> Encoding:
-        return self.model.encode(batch.features.to(self.device, non_blocking=True), batch.lengths)
+        with autocast(self.dtype if self.model.training else torch.float32, self.device):
+            return self.model.encode(batch.features.to(self.device, non_blocking=True), batch.lengths).float()
 
     def _second(self, encoding: Encoding, batch: Batch) -> tuple[Value, Tensor]:
         """The second objective, and the sum of its losses."""

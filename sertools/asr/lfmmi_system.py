@@ -31,6 +31,7 @@ from sertools.models.asr import AcousticModel, AcousticModelConfig
 from sertools.models.layers import semi_orthogonal_step, set_dropout, set_share
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import TrainingConfig
+from sertools.training.precision import Precision, check_precision
 from sertools.training.schedule import piecewise_linear
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class AsrConfig:
     dropout: str | float = "0,0@0.20,0.5@0.50,0"
     orthonormal_every: int = 4
     xent_learning_rate_factor: float = 1.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
@@ -118,8 +119,7 @@ class AsrTask:
         self.objective = make_objective(config, graphs, lexicon)
         self.model = make_model(config, graphs.topology.num_pdfs)
         check_dimensions(config, train)
-        if config.precision == "bfloat16" and self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
-            raise UserError("precision: bfloat16: this GPU has no such arithmetic; give --set precision=float32")
+        check_precision(config.precision, device)
         if config.input_transform == "white":
             self.model.trunk.set_input_covariance(*sample_covariance(train, config.model.trunk.splice))
         else:

@@ -152,7 +152,7 @@ class EmotionNetwork(nn.Module):
     def embed(self, features: Tensor, lengths: Tensor, ivectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What the head reads: (N, T', C), and lengths (N,) on the CPU; see :func:`pool`."""
         found = self.trunk(features, lengths, self.config.layers, ivectors)
-        side_by_side = [found[name] for name in self.config.layers]
+        side_by_side = [found[name].float() for name in self.config.layers]  # the trunk's may be bfloat16
         x = side_by_side[0] if len(side_by_side) == 1 else torch.cat(side_by_side, 2)
         return pool(x, self.trunk.output_lengths(lengths.cpu()), self.config.pooling)
 

@@ -126,5 +126,7 @@ def bidirectional(layer: nn.LSTM, x: Tensor, lengths: Tensor, turn: Tensor) -> T
         bias = getattr(layer, f"bias_ih_l0{suffix}") + getattr(layer, f"bias_hh_l0{suffix}")
         gates.append(torch.addmm(bias, inputs, getattr(layer, f"weight_ih_l0{suffix}").t()))
     weight = torch.stack([getattr(layer, f"weight_hh_l0{suffix}") for suffix in ("", "_reverse")])
-    forward, reverse = _Recurrence.apply(torch.stack(gates).view(2, frames, rows, -1), weight).unbind()
+    # under autocast products of inputs are in bfloat16; the recurrence is not
+    stacked = torch.stack(gates).view(2, frames, rows, -1).to(weight.dtype)
+    forward, reverse = _Recurrence.apply(stacked, weight).unbind()
     return torch.cat([forward, reverse.reshape(frames * rows, -1)[turn].view_as(forward)], 2)

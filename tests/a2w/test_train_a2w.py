@@ -218,3 +218,24 @@ def test_what_does_not_fit(tiny_words: Any, trained: Path, tmp_path: Path) -> No
     config = dataclasses.replace(recogniser.config, model=dataclasses.replace(MODEL, feature_dim=5))
     with pytest.raises(UserError, match=r"features of dimension 6, .* takes 5"):
         reader_of(dataclasses.replace(recogniser, config=config), CutSet.from_file(tiny_words.dev), "cuts")
+
+
+def test_bfloat16_of_the_encoder(tiny_words: Any) -> None:
+    readers = [Reader(read_entries(path, False), 1.0) for path in (tiny_words.train, tiny_words.dev)]
+    vocabulary = load_vocabulary(tiny_words.vocabulary)
+    losses, dev = {}, {}
+    for precision in ("float32", "bfloat16"):
+        config = changed(auxiliary="none", precision=precision, model=dataclasses.replace(MODEL, dropout=0.0))
+        task = A2wTask(config, vocabulary, None, *readers, seed=1, device="cpu")
+        task.model.train()
+        loss, _ = task.loss(next(task.batches(1, 0)))
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert {p.grad.dtype for p in task.model.parameters() if p.grad is not None} == {torch.float32}
+        losses[precision] = float(loss)
+        task.model.eval()
+        with torch.no_grad():
+            dev[precision] = task.evaluate()["dev_loss"]
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+    assert dev["bfloat16"] == dev["float32"]

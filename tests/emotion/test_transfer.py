@@ -123,6 +123,33 @@ def test_start_from_pretrained_weights_or_at_random() -> None:
     assert not torch.equal(random.model.state_dict()["trunk.first.weight"], weights["first.weight"])
 
 
+@pytest.mark.parametrize("pooling", ["frames", "statistics"])
+def test_bfloat16_while_it_trains(pooling: str) -> None:
+    settings = dataclasses.replace(config(TransferConfig("pretrained", "all"), pooling), dropout=0.0)
+    samples = utterances()
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        task = EmotionTask(
+            dataclasses.replace(settings, precision=precision), 2, samples, samples,  # type: ignore[arg-type]
+            seed=1, device="cpu", pretrained=trunk_weights(),
+        )  # fmt: skip
+        kinds: list[torch.dtype] = []
+        task.model.trunk.layers[0].register_forward_hook(lambda *found: kinds.append(found[2].dtype))  # noqa: B023
+        task.model.train()
+        loss, _ = task.loss(next(task.batches(1, 0)))
+        loss.backward()
+        assert kinds == [getattr(torch, precision)]
+        assert loss.dtype == torch.float32
+        assert {p.grad.dtype for p in task.model.parameters() if p.grad is not None} == {torch.float32}
+        losses[precision] = float(loss)
+        predict(task.model, samples, 500, "probabilities", "cpu")
+        assert set(kinds[1:]) == {torch.float32}
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+    with pytest.raises(ValueError, match="precision: bfloat16 is of the trunk"):
+        dataclasses.replace(settings, transfer=TransferConfig("pretrained", "head"), precision="bfloat16")
+
+
 def test_pooled_statistics() -> None:
     x = torch.randn(2, 7, 3)
     x[0, 4:] = float("nan")  # beyond the end: must not be looked at

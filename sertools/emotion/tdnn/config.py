@@ -9,6 +9,7 @@ from sertools.errors import UserError
 from sertools.models.emotion import EmotionModelConfig, check_layers
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.loop import TrainingConfig
+from sertools.training.precision import Precision
 from sertools.training.schedule import piecewise_linear
 
 
@@ -68,6 +69,8 @@ class EmotionConfig:
         dropout: Kaldi schedule of the dropout proportion over training.
         orthonormal_every: the semi-orthogonal constraint is applied every so many updates
             (Kaldi: each with probability 1/4); 0 for never.
+        precision: of the trunk's activations while it trains; weights, statistics, the head, losses and
+            all of prediction are in float32.
     """
 
     model: EmotionModelConfig = field(default_factory=EmotionModelConfig)
@@ -76,9 +79,12 @@ class EmotionConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     dropout: str | float = "0,0@0.20,0.5@0.50,0"
     orthonormal_every: int = 4
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
+        if self.head_alone and self.precision != "float32":
+            raise ValueError("precision: bfloat16 is of the trunk, which does not train here (train: head)")
 
     @property
     def head_alone(self) -> bool:

@@ -1,6 +1,7 @@
 """Training of a TDNN-F and a head, or of the head alone, and what they say of utterances."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from sertools.models.tdnnf import semi_orthogonal_step, set_dropout
 from sertools.training.batching import plan_batches
 from sertools.training.checkpoint import load_weights
 from sertools.training.distributed import SINGLE, Group
+from sertools.training.precision import check_precision
 from sertools.training.schedule import piecewise_linear
 
 
@@ -63,6 +65,7 @@ class EmotionTask:
         self.config = config
         self.seed = seed
         self.device = device
+        self.dtype = check_precision(config.precision, device)
         self.group = group
         self.train = train
         self.dev = dev
@@ -125,13 +128,26 @@ class EmotionTask:
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
         labels = batch.labels.to(self.device)
-        log_posteriors, lengths = forward(self.model, batch, self.device)
+        with self._in_precision():
+            log_posteriors, lengths = forward(self.model, batch, self.device)
         loss, frames = frame_cross_entropy(log_posteriors, lengths, labels, self.class_weights)
         if batch.part is not None and not batch.part.counts:
             return loss, 0.0
         if self.class_weights is None:
             return loss, float(frames)
         return loss, float((lengths * self.class_weights[labels]).sum())
+
+    @contextmanager
+    def _in_precision(self) -> Iterator[None]:
+        """Let the trunk's activations be what the configuration says."""
+        if not isinstance(self.model, EmotionNetwork):
+            yield
+            return
+        self.model.trunk.activation_dtype = self.dtype
+        try:
+            yield
+        finally:
+            self.model.trunk.activation_dtype = torch.float32
 
     def after_step(self, step: int) -> None:
         """See :class:`sertools.training.loop.Task`."""
