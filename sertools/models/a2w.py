@@ -31,8 +31,6 @@ class A2wModelConfig:
         attention_dim: nodes of the attention's hidden layer.
         attention_filters, attention_width: of the convolution over the last weights.
         dropout: between encoder layers and before the softmax.
-        auxiliary_layer: the encoder layer, from 1, that auxiliary outputs read: those above it are free to
-            gather what it finds, as phones, into words; 0 is the last.
     """
 
     feature_dim: int = 40
@@ -45,16 +43,13 @@ class A2wModelConfig:
     attention_filters: int = 10
     attention_width: int = 100
     dropout: float = 0.2
-    auxiliary_layer: int = 0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name not in ("dropout", "auxiliary_layer") and value < 1:
+            if name != "dropout" and value < 1:
                 raise ValueError(f"{name} must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be at least 0 and below 1")
-        if not 0 <= self.auxiliary_layer <= self.encoder_layers:
-            raise ValueError("auxiliary_layer must be from 0 to encoder_layers")
 
 
 @dataclass(frozen=True)
@@ -65,18 +60,15 @@ class Encoding:
         states: (N, T', 2 * encoder_dim), 0 beyond an utterance's length.
         keys: (N, T', attention_dim), V h_t + b.
         lengths: int64 (N,), on the device.
-        lower: (N, T', 2 * encoder_dim), of auxiliary_layer where it is not the last; else None.
     """
 
     states: Tensor
     keys: Tensor
     lengths: Tensor
-    lower: Tensor | None = None
 
     def float(self) -> "Encoding":
         """In float32, where it was computed in bfloat16."""
-        lower = None if self.lower is None else self.lower.float()
-        return Encoding(self.states.float(), self.keys.float(), self.lengths, lower)
+        return Encoding(self.states.float(), self.keys.float(), self.lengths)
 
     def select(self, rows: Tensor) -> "Encoding":
         """Some of the utterances, (n,) int64, and no more frames than they have."""
@@ -190,22 +182,19 @@ class A2wModel(nn.Module):
         x = x.masked_fill(~frame_mask(lengths.to(x.device), x.shape[1])[..., None], 0.0)
         x = F.pad(x, (0, 0, 0, frames * stack - x.shape[1])).reshape(len(x), frames, -1).transpose(0, 1)
         turn = turned(outputs, frames).to(x.device)
-        lower = None
         for number, layer in enumerate(self.encoder):
             if number:
-                if number == self.config.auxiliary_layer:
-                    lower = x.transpose(0, 1)
                 x = self.encoder_dropout(x)
             x = bidirectional(layer, x, outputs, turn)
         on_device = outputs.to(x.device)
         states = x.transpose(0, 1).masked_fill(~frame_mask(on_device, frames)[..., None], 0.0)
-        return Encoding(states, self.attention.key(states), on_device, lower)
+        return Encoding(states, self.attention.key(states), on_device)
 
     def auxiliary_scores(self, encoding: Encoding) -> Tensor:
         """(N, T', num_auxiliary), before a log_softmax; meaningless beyond an utterance's length."""
         if self.auxiliary is None:
             raise ValueError("the model has no auxiliary outputs")
-        scores: Tensor = self.auxiliary(encoding.states if encoding.lower is None else encoding.lower)
+        scores: Tensor = self.auxiliary(encoding.states)
         return scores
 
     def start(self, encoding: Encoding, hypotheses: int = 1) -> DecoderState:

@@ -317,24 +317,3 @@ def test_learns_to_copy_in_order() -> None:
         loss.backward()
         optimizer.step()
     assert float(loss) < 0.1
-
-
-def test_auxiliary_outputs_read_the_layer_that_is_said() -> None:
-    config = dataclasses.replace(SMALL, encoder_layers=3)
-    torch.manual_seed(1)
-    last, middle = (A2wModel(dataclasses.replace(config, auxiliary_layer=n), TOKENS, 4).eval() for n in (0, 2))
-    middle.load_state_dict(last.state_dict())
-    features, lengths = torch.randn(2, 20, SMALL.feature_dim), torch.tensor([20, 13])
-    one, other = last.encode(features, lengths), middle.encode(features, lengths)
-    torch.testing.assert_close(one.states, other.states)
-    assert one.lower is None
-    with torch.no_grad():
-        for parameter in middle.encoder[2].parameters():
-            parameter.add_(1.0)
-    changed = middle.encode(features, lengths)
-    assert not torch.allclose(changed.states, other.states)
-    torch.testing.assert_close(middle.auxiliary_scores(changed)[1, :5], middle.auxiliary_scores(other)[1, :5])
-    alone = middle.auxiliary_scores(middle.encode(features[1:, :13], lengths[1:]))
-    torch.testing.assert_close(alone[0], middle.auxiliary_scores(other)[1, : alone.shape[1]])
-    with pytest.raises(ValueError, match="auxiliary_layer"):
-        dataclasses.replace(config, auxiliary_layer=4)
