@@ -3,10 +3,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTEST_ARGS ?=
 
-.PHONY: help env env-modern demo demo-modern run-demo test test-full test-modern lint clean
+.PHONY: help env env-modern demo demo-s4 demo-modern run-demo test test-full test-modern lint clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
+	@echo "make demo-s4      after it: acoustic-to-word recognition, and emotion with it"
 	@echo "make demo-modern  the same in the second environment, without k2"
 	@echo "make test         lint, types and tests, in both environments"
 	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
@@ -28,9 +29,15 @@ demo-modern: env-modern
 	@SERTOOLS_ENV="$(CURDIR)/.venv-modern" $(MAKE) --no-print-directory run-demo
 
 run-demo:
-	cd egs/tedlium2 && ./run.sh
+	cd egs/tedlium2 && ./run.sh --stop-stage 8
 	cd egs/iemocap && ./run.sh
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_paper_from_demo_tdnnf_demo/comparison.html"
+
+demo-s4: env
+	cd egs/tedlium2 && ./run.sh --stage 9
+	cd egs/iemocap && ./run.sh --stop-stage 2 --protocol s4
+	cd egs/iemocap && ./run.sh --stage 8 --protocol s4 --s4-system all
+	@echo "the comparison: egs/iemocap/exp/demo_comparison_s4_s4_from_demo_a2w_demo/comparison.html"
 
 test: lint test-full test-modern
 

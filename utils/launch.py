@@ -89,7 +89,8 @@ def main(arguments: list[str]) -> int:
             progress.say(f"error: {error}")
         return 1
     except Interrupted as interrupt:
-        progress.say(f"interrupted by {interrupt}; the running jobs have been ended")
+        ended = "; the running jobs have been ended" if interrupt.ended else ""
+        progress.say(f"interrupted by {interrupt}{ended}")
         return 128 + interrupt.number
     report = failure_report(results)
     if report:

@@ -14,9 +14,6 @@ from sertools.lfmmi import Graph, Topology
 
 NEVER = -1e30
 
-# torch 1.13 says so at the first call; the results are tested
-warnings.filterwarnings("ignore", message="scatter_reduce.* is in beta")
-
 
 class PhoneDecoder:
     """Viterbi decoding with the denominator graph, in other words with the phone language model.
@@ -59,14 +56,17 @@ class PhoneDecoder:
         ends = lengths.to(scores.device)
         alpha = self.initial.expand(batch, states).clone()
         best = torch.zeros(frames, batch, states, dtype=torch.int32, device=scores.device)
-        for t in range(frames):
-            values = alpha[:, self.sources] + self.log_probs + scores[:, t, self.pdfs].float()
-            new = torch.full_like(alpha, NEVER).scatter_reduce_(1, targets, values, "amax")
-            # the first of equally good arcs
-            chosen = numbers.masked_fill(values < new[:, self.targets], arcs)
-            first = torch.full((batch, states), arcs, dtype=torch.int64, device=scores.device)
-            best[t] = first.scatter_reduce_(1, targets, chosen, "amin").int()
-            alpha = torch.where((t < ends)[:, None], new, alpha)
+        with warnings.catch_warnings():
+            # torch 1.13 says that scatter_reduce is in beta; the results are tested
+            warnings.filterwarnings("ignore", message="scatter_reduce.* is in beta")
+            for t in range(frames):
+                values = alpha[:, self.sources] + self.log_probs + scores[:, t, self.pdfs].float()
+                new = torch.full_like(alpha, NEVER).scatter_reduce_(1, targets, values, "amax")
+                # the first of equally good arcs
+                chosen = numbers.masked_fill(values < new[:, self.targets], arcs)
+                first = torch.full((batch, states), arcs, dtype=torch.int64, device=scores.device)
+                best[t] = first.scatter_reduce_(1, targets, chosen, "amin").int()
+                alpha = torch.where((t < ends)[:, None], new, alpha)
         total, state = (alpha + self.final).max(1)
         possible = (total > NEVER / 2).tolist()
         path = torch.zeros(frames, batch, dtype=torch.int64, device=scores.device)

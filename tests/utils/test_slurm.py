@@ -291,6 +291,17 @@ def test_interrupt(launch: Launcher, number: signal.Signals) -> None:
     assert not (launch.folder / "q").exists()
 
 
+def test_a_second_signal_does_not_wait(launch: Launcher) -> None:
+    process = launch.start("x.log", "touch up; sleep 60")
+    wait_for((launch.folder / "up").exists)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    said = end(process, 20)
+    assert process.returncode == 128 + signal.SIGINT
+    assert re.search(r"not all jobs have ended yet: squeue --jobs=\d+\nlaunch\.py: interrupted by SIGINT\n\Z", said)
+    wait_for(lambda: in_queue(launch) == "")
+
+
 def test_what_a_killed_launcher_left_is_cancelled(launch: Launcher) -> None:
     first = launch.start("x.log", "echo one >> ran; sleep 60; echo went on >> ran")
     wait_for((launch.folder / "ran").exists)

@@ -13,11 +13,15 @@ _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" el
 
 
 class Interrupted(Exception):
-    """INT, TERM, HUP or USR1 (Slurm's, before the time limit) came; raised once all jobs have been ended."""
+    """INT, TERM, HUP or USR1 (Slurm's, before the time limit) came; raised once all jobs have been ended.
 
-    def __init__(self, number: int) -> None:
+    Where ``ended`` is false, that was not waited for, or Slurm's controller did not answer.
+    """
+
+    def __init__(self, number: int, ended: bool = True) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
+        self.ended = ended
 
 
 def die_with_parent(parent: int | None = None) -> None:

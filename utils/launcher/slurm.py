@@ -20,7 +20,7 @@ _MEANING = {
     "DEADLINE": "its deadline has passed",
     "NODE_FAIL": "its node failed",
     "OUT_OF_MEMORY": "out of memory (--mem)",
-    "PREEMPTED": "preempted",
+    "PREEMPTED": "preempted, and its partition does not requeue",
     "TIMEOUT": "it reached its time limit (--time)",
     "": "Slurm does not know it any more, and it left no exit code",
 }
@@ -222,4 +222,4 @@ class SlurmBackend:
             self._progress.say(f"cancelled, but not all jobs have ended yet: squeue --jobs={','.join(call.ids)}")
         else:
             self._progress.say(f"Slurm's controller does not answer; when it is back: {line}")
-        raise Interrupted(signals.received[0])
+        raise Interrupted(signals.received[0], gone)

@@ -74,6 +74,8 @@ else
     trap '' USR1
     # of TERM, which Slurm sends to every process, the command's own exit code is wanted, and no next command
     trap 'code=$?; exit $((code > 0 ? code : 143))' TERM
+    # a program may get it, and end, before this shell does
+    trap '[ $? != 143 ] || sleep 1' DEBUG
     eval "$command"
   ) < /dev/null &
 fi

@@ -13,6 +13,8 @@ trap '' USR1
 trap : TERM
 (
   trap 'code=$?; exit $((code > 0 ? code : 143))' TERM
+  # a program may get it, and end, before this shell does
+  trap '[ $? != 143 ] || sleep 1' DEBUG
   eval "${job[0]}"
 )
 code=$?

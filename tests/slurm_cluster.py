@@ -5,10 +5,20 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+_PREEMPTION = """
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=spare Nodes=ALL PriorityTier=1 DefaultTime=60 State=UP
+PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF DefaultTime=60 State=UP
+"""
+
 
 @dataclass(frozen=True)
 class Cluster:
-    """Three machines, n1 to n3, of 16 processors, 16000 MB and 4 (false) GPUs each; no accounting."""
+    """Three machines, n1 to n3, of 16 processors, 16000 MB and 4 (false) GPUs each; no accounting.
+
+    Partitions: debug, the default; spare, whose jobs are requeued when those of urgent need their machines.
+    """
 
     folder: Path
     scripts: Path
@@ -25,6 +35,12 @@ class Cluster:
         return subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=300
         )
+
+    def add_preemption(self) -> None:
+        """Add the partitions spare and urgent."""
+        conf = self.folder / "etc/slurm.conf"
+        conf.write_text(conf.read_text() + _PREEMPTION)
+        self("scontrol", "reconfigure")
 
     def down(self) -> None:
         """Stop all."""
