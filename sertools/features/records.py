@@ -49,7 +49,10 @@ def check_archive(path: Path | str) -> None:
         return
     record = read_record(record_path)
     if record is None:
-        raise UserError(f"{record_path} is damaged, or of an earlier version; run the stage that made it again, it makes just this block")
+        raise UserError(
+            f"{record_path} is damaged, or of an earlier version; run the stage that made it again, "
+            "it makes just this block"
+        )
     if content_hash(path) != record["sha256"]:
         raise UserError(
             f"{path} is damaged (its checksum differs); run {record['made_by']} again, it makes just this block"

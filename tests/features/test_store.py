@@ -105,7 +105,7 @@ def test_damage_is_found_by_who_reads(noise_cuts: Path, tmp_path: Path) -> None:
     check_archive(archive)
     record.write_text(record.read_text()[:-9])
     os.utime(archive, (1, 1))
-    with pytest.raises(UserError, match=r"block-00001\.json is damaged; run the stage"):
+    with pytest.raises(UserError, match=r"block-00001\.json is damaged, or of an earlier version; run the stage"):
         check_archive(archive)
     record.unlink()  # as for archives of others
     check_archive(archive)
