@@ -43,6 +43,7 @@ def main() -> None:
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
     if options.speakers:
+        require_whole(options.speakers, MAKES_SPEAKERS)  # its plot is shown, too
         inputs["speakers"] = require_whole(Path(options.speakers) / SPEAKERS, MAKES_SPEAKERS)
     stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS}, inputs)
     output = options.exp_dir / "results"

@@ -37,6 +37,7 @@ from sertools.emotion.experiment import Corpus, Experiment, train_run
 from sertools.emotion.systems import Given, load_system
 from sertools.errors import UserError
 from sertools.evaluation.folds import Folds, find_fold, read_folds
+from sertools.features.ivector.model import MADE_BY
 from sertools.provenance import require_whole
 from sertools.training.distributed import Group
 from sertools.training.loop import Stopped
@@ -64,7 +65,8 @@ def train_all(
     for number, (fold_name, seed) in enumerate(runs, start=1):
         fold = find_fold(experiment.folds, fold_name)
         cuts = require_whole(in_fold(options.cuts, fold), STAGES)
-        extractor = in_fold(options.extractor, fold) if options.extractor else None
+        # a copy is kept, so it is checked also where the training is up to date
+        extractor = require_whole(in_fold(options.extractor, fold), MADE_BY) if options.extractor else None
         with progress_bar(f"training {number} of {len(runs)}", "updates") as bar:
             try:
                 directory = train_run(

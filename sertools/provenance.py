@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sertools.errors import UserError
-from sertools.files import content_hash, require, write_json
+from sertools.files import content_hash, json_hash, require, write_json
 
 STAMP = "stamp.json"
 UNFINISHED = "unfinished"
+OWN = "own_sha256"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def begin(directory: Path | str) -> None:
     not belong together.
     """
     path = Path(directory) / STAMP
-    write_json(path, ((_read(path) if path.exists() else None) or {}) | {UNFINISHED: True})
+    _write(path, ((_read(path) if path.exists() else None) or {}) | {UNFINISHED: True})
 
 
 def require_whole(path: Path | str, made_by: str) -> Path:
@@ -102,6 +103,12 @@ def require_whole(path: Path | str, made_by: str) -> Path:
     return path
 
 
+def _write(path: Path, record: dict[str, Any]) -> None:
+    """Write a stamp with a checksum of itself."""
+    # as it will be read: JSON has no tuples
+    write_json(path, record | {OWN: json_hash(json.loads(json.dumps(record)))})
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     """A stamp, which has a configuration, inputs and outputs unless it is of something unfinished; None: damaged."""
     try:
@@ -109,6 +116,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     except ValueError:  # not JSON, or not UTF-8
         return None
     if not isinstance(record, dict):
+        return None
+    own = record.pop(OWN, None)
+    if own is not None and own != json_hash(record):
         return None
     parts = [record.get(name) for name in ("config", "inputs", "outputs")]
     whole = all(isinstance(part, dict) for part in parts)
@@ -167,7 +177,7 @@ def write_stamp(directory: Path | str, stamp: Stamp, outputs: list[str]) -> None
     """Write the stamp of ``directory``; ``outputs`` are file names relative to it."""
     directory = Path(directory)
     record = asdict(stamp) | {"outputs": {name: content_hash(directory / name) for name in sorted(outputs)}}
-    write_json(directory / STAMP, record)
+    _write(directory / STAMP, record)
 
 
 def _changes(old: Any, new: Any, name: str) -> list[str]:

@@ -62,6 +62,21 @@ def test_damaged_stamp(finished: tuple[Path, Path, Stamp], text: str) -> None:
         made_with(out / "result")
 
 
+def test_a_stamp_in_which_a_bit_has_flipped(finished: tuple[Path, Path, Stamp]) -> None:
+    _, out, stamp = finished
+    good = (out / STAMP).read_bytes()
+    for place in (good.index(b'"b": 1') + 5, good.index(b'"source": "') + 20):
+        (out / STAMP).write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        assert why_stale(out, stamp) == f"{out / STAMP} is damaged"
+        with pytest.raises(UserError, match=r"stamp\.json is damaged"):
+            require_whole(out / "result", "stage 3")
+    # one of before there were checksums
+    old = json.loads(good)
+    del old["own_sha256"]
+    (out / STAMP).write_text(json.dumps(old))
+    assert why_stale(out, stamp) is None
+
+
 def test_what_is_being_made_is_not_read(finished: tuple[Path, Path, Stamp]) -> None:
     _, out, stamp = finished
     begin(out)

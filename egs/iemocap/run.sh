@@ -217,13 +217,19 @@ if stage 10 "Their scoring and comparison"; then
       --output "${results}comparison_s4_$protocol$heard" "${compared[@]}"
   fi
   # each TDNN system that stage 6 has trained on these folds, against all of S4's
+  untrained=
   for one in ${s4_system:+$system}; do
     experiment "$one"
     if [ -d "$exp" ]; then
       compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/iemocap/run.sh $*" \
         --output "${results}comparison_s4_with_${one/:/_}_$protocol$heard" "$one=$exp" "${compared[@]}"
+    else
+      untrained+=" $one"
     fi
   done
+  if [ -n "$untrained" ]; then
+    echo "not compared with$untrained: not trained on these folds (stage 6)"
+  fi
 fi
 
 finish

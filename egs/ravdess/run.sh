@@ -199,13 +199,19 @@ if stage 10 "Their scoring and comparison"; then
       --output "exp/comparison_s4_$classes$heard" "${compared[@]}"
   fi
   # each TDNN system that stage 6 has trained on these folds, against all of S4's
+  untrained=
   for one in ${s4_system:+$system}; do
     experiment "$one"
     if [ -d "$exp" ]; then
       compare.py --folds "$folds" --num-seeds "$num_seeds" --command "egs/ravdess/run.sh $*" \
         --output "exp/comparison_s4_with_${one/:/_}_$classes$heard" "$one=$exp" "${compared[@]}"
+    else
+      untrained+=" $one"
     fi
   done
+  if [ -n "$untrained" ]; then
+    echo "not compared with$untrained: not trained on these folds (stage 6)"
+  fi
 fi
 
 finish

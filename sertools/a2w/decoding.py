@@ -22,7 +22,7 @@ from sertools.files import only_writer, read_json, replacing, require, write_jso
 from sertools.lang.transcripts import transcript
 from sertools.lang.vocabulary import SETTINGS, Vocabulary
 from sertools.manifests import load_cuts
-from sertools.provenance import Stamp, begin, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -137,11 +137,12 @@ def decode_a2w(
     Raises:
         UserError: something is missing, or the features are not what the recogniser was trained on.
     """
+    require_whole(checkpoint, "local/train_a2w.py")
     inputs = {name: require(checkpoint / name, "local/train_a2w.py")
               for name in (WEIGHTS, CONFIG, INFO, f"{VOCABULARY}/{SETTINGS}")}  # fmt: skip
-    inputs["cuts"] = require(cuts_path, "the feature stage (local/collect_features.py)")
+    inputs["cuts"] = require_whole(cuts_path, "the feature stage (local/collect_features.py)")
     if search_dir is not None:
-        inputs["search"] = require(search_dir / SEARCH, f"{MADE_BY} on the dev cuts")
+        inputs["search"] = require_whole(search_dir / SEARCH, f"{MADE_BY} on the dev cuts")
     with only_writer(output_dir):
         stamp = Stamp.of(to_dict(config), dict(inputs))
         why = why_stale(output_dir, stamp)

@@ -27,7 +27,7 @@ from sertools.lang.folder import load_lexicon
 from sertools.lang.transcripts import transcript
 from sertools.lang.vocabulary import SETTINGS
 from sertools.manifests import load_cuts
-from sertools.provenance import Stamp, begin, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -106,16 +106,17 @@ def rescore_a2w(
     Raises:
         UserError: something is missing; lattices and cuts are of other utterances.
     """
+    require_whole(checkpoint, "local/train_a2w.py")
     inputs = {name: require(checkpoint / name, "local/train_a2w.py")
               for name in (WEIGHTS, CONFIG, INFO, f"{VOCABULARY}/{SETTINGS}")}  # fmt: skip
     inputs |= {
-        "cuts": require(cuts_path, "the feature stage (local/collect_features.py)"),
-        "lattices": require(decode_dir / LATTICES, "local/decode.py --lattices"),
-        "scale": require(decode_dir / SCALE, "local/decode.py"),
-        "words": require(lang_dir / "words.txt", "local/prepare_lang.py"),
+        "cuts": require_whole(cuts_path, "the feature stage (local/collect_features.py)"),
+        "lattices": require_whole(decode_dir / LATTICES, "local/decode.py --lattices"),
+        "scale": require_whole(decode_dir / SCALE, "local/decode.py"),
+        "words": require_whole(lang_dir / "words.txt", "local/prepare_lang.py"),
     }
     if weight_dir is not None:
-        inputs["weight"] = require(weight_dir / WEIGHT, f"{MADE_BY} on the dev cuts")
+        inputs["weight"] = require_whole(weight_dir / WEIGHT, f"{MADE_BY} on the dev cuts")
     with only_writer(output_dir):
         stamp = Stamp.of(to_dict(config), dict(inputs))
         why = why_stale(output_dir, stamp)

@@ -13,11 +13,11 @@ from sertools.asr.data import Reader
 from sertools.asr.entries import leave_out, read_entries, total_frames
 from sertools.config import from_dict, to_dict
 from sertools.errors import UserError
-from sertools.files import content_hash, json_hash, only_writer, require
+from sertools.files import content_hash, json_hash, only_writer
 from sertools.lang.vocabulary import MADE_BY as VOCABULARY_MADE_BY
 from sertools.lang.vocabulary import SETTINGS, Vocabulary, load_vocabulary, save_vocabulary
 from sertools.models.a2w import A2wModel
-from sertools.provenance import STAMP, Stamp, begin, made_with, stage_settings, why_stale, write_stamp
+from sertools.provenance import STAMP, Stamp, begin, made_with, require_whole, stage_settings, why_stale, write_stamp
 from sertools.training.checkpoint import (
     WEIGHTS,
     Checkpoint,
@@ -94,14 +94,18 @@ def train_a2w(
         UserError: inputs are missing or do not go together; the loss is not finite.
         Stopped: see ``should_stop``.
     """
-    inputs = {"cuts": cuts_path, "dev": dev_path, "vocabulary": require(vocabulary_dir / SETTINGS, VOCABULARY_MADE_BY)}
+    inputs = {
+        "cuts": cuts_path,
+        "dev": dev_path,
+        "vocabulary": require_whole(vocabulary_dir / SETTINGS, VOCABULARY_MADE_BY),
+    }
     if config.auxiliary != "none" and sources.lang_dir is not None:
-        inputs["lexicon"] = require(sources.lang_dir / "lexiconp.txt", "the lang stage (local/prepare_lang.py)")
+        inputs["lexicon"] = require_whole(sources.lang_dir / "lexiconp.txt", "the lang stage (local/prepare_lang.py)")
     if config.auxiliary == "lfmmi" and sources.graph_dir is not None:
         # graphs of the same settings and transcripts are the same
-        inputs["graphs"] = require(sources.graph_dir / STAMP, "the graphs stage (local/make_lfmmi_graphs.py)")
+        inputs["graphs"] = require_whole(sources.graph_dir / STAMP, "the graphs stage (local/make_lfmmi_graphs.py)")
     if init is not None:
-        inputs["init"] = require(init / WEIGHTS, f"{MADE_BY}, which is to train the recogniser to start from")
+        inputs["init"] = require_whole(init / WEIGHTS, f"{MADE_BY}, which is to train the recogniser to start from")
     stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
     with only_writer(directory) if group.first else nullcontext():
         reason = group.from_first(lambda: why_stale(directory, stamp))

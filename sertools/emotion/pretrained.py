@@ -1,5 +1,6 @@
 """What an emotion experiment takes from elsewhere, and keeps a copy of, so that it can be used alone."""
 
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -53,12 +54,15 @@ def load_pretrained(directory: Path | str) -> Pretrained:
 
 def keep_copy(directory: Path, target: Path) -> None:
     """Copy a checkpoint folder to ``target``, if it is not there already; several processes may try at once."""
-    if _same(directory, target):
+    if _difference(directory, target) is None:
         return
     work = target.with_name(f".{target.name}")
     with only_writer(work, patience=SECONDS_TO_COPY):
-        if _same(directory, target):  # another process was faster
+        different = _difference(directory, target)
+        if different is None:  # another process was faster
             return
+        if target.exists():
+            logging.info("%s is missing, damaged or of another checkpoint; copying that again", target / different)
         new = work / "new"
         shutil.rmtree(new, ignore_errors=True)
         for path in _files(directory):
@@ -68,11 +72,15 @@ def keep_copy(directory: Path, target: Path) -> None:
         os.replace(new, target)
 
 
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return all(content_hash(one / path) == content_hash(other / path) for path in _files(one))
-    except FileNotFoundError:
-        return False
+def _difference(one: Path, other: Path) -> Path | None:
+    """The first file of one folder that is not the same in the other."""
+    for path in _files(one):
+        try:
+            if content_hash(one / path) != content_hash(other / path):
+                return path
+        except FileNotFoundError:
+            return path
+    return None
 
 
 def _files(directory: Path) -> list[Path]:

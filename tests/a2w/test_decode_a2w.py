@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,17 @@ def test_decoding(tiny_words: Any, checkpoint: Path, tmp_path: Path) -> None:
     assert other["tried"] == []
     with pytest.raises(UserError, match=r"search\.json does not exist; it is made by local/decode_a2w\.py on the dev"):
         decode_a2w(checkpoint, tiny_words.dev, tmp_path / "no", SEARCH, search_dir=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary/vocabulary.json"])
+def test_a_damaged_recogniser_is_not_used(tiny_words: Any, checkpoint: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(checkpoint.parent, tmp_path / "exp")
+    copy = tmp_path / "exp" / checkpoint.name
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name} is damaged \(its checksum differs\); run local/train_a2w\.py again"):
+        decode_a2w(copy, tiny_words.dev, tmp_path / "dev", SEARCH)
 
 
 def test_hypotheses_that_do_not_end(

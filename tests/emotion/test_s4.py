@@ -199,13 +199,14 @@ def test_lambda_0_and_1_are_the_single_tasks(told: Any, source: str) -> None:
     rows = [found[u.id].states.double() for u in batch.utterances]
     states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
     scores = one.model.emotion(sequences_of(one.config, batch, None, states, "cpu", training=True))
-    assert ser == pytest.approx(float(torch.nn.functional.cross_entropy(scores, batch.labels)), rel=1e-5)
+    wanted_loss = torch.nn.functional.cross_entropy(scores, batch.labels).item()
+    assert ser == pytest.approx(wanted_loss, rel=1e-5)
     # of recognition alone: the recogniser's own loss, and nothing for the rest
     total, count = a2w_loss(
         recogniser, recogniser.encode(features, lengths), targets(chosen, one.model.vocabulary),
         normalise="utterance",
     )  # fmt: skip
-    assert asr == pytest.approx(float(total) / count, rel=1e-9)
+    assert asr == pytest.approx(total.item() / count, rel=1e-9)
     recogniser.zero_grad()
     (total / count).backward()
     wanted = {f"recogniser.{n}": p.grad for n, p in recogniser.named_parameters() if p.grad is not None}

@@ -18,8 +18,9 @@ from sertools.emotion.s4.task import S4Task
 from sertools.emotion.s4.words import WordReader
 from sertools.errors import UserError
 from sertools.evaluation.runs import REMARKS, TRANSCRIPTS
-from sertools.files import content_hash, require
+from sertools.files import content_hash
 from sertools.lang.text import TextConfig
+from sertools.provenance import require_whole
 from sertools.training.checkpoint import load_checkpoint, load_weights
 from sertools.training.distributed import Group
 from sertools.training.loop import TrainingConfig
@@ -47,7 +48,7 @@ def make_system(config: S4Config, recogniser: Path | None, transcripts: Path | N
     if config.uses_recogniser:
         if recogniser is None:
             raise UserError("this system needs --recogniser, the checkpoint of an acoustic-to-word recogniser")
-        loaded = load_a2w(require(recogniser, MAKES_RECOGNISER))
+        loaded = load_a2w(require_whole(recogniser, MAKES_RECOGNISER))
         shape = loaded.config.model
         if config.recogniser is not None and config.recogniser != shape:
             raise UserError(f"recogniser: is not the shape of {recogniser}; leave it out, it is taken from there")
@@ -59,7 +60,9 @@ def make_system(config: S4Config, recogniser: Path | None, transcripts: Path | N
         config = replace(config, recogniser=shape)
     if config.uses_transcripts and transcripts is None:
         raise UserError("this system reads recognised words (words.train, words.test): give --transcripts")
-    table = require(transcripts, MAKES_TRANSCRIPTS) if config.uses_transcripts and transcripts is not None else None
+    table = (
+        require_whole(transcripts, MAKES_TRANSCRIPTS) if config.uses_transcripts and transcripts is not None else None
+    )
     return S4System(config, loaded, table)
 
 
