@@ -18,6 +18,7 @@ from typing import Any
 from sertools.errors import UserError
 
 _NEW = ".new-"
+_SAFETENSORS_NEW = ".tmp??????"  # what it writes to first, beside the file
 SECONDS_TO_END = 10.0  # launch.py's jobs have 5 to end in when their launcher was killed
 
 
@@ -169,4 +170,6 @@ def only_writer(directory: Path | str, patience: float = SECONDS_TO_END) -> Iter
         stream.write(f"process {os.getpid()} on {os.uname().nodename}")
         stream.flush()
         sweep(directory)
+        for path in sorted(directory.glob(_SAFETENSORS_NEW)):
+            path.unlink()
         yield

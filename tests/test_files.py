@@ -84,6 +84,15 @@ def test_what_killed_writers_leave_is_swept_away(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"alive", ".new-folder"}
 
 
+def test_what_a_killed_safetensors_leaves_goes_with_the_lock(tmp_path: Path) -> None:
+    for name in (".tmpZuqWdE", ".tmp", "state.safetensors"):
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert (tmp_path / ".tmpZuqWdE").exists()  # it may be another job's
+    with only_writer(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", ".tmp", "state.safetensors"}
+
+
 def test_a_full_disk_is_said_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space") as caught, replacing(tmp_path / "x") as temporary:  # noqa: PT012
         temporary.unlink()

@@ -50,7 +50,7 @@ class A2wDecodeConfig:
     beam: int = 4
     max_tokens: int = 200
     length_powers: tuple[float, ...] = (1.0, 0.0, 0.5)
-    coverages: tuple[float, ...] = (0.0, 0.05, 0.2)
+    coverages: tuple[float, ...] = (0.0, 0.001, 0.005)
     coverage_threshold: float = 0.5
     batch_frames: int = 10000
     plots: int = 4

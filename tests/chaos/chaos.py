@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from processes import all_processes, command_of, folder_of, name_of, read, send
 from recipe_copy import Recipe, copy_recipe
 
 from sertools.files import content_hash
@@ -59,7 +60,7 @@ DEMOS = {
             "conf/small.yaml": f"""
 model: {{trunk: {{feature_dim: 20, ivector_dim: 4, {_TRUNK}}}, layers: [tdnnf4], head_dim: 8}}
 data: {{batch_frames: 1000, max_frames: 100}}
-training: {{epochs: 12, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, save_minutes: 0.005}}
+training: {{epochs: 8, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, save_minutes: 0.005}}
 dropout: "0,0.2"
 """,
         },
@@ -121,7 +122,12 @@ class Victim:
         self.random = random.Random(seed)
         self.output = recipe.directory / "chaos.log"
         self._mark = f"{os.getpid()}-{seed}"
+        self._old_lines = 0  # of exp/stages.jsonl, when the run began
         recipe.environment[MARK] = self._mark
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._old_lines = len(self._lines())
+        return self.recipe.start(*self.options, log=self.output)
 
     def run(self) -> float:
         """To its end, undisturbed; returns the seconds that it took.
@@ -130,7 +136,7 @@ class Victim:
             AssertionError: it failed.
         """
         started = time.monotonic()
-        code = self.recipe.start(*self.options, log=self.output).wait()
+        code = self._start().wait()
         assert code == 0, f"run.sh ended with code {code}:\n{self.tail()}"
         return time.monotonic() - started
 
@@ -149,7 +155,7 @@ class Victim:
     def run_and_kill(self, moment: Moment) -> Killed | None:
         """Begin it, and kill it then; None if it came to its end before."""
         position = self.output.stat().st_size if self.output.exists() else 0
-        process = self.recipe.start(*self.options, log=self.output)
+        process = self._start()
         while process.poll() is None and self._stage_number() < moment.stage:
             time.sleep(0.05)
         try:
@@ -177,19 +183,19 @@ class Victim:
             os.killpg(process.pid, signal.SIGKILL)
         while how == "all" and (found := self.processes()):
             for one in found:
-                _send(one, signal.SIGKILL)
+                send(one, signal.SIGKILL)
             process.poll()
 
     def _kill_one(self, process: subprocess.Popen[bytes], killed: Killed) -> None:
         """One Python process: run.sh must then end by itself, and say in which stage."""
-        pythons = [one for one in self.processes() if _name(one).startswith("python")]
+        pythons = [one for one in self.processes() if name_of(one).startswith("python")]
         if not pythons:  # between two programs
             self._kill(process, "run.sh")
             killed.how = "run.sh"
             return
         one = self.random.choice(pythons)
-        command = _command(one)
-        _send(one, signal.SIGKILL)
+        command = command_of(one)
+        send(one, signal.SIGKILL)
         try:
             code = process.wait(60)
         except subprocess.TimeoutExpired:
@@ -206,11 +212,12 @@ class Victim:
         deadline = time.monotonic() + SECONDS_TO_END
         while (found := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        return [_command(one) for one in found]
+        return [command_of(one) for one in found]
 
     def processes(self) -> list[int]:
-        """Of this recipe, but for zombies."""
-        return [one for one in _processes() if f"{MARK}={self._mark}".encode() in _read(one, "environ").split(b"\0")]
+        """Of this recipe, but for zombies; programs that were forked (quick.py) by the folder that they are in."""
+        mark, folder = f"{MARK}={self._mark}".encode(), str(self.recipe.directory)
+        return [one for one in all_processes() if mark in read(one, "environ").split(b"\0") or folder_of(one) == folder]
 
     def stage(self) -> str:
         """The stage that has begun last."""
@@ -221,12 +228,12 @@ class Victim:
         return max((event["stage"] for event in self._events() if event["event"] == "stage"), default=-1)
 
     def _events(self) -> list[dict[str, Any]]:
-        """Of the last run."""
+        """Of the run that was started last."""
+        return [json.loads(line) for line in self._lines()[self._old_lines :] if line.endswith("}")]
+
+    def _lines(self) -> list[str]:
         path = self.recipe.directory / "exp/stages.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        events = [json.loads(line) for line in lines if line.endswith("}")]
-        first = max((number for number, event in enumerate(events) if event["event"] == "run"), default=0)
-        return events[first:]
+        return path.read_text().splitlines() if path.exists() else []
 
     def tail(self, size: int = 3000) -> str:
         """The end of what run.sh has said in all runs."""
@@ -289,27 +296,3 @@ def _content(path: Path) -> Any:
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         return [{key: value for key, value in entry.items() if key != "seconds"} for entry in entries]
     return content_hash(path)
-
-
-def _processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
-
-
-def _read(process: int, name: str) -> bytes:
-    try:
-        return Path(f"/proc/{process}/{name}").read_bytes()
-    except OSError:
-        return b""
-
-
-def _name(process: int) -> str:
-    return _read(process, "comm").decode(errors="replace").strip()
-
-
-def _command(process: int) -> str:
-    return _read(process, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()[:200]
-
-
-def _send(process: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(process, number)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos import DEMOS, differences, logs, make_demo, set_aside, snapshot
+from quick import quick_environment
 from recipe_copy import Recipe
 
 DAMAGE = ("half", "nothing", "flipped")
@@ -32,7 +33,10 @@ class Kind:
         pattern: the first file that matches it, in the recipe's folder.
         stage: the stage that reads it, run alone; empty where none does.
         says: what that says; a flipped bit is not seen by the stage if it is ``not_flipped``.
-        group: files of one group are damaged together: no two of them are of one folder.
+        group: files of one group are damaged together: no two of them are of one folder, and none has to be
+            made again for another's sake.
+        options: more options of the stage, with which it has work to do: else it does not read the file.
+        undo: a stamp of the stage, removed for the same reason.
     """
 
     name: str
@@ -41,13 +45,18 @@ class Kind:
     says: str = ""
     not_flipped: bool = False
     group: int = 0
+    options: tuple[str, ...] = ()
+    undo: str = ""
 
 
+_MORE = ("--num-seeds", "3")
 _RUN = "exp/demo_small_chaos/fold_{}/seed_{}"
 KINDS = {
     "iemocap": (
         # audio has no checksum but in the demo corpus
-        Kind("audio of the demo corpus", "data/demo/corpus/*/Session1/**/*.wav", "1", "audio", not_flipped=True),
+        Kind(
+            "audio of the demo corpus", "data/demo/corpus/*/Session1/**/*.wav", "1", "audio", not_flipped=True, group=4
+        ),
         Kind("its stamp", "data/demo/corpus/stamp.json", group=1),
         Kind("cuts of the corpus", "data/demo/manifests/iemocap_cuts_all.jsonl.gz", "3", "the preparation stage"),
         Kind("supervisions", "data/demo/manifests/iemocap_supervisions_all.jsonl.gz", "2", "preparation", group=1),
@@ -55,14 +64,23 @@ KINDS = {
         Kind("their stamp", "data/demo/manifests/stamp.json", "3", "the preparation stage", group=3),
         Kind("folds", "data/demo/folds/chaos/folds.json", "6", "make_folds.py"),
         Kind("their stamp", "data/demo/folds/chaos/stamp.json", "6", "make_folds.py", group=1),
-        Kind("block of features", "data/demo/mfcc/block-00001.lca", "6", "the feature stage"),
-        Kind("its record", "data/demo/mfcc/block-00002.json", "6", "run the stage that made it", group=1),
+        Kind("block of features", "data/demo/mfcc/block-00001.lca", "6", "the feature stage", options=_MORE),
+        Kind(
+            "its record", "data/demo/mfcc/block-00002.json", "6", "run the stage that made it", group=1, options=_MORE
+        ),
         Kind("cuts with features", "data/demo/mfcc/cuts.jsonl.gz", "4", "the feature stage", group=2),
         Kind("their stamp", "data/demo/mfcc/stamp.json", "4", "the feature stage", group=3),
         Kind("i-vector model", "data/demo/ivector/chaos/random1/extractor/model/model.safetensors", "6", "i-vector"),
         Kind("its info", "data/demo/ivector/chaos/random2/extractor/model/info.json", "6", "i-vector"),
         Kind("its history", "data/demo/ivector/chaos/random3/extractor/history.jsonl"),
-        Kind("block of i-vectors", "data/demo/ivector/chaos/random1/block-00000.lca", "6", "i-vector extraction stage"),
+        Kind(
+            "block of i-vectors",
+            "data/demo/ivector/chaos/random1/block-00000.lca",
+            "6",
+            "i-vector extraction stage",
+            group=5,
+            options=_MORE,
+        ),
         Kind("cuts with i-vectors", "data/demo/ivector/chaos/random2/cuts.jsonl.gz", "6", "i-vectors"),
         Kind("speaker identification", "data/demo/ivector/speakers/speakers.json", "7", "identify_speakers.py"),
         Kind("its plot", "data/demo/ivector/speakers/speakers.png", "7", "identify_speakers.py", group=1),
@@ -72,8 +90,8 @@ KINDS = {
         Kind("their info", f"{_RUN.format('random2', 2)}/checkpoint/info.json", "7", "the training stage"),
         Kind("their configuration", f"{_RUN.format('random3', 1)}/checkpoint/config.yaml", "7", "the training stage"),
         Kind("stamp of a training", f"{_RUN.format('random3', 2)}/stamp.json", "7", "the training stage"),
-        Kind("copy of an extractor", "exp/demo_small_chaos/fold_random1/extractor/model.safetensors", group=1),
-        Kind("table", "exp/demo_small_chaos/results/results.csv"),
+        Kind("copy of an extractor", "exp/demo_small_chaos/fold_random1/extractor/model.safetensors", group=5),
+        Kind("table", "exp/demo_small_chaos/results/results.csv", group=3),
         Kind("page", "exp/demo_small_chaos/results/report.html", group=1),
         Kind("stamp of the results", "exp/demo_small_chaos/results/stamp.json", group=2),
     ),
@@ -84,9 +102,21 @@ KINDS = {
         Kind("its record", "data/demo/lang/lang.json", "8", "prepare_lang.py", group=2),
         Kind("its stamp", "data/demo/lang/stamp.json", "6", "the lang stage", group=3),
         Kind("word language model", "data/demo/lm/lm.arpa.gz", "8", "make_word_lm.py"),
-        Kind("block of features", "data/demo/mfcc/train/block-00000.lca", "4", "the feature stage"),
+        Kind(
+            "block of features",
+            "data/demo/mfcc/train/block-00000.lca",
+            "4",
+            "the feature stage",
+            undo="exp/demo_ivector/stamp.json",
+        ),
         Kind("i-vector model", "exp/demo_ivector/model/model.safetensors", "5", "i-vector training stage"),
-        Kind("block of i-vectors", "data/demo/ivector/dev/block-00000.lca", "8", "i-vector extraction stage"),
+        Kind(
+            "block of i-vectors",
+            "data/demo/ivector/dev/block-00000.lca",
+            "8",
+            "i-vector extraction stage",
+            undo="exp/demo_tdnnf_demo/decode_dev/stamp.json",
+        ),
         Kind("cuts with i-vectors", "data/demo/ivector/train/cuts.jsonl.gz", "7", "the feature stage"),
         Kind("denominator graph", "data/demo/graphs/denominator.safetensors", "8", "graphs", group=0),
         Kind("phone language model", "data/demo/graphs/phone_lm.safetensors", "7", "graphs", group=1),
@@ -95,8 +125,8 @@ KINDS = {
         Kind("weights", "exp/demo_tdnnf_demo/checkpoint/model.safetensors", "8", "the training stage"),
         Kind("their info", "exp/demo_tdnnf_demo/checkpoint/info.json", "8", "the training stage", group=1),
         Kind("decoding graph", "exp/demo_tdnnf_demo/graph/graph.safetensors"),
-        Kind("transcripts", "exp/demo_tdnnf_demo/decode_test/transcripts.csv"),
-        Kind("scale of the language model", "exp/demo_tdnnf_demo/decode_dev/lm_scale.json"),
+        Kind("transcripts", "exp/demo_tdnnf_demo/decode_test/transcripts.csv", group=4),
+        Kind("scale of the language model", "exp/demo_tdnnf_demo/decode_dev/lm_scale.json", group=4),
     ),
 }
 
@@ -128,7 +158,9 @@ def check_alone(recipe: Recipe, options: Sequence[str], kind: Kind, how: str) ->
     path = find(recipe, kind)
     with snapshot(recipe):
         spoil(path, how)
-        done = recipe.run(*options, "--stage", kind.stage, "--stop-stage", kind.stage, check=False)
+        if kind.undo:
+            (recipe.directory / kind.undo).unlink()
+        done = recipe.run(*options, *kind.options, "--stage", kind.stage, "--stop-stage", kind.stage, check=False)
         said = done.stdout + done.stderr
     if done.returncode == 0:
         return "was not seen"
@@ -163,8 +195,9 @@ def main() -> int:
     arguments.add_argument("--folder", type=Path, help="where the recipe is copied to (default: a temporary one)")
     arguments.add_argument("--damage", choices=DAMAGE, action="append", help="may be repeated (default: all)")
     options = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, quick_environment(Path(temporary) / "env") as quick:
         recipe = make_demo(options.folder or Path(temporary), options.recipe)
+        recipe.environment["SERTOOLS_ENV"] = quick
         given = DEMOS[options.recipe].options
         recipe.run(*given)
         whole = set_aside(recipe, "undisturbed", keep=True)

@@ -233,6 +233,14 @@ def test_a_killed_job_script_leaves_nothing(tmp_path: Path) -> None:
     assert wait_for(lambda: not processes("98.01"), 2)
 
 
+def test_a_killed_program_leaves_nothing(tmp_path: Path) -> None:
+    """The processes of its pool would keep the log, and the next call would wait for them in vain."""
+    assert launch(tmp_path, "x.log", "bash -c 'sleep 98.02 & kill -KILL $$'").returncode == 1
+    assert "# Ended (code 137)" in (tmp_path / "x.log").read_text()
+    assert wait_for(lambda: not processes("98.02"), 2)
+    assert launch(tmp_path, "x.log", "true").returncode == 0
+
+
 def test_log_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = launch(tmp_path, "file/x.log", "touch ran")

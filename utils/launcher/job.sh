@@ -23,17 +23,17 @@ log_end() {
   printf '# Ended (code %d) at %(%a %b %e %H:%M:%S %Z %Y)T, elapsed time %d seconds\n' "$1" -1 "$seconds"
 }
 
-# shellcheck disable=SC2329  # called through the trap below
-# others_live: whether the group holds a process beside this one that is not a zombie
-others_live() {
+# find_others: set others to the processes of the group beside this one that are no zombies; whether there are any
+find_others() {
   local file line
+  others=()
   for file in /proc/[0-9]*/stat; do
     { read -r line < "$file"; } 2> /dev/null || continue
     # shellcheck disable=SC2086  # after "pid (name) ": state, parent, group, ...
     set -- "${line%% *}" ${line##*) }
-    if [ "$4" = $$ ] && [ "$1" != $$ ] && [ "$2" != Z ]; then return 0; fi
+    if [ "$4" = $$ ] && [ "$1" != $$ ] && [ "$2" != Z ]; then others+=("$1"); fi
   done
-  return 1
+  [ ${#others[@]} -gt 0 ]
 }
 
 # shellcheck disable=SC2329  # called through the trap below
@@ -43,11 +43,11 @@ stop() {
   kill -TERM 0
   local i
   for ((i = 0; i < 50; i++)); do
-    others_live || break
+    find_others || break
     sleep 0.1
   done
   log_end 143
-  if others_live; then kill -KILL 0; fi
+  if find_others; then kill -KILL 0; fi
   exit 143
 }
 
@@ -60,5 +60,7 @@ trap stop TERM
 ) &
 wait $!
 code=$?
+# what a program that was killed has left (the processes of a pool, say) would keep the log for ever
+if [ $code != 0 ] && find_others; then kill -KILL "${others[@]}" 2> /dev/null; fi
 log_end $code
 exit $code
