@@ -38,7 +38,7 @@ class A2wDecodeConfig:
 
     Attributes:
         beam: hypotheses that are followed.
-        max_tokens: of a hypothesis.
+        max_tokens, tokens_per_frame: of a hypothesis, see BeamConfig.
         length_powers: from these the exponent of the number of tokens, by which a score is divided, is
             chosen on dev; the first is used until then.
         coverages: then the weight of coverage, likewise.
@@ -49,6 +49,7 @@ class A2wDecodeConfig:
 
     beam: int = 4
     max_tokens: int = 200
+    tokens_per_frame: float = 0.0
     length_powers: tuple[float, ...] = (1.0, 0.0, 0.5)
     coverages: tuple[float, ...] = (0.0, 0.001, 0.005)
     coverage_threshold: float = 0.5
@@ -58,12 +59,14 @@ class A2wDecodeConfig:
     def __post_init__(self) -> None:
         if not self.length_powers or not self.coverages or min(self.length_powers) < 0 or min(self.coverages) < 0:
             raise ValueError("length_powers and coverages must be lists of numbers from 0 up")
-        if self.beam < 1 or self.max_tokens < 1 or self.plots < 0:
-            raise ValueError("beam and max_tokens must be at least 1, plots at least 0")
+        if self.plots < 0:
+            raise ValueError("plots must be at least 0")
+        self.search(self.length_powers[0], self.coverages[0])  # raises where something else is wrong
 
     def search(self, length_power: float, coverage: float) -> BeamConfig:
         """The search with these two."""
-        return BeamConfig(self.beam, self.max_tokens, length_power, coverage, self.coverage_threshold)
+        return BeamConfig(self.beam, self.max_tokens, length_power, coverage, self.coverage_threshold,
+                          tokens_per_frame=self.tokens_per_frame)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,9 @@ def decode_a2w(
             found = searches(*chosen)
         unfinished = sorted(one.id for one in found if not one.hypothesis.ended)
         if unfinished:
-            log.warning("%d of %d hypotheses (%.1f %%) did not end within %d tokens, for example %s", len(unfinished),
+            log.warning("%d of %d hypotheses (%.1f %%) did not end within %d tokens%s, for example %s", len(unfinished),
                         len(found), 100 * len(unfinished) / len(found), config.max_tokens,
+                        f" or {config.tokens_per_frame} a frame" if config.tokens_per_frame else "",
                         unfinished[0])  # fmt: skip
         record = {"length_power": chosen[0], "coverage": chosen[1], "unfinished": unfinished,
                   "chosen": "here" if search_dir is None else "elsewhere", "tried": searches.tried}  # fmt: skip

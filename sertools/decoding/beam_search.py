@@ -28,6 +28,8 @@ class BeamConfig:
     Attributes:
         beam: live hypotheses of an utterance.
         max_tokens: of a hypothesis, the end symbol included.
+        tokens_per_frame: if above 0, a hypothesis of T' frames of the encoder has at most so many times T'
+            tokens (one at least): one that goes round in circles ends by it.
         length_power: 0 for log P as it is, 1 for its mean over tokens.
         coverage: value of a frame that was listened to (Chorowski and Jaitly 2016), of the order of 0.001
             with length_power 1; 0 for none.
@@ -43,12 +45,20 @@ class BeamConfig:
     coverage: float = 0.0
     coverage_threshold: float = 0.5
     look_ahead: int = 10
+    tokens_per_frame: float = 0.0
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.max_tokens < 1:
             raise ValueError("beam and max_tokens must be at least 1")
-        if min(self.length_power, self.coverage, self.coverage_threshold, self.look_ahead) < 0:
-            raise ValueError("length_power, coverage, coverage_threshold and look_ahead must not be negative")
+        for name in ("length_power", "coverage", "coverage_threshold", "look_ahead", "tokens_per_frame"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+
+    def limit(self, frames: int) -> int:
+        """Most tokens of a hypothesis of an utterance of so many frames of the encoder."""
+        if not self.tokens_per_frame:
+            return self.max_tokens
+        return min(self.max_tokens, max(1, int(self.tokens_per_frame * frames)))
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,7 @@ def beam_search(model: A2wModel, encoding: Encoding, config: BeamConfig) -> list
 
     Returns:
         For each utterance at most ``beam`` hypotheses, best first: those that ended; if none did
-        within ``max_tokens``, those that were alive then.
+        within ``max_tokens`` (or what :meth:`BeamConfig.limit` says), those that were alive then.
 
     Raises:
         ValueError: the model's scores are not numbers.
@@ -210,12 +220,13 @@ def _rows(active: list[_Utterance], totals: Tensor) -> tuple[list[int], list[int
 
 def _is_done(utterance: _Utterance, covered: Tensor, config: BeamConfig, length: int) -> bool:
     """Whether no live hypothesis can become better than the best that ended; see :class:`BeamConfig`."""
-    if length == config.max_tokens or not utterance.live:
+    limit = config.limit(utterance.frames)
+    if length == limit or not utterance.live:
         return True
     if not utterance.ended:
         return False
     # log P only falls, and what is negative is best divided by the largest number
-    last = min(config.max_tokens, length + config.look_ahead)
+    last = min(limit, length + config.look_ahead)
     bounds = [candidate.log_probability / last**config.length_power for candidate in utterance.live]
     if config.coverage:
         sums = covered[_index([candidate.row for candidate in utterance.live], covered), : utterance.frames]

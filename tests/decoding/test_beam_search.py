@@ -221,6 +221,21 @@ def test_nothing_ends() -> None:
         assert found[0].score == pytest.approx(found[0].log_probability / 4)
 
 
+def test_no_more_tokens_than_frames_allow() -> None:
+    """As if each utterance had been searched alone with its own max_tokens; the shortest has one token."""
+    model = make_model(4)
+    encoding = encode(model)
+    found = beam_search(model, encoding, BeamConfig(beam=3, max_tokens=5, look_ahead=5, tokens_per_frame=0.7))
+    limits = [min(5, max(1, int(0.7 * frames))) for frames in encoding.lengths.tolist()]
+    assert len(set(limits)) > 1
+    for number, limit in enumerate(limits):
+        alone = one_of(encoding, number)
+        (expected,) = beam_search(model, alone, BeamConfig(beam=3, max_tokens=limit, look_ahead=5))
+        assert [(h.tokens, h.ended) for h in found[number]] == [(h.tokens, h.ended) for h in expected]
+        assert [h.score for h in found[number]] == pytest.approx([h.score for h in expected])
+    assert BeamConfig(tokens_per_frame=0.7).limit(1) == 1
+
+
 def test_only_the_end_symbol_is_likely() -> None:
     model = make_model(5, end=1e3)
     for found in beam_search(model, encode(model), BeamConfig()):
@@ -297,7 +312,8 @@ def test_scores_that_are_no_numbers() -> None:
         beam_search(model, encode(model), BeamConfig())
 
 
-@pytest.mark.parametrize("mistake", [{"beam": 0}, {"max_tokens": 0}, {"length_power": -1.0}, {"coverage": -0.1}])
+@pytest.mark.parametrize("mistake", [{"beam": 0}, {"max_tokens": 0}, {"length_power": -1.0}, {"coverage": -0.1},
+                                     {"tokens_per_frame": -0.1}])  # fmt: skip
 def test_mistakes(mistake: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):
         BeamConfig(**mistake)
