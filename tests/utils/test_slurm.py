@@ -213,7 +213,9 @@ def test_no_more_at_once_than_allowed_and_none_after_a_failure(launch: Launcher)
     logs = {path.name for path in (launch.folder / "log").glob("*.log")}
     assert {"x.4.log", "x.5.log", "x.6.log"} <= logs
     assert "x.12.log" not in logs
-    assert {launch.output(f"log/{name}") for name in logs} == {"1\n", "2\n"}
+    # two that start together may both see two
+    together = {launch.output(f"log/{name}") for name in logs}
+    assert "2\n" in together <= {"1\n", "2\n"}
     assert f"{9 - len(logs)} were not started" in said
 
 
