@@ -8,10 +8,9 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from lhotse.features.base import register_extractor
 
-from sertools.features.mfcc import Engine, KaldiFeatures, resolve_engine
+from sertools.features.mfcc import Engine, KaldiFeatures, alone, resolve_engine, set_common
 
 
 @dataclass
@@ -83,16 +82,8 @@ def _kaldifeat(config: FbankConfig) -> Any:
     import kaldifeat
 
     options = kaldifeat.FbankOptions()
-    frames, mel = options.frame_opts, options.mel_opts
-    frames.samp_freq = config.sampling_rate
-    frames.frame_length_ms = config.frame_length * 1000
-    frames.frame_shift_ms = config.frame_shift * 1000
-    frames.dither = config.dither
-    frames.preemph_coeff = config.preemphasis_coefficient
-    frames.snip_edges = config.snip_edges
-    mel.num_bins, mel.low_freq, mel.high_freq = config.num_mel_bins, config.low_freq, config.high_freq
+    set_common(options, config)
     options.use_energy = False
-    options.device = torch.device(config.device)
     return kaldifeat.Fbank(options)
 
 
@@ -113,11 +104,4 @@ def _lhotse(config: FbankConfig) -> Any:
             low_freq=config.low_freq,
             high_freq=config.high_freq,
         )
-    layer = layer.to(config.device).eval()
-
-    def compute(wave: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            features: torch.Tensor = layer(wave[None])[0]
-        return features
-
-    return compute
+    return alone(layer, config.device)

@@ -133,6 +133,31 @@ class KaldiFeatures(FeatureExtractor):  # type: ignore[misc]
         return features.cpu().numpy() if isinstance(samples, np.ndarray) else features
 
 
+def set_common(options: Any, config: Any) -> None:
+    """Set what kaldifeat's options of MFCC and of filter banks have in common."""
+    frames, mel = options.frame_opts, options.mel_opts
+    frames.samp_freq = config.sampling_rate
+    frames.frame_length_ms = config.frame_length * 1000
+    frames.frame_shift_ms = config.frame_shift * 1000
+    frames.dither = config.dither
+    frames.preemph_coeff = config.preemphasis_coefficient
+    frames.snip_edges = config.snip_edges
+    mel.num_bins, mel.low_freq, mel.high_freq = config.num_mel_bins, config.low_freq, config.high_freq
+    options.device = torch.device(config.device)
+
+
+def alone(layer: Any, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """One of lhotse's layers for one utterance, float32 (samples,) to (T, features), without gradients."""
+    layer = layer.to(device).eval()
+
+    def compute(wave: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            features: torch.Tensor = layer(wave[None])[0]
+        return features
+
+    return compute
+
+
 @register_extractor
 class Mfcc(KaldiFeatures):
     """lhotse extractor; ``extract`` gives float32 (T, num_ceps)."""
@@ -153,18 +178,10 @@ def _kaldifeat(config: MfccConfig) -> Any:
     import kaldifeat
 
     options = kaldifeat.MfccOptions()
-    frames, mel = options.frame_opts, options.mel_opts
-    frames.samp_freq = config.sampling_rate
-    frames.frame_length_ms = config.frame_length * 1000
-    frames.frame_shift_ms = config.frame_shift * 1000
-    frames.dither = config.dither
-    frames.preemph_coeff = config.preemphasis_coefficient
-    frames.snip_edges = config.snip_edges
-    mel.num_bins, mel.low_freq, mel.high_freq = config.num_mel_bins, config.low_freq, config.high_freq
+    set_common(options, config)
     options.num_ceps = config.num_ceps
     options.use_energy = config.use_energy
     options.cepstral_lifter = config.cepstral_lifter
-    options.device = torch.device(config.device)
     return kaldifeat.Mfcc(options)
 
 
@@ -192,11 +209,4 @@ def _lhotse(config: MfccConfig) -> Any:
         )
     # 0 (no lifter) is known to lhotse's forward function, but not to its constructor
     layer.cepstral_lifter = config.cepstral_lifter
-    layer = layer.to(config.device).eval()
-
-    def compute(wave: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            features: torch.Tensor = layer(wave[None])[0]
-        return features
-
-    return compute
+    return alone(layer, config.device)
