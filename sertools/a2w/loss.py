@@ -11,7 +11,7 @@ from sertools.models.a2w import A2wModel, Decoded, Encoding
 from sertools.models.large_softmax import smoothed_cross_entropy
 from sertools.training.batching import Part
 
-Normalise = Literal["token", "utterance", "code"]
+Normalise = Literal["token", "utterance"]
 CHUNK = 512  # rows of the softmax in memory at once
 
 
@@ -28,36 +28,6 @@ def pad_tokens(tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     return padded, lengths
 
 
-def a2w_loss(
-    model: A2wModel,
-    encoding: Encoding,
-    tokens: Sequence[Sequence[int]],
-    *,
-    smoothing: float = 0.1,
-    sampling: float = 0.0,
-    normalise: Normalise = "token",
-    chunk: int = CHUNK,
-) -> tuple[Tensor, float]:
-    """Sum over a batch, and what to divide it by.
-
-    Args:
-        model: see A2wModel.
-        encoding: of N utterances.
-        tokens: of each utterance, without the end symbol; may be empty.
-        smoothing: part of the target's probability that all tokens share.
-        sampling: scheduled sampling, see A2wModel.teacher.
-        normalise: ``token``: sum over tokens (end symbols among them), their number.
-            ``utterance``: sum over utterances of the mean over their tokens, number of utterances.
-            ``code``: that sum, and 1, as the program of S4's authors has it.
-        chunk: rows of the softmax that are in memory at once.
-
-    Returns:
-        A scalar to be differentiated, and the weight.
-    """
-    return loss_of_outputs(model, teach(model, encoding, tokens, sampling), tokens, smoothing=smoothing,
-                           normalise=normalise, chunk=chunk)  # fmt: skip
-
-
 def teach(
     model: A2wModel,
     encoding: Encoding,
@@ -69,7 +39,10 @@ def teach(
     """The decoder's steps over reference tokens and the end symbol.
 
     Args:
-        model, encoding, tokens, sampling: see :func:`a2w_loss`.
+        model: see A2wModel.
+        encoding: of N utterances.
+        tokens: of each utterance, without the end symbol; may be empty.
+        sampling: scheduled sampling, see A2wModel.teacher.
         token_dropout: with this probability an unknown word is read in place of a token (Bowman et al.
             2016), so that the decoder has to listen.
         part: of a batch that processes share; they draw for all of it, each the same.
@@ -93,7 +66,18 @@ def loss_of_outputs(
     normalise: Normalise = "token",
     chunk: int = CHUNK,
 ) -> tuple[Tensor, float]:
-    """As :func:`a2w_loss`, of steps that :func:`teach` gave, which can serve something else besides."""
+    """The loss of steps that :func:`teach` gave: a sum over a batch, and what to divide it by.
+
+    Args:
+        model, decoded, tokens: see :func:`teach`.
+        smoothing: part of the target's probability that all tokens share.
+        normalise: ``token``: sum over tokens (end symbols among them), their number.
+            ``utterance``: sum over utterances of the mean over their tokens, number of utterances.
+        chunk: rows of the softmax that are in memory at once.
+
+    Returns:
+        A scalar to be differentiated, and the weight.
+    """
     padded, lengths = pad_tokens(tokens)
     counted = torch.arange(padded.shape[1]) < lengths[:, None]
     device = decoded.outputs.device
@@ -101,7 +85,7 @@ def loss_of_outputs(
         weights, weight = torch.ones(int(lengths.sum())), float(lengths.sum())
     else:
         weights = (1.0 / lengths)[:, None].expand(counted.shape)[counted]
-        weight = float(len(tokens)) if normalise == "utterance" else 1.0
+        weight = float(len(tokens))
     rows = counted.to(device)
     total = smoothed_cross_entropy(
         decoded.outputs[rows], model.output.weight, model.output.bias, padded.to(device)[rows], smoothing, chunk,

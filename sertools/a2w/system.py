@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from sertools.asr.data import (
     batches_in_order,
     epoch_batches,
     sample_statistics,
+    timed,
 )
 from sertools.asr.objectives import Value
 from sertools.decoding.beam_search import BeamConfig, beam_search
@@ -168,18 +168,15 @@ class A2wTask:
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """See :class:`sertools.training.loop.Task`; logs speed and what the second objective could not use."""
-        self._impossible = self._utterances = frames = 0
-        waiting = 0.0
-        started = asked = time.monotonic()
-        for batch in self._batches(epoch).load(start, self.config.data.workers, self.device.type == "cuda"):
-            waiting += time.monotonic() - asked
-            frames += int(batch.lengths.sum()) if _counts(batch) else 0
-            yield batch
-            asked = time.monotonic()
-        seconds = max(time.monotonic() - started, 1e-9)
-        frames, impossible, utterances = map(int, self.group.totals(frames, self._impossible, self._utterances))
-        log.info("epoch %d: %.0f input frames a second, %.1f %% of the time waiting for data", epoch,
-                 frames / seconds, 100 * waiting / seconds)  # fmt: skip
+        self._impossible = self._utterances = 0
+        pin = self.device.type == "cuda"
+        yield from timed(self._batches(epoch), epoch, start, self.config.data.workers, pin, self.group)
+        impossible, utterances = map(int, self.group.totals(self._impossible, self._utterances))
+        if impossible and impossible == utterances:
+            raise UserError(
+                f"not one of {utterances} utterances has a path for auxiliary: {self.config.auxiliary}: look whether "
+                "the cuts and --lang (and --graphs) belong together, or set auxiliary: none"
+            )
         if impossible:
             log.info("epoch %d: %d of %d utterances have no path for auxiliary: %s (no words, or too short for them)",
                      epoch, impossible, utterances, self.config.auxiliary)  # fmt: skip
@@ -223,10 +220,10 @@ class A2wTask:
         if self.auxiliary is not None:
             value, other = self._second(encoding, batch)
             loss = (1 - config.auxiliary_weight) * loss + config.auxiliary_weight * other
-            if _counts(batch):
+            if batch.counts:
                 self._impossible += value.impossible
                 self._utterances += len(batch.indices)
-        return loss / weight, weight if _counts(batch) else 0.0
+        return loss / weight, weight if batch.counts else 0.0
 
     def evaluate(self) -> dict[str, float]:
         """Scores of all of dev.
@@ -277,7 +274,3 @@ def wrong_tokens(model: A2wModel, decoded: Decoded, tokens: Sequence[Sequence[in
     outputs, wanted = decoded.outputs[counted.to(decoded.outputs.device)], padded[counted]
     pieces = zip(outputs.split(CHUNK), wanted.split(CHUNK), strict=True)
     return sum(int((model.log_probabilities(one).argmax(-1).cpu() != own).sum()) for one, own in pieces)
-
-
-def _counts(batch: Batch) -> bool:
-    return batch.part is None or batch.part.counts

@@ -4,6 +4,8 @@ The batches of an epoch are a function of seed and epoch only, and can be begun 
 A small corpus is kept in memory; of a large one, worker processes read ahead.
 """
 
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +20,9 @@ from sertools.asr.entries import Entry, total_frames
 from sertools.features.records import check_archive
 from sertools.training.ahead import Ahead
 from sertools.training.batching import Part, Split, plan_batches
+from sertools.training.distributed import Group
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 IvectorChoice = Literal["random", "last"]
@@ -66,6 +71,11 @@ class Batch:
     ivectors: Tensor | None
     targets: tuple[Any, ...]
     part: Part | None = None
+
+    @property
+    def counts(self) -> bool:
+        """False for a stand-in, which a process has where a batch has fewer utterances than there are processes."""
+        return self.part is None or self.part.counts
 
 
 class Reader:
@@ -185,6 +195,22 @@ class Batches(Dataset):  # type: ignore[type-arg]
             generator=torch.Generator(), collate_fn=_identity,
         )  # fmt: skip
         return Ahead(loader, lambda arrays: _pinned(_from_arrays(arrays), pin))
+
+
+def timed(batches: Batches, epoch: int, start: int, workers: int, pin: bool, group: Group) -> Iterator[Batch]:
+    """As :meth:`Batches.load`; logs at its end how fast all processes were, and how long this one waited."""
+    frames = 0
+    waiting = 0.0
+    started = asked = time.monotonic()
+    for batch in batches.load(start, workers, pin):
+        waiting += time.monotonic() - asked
+        frames += int(batch.lengths.sum()) if batch.counts else 0
+        yield batch
+        asked = time.monotonic()
+    seconds = max(time.monotonic() - started, 1e-9)
+    (total,) = group.totals(frames)
+    log.info("epoch %d: %.0f input frames a second, %.1f %% of the time waiting for data", epoch,
+             total / seconds, 100 * waiting / seconds)  # fmt: skip
 
 
 def epoch_batches(

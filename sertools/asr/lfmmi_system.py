@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,6 +18,7 @@ from sertools.asr.data import (
     epoch_batches,
     sample_covariance,
     sample_statistics,
+    timed,
 )
 from sertools.asr.graphs import Graphs
 from sertools.asr.objectives import CtcObjective, LfmmiObjective, Objective
@@ -144,18 +144,10 @@ class AsrTask:
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """See :class:`sertools.training.loop.Task`; logs speed and what the loss could not use."""
-        self._impossible = self._utterances = frames = 0
-        waiting = 0.0
-        started = asked = time.monotonic()
-        for batch in self._batches(epoch).load(start, self.config.data.workers, self.device.type == "cuda"):
-            waiting += time.monotonic() - asked
-            frames += int(batch.lengths.sum()) if _counts(batch) else 0
-            yield batch
-            asked = time.monotonic()
-        seconds = max(time.monotonic() - started, 1e-9)
-        frames, impossible, utterances = map(int, self.group.totals(frames, self._impossible, self._utterances))
-        log.info("epoch %d: %.0f input frames a second, %.1f %% of the time waiting for data", epoch,
-                 frames / seconds, 100 * waiting / seconds)  # fmt: skip
+        self._impossible = self._utterances = 0
+        pin = self.device.type == "cuda"
+        yield from timed(self._batches(epoch), epoch, start, self.config.data.workers, pin, self.group)
+        impossible, utterances = map(int, self.group.totals(self._impossible, self._utterances))
         if impossible and impossible == utterances:
             raise UserError(
                 f"not one of {utterances} utterances has a path through the graphs: all are too short for their text, "
@@ -184,11 +176,11 @@ class AsrTask:
             set_share(self.model, self.group.share(batch.part))
         scores, xent, lengths = self._forward(batch, self.config.xent)
         value = self.objective(scores, xent, lengths, batch.targets)
-        if _counts(batch):
+        if batch.counts:
             self._impossible += value.impossible
             self._utterances += len(batch.indices)
         if value.loss.requires_grad:
-            return value.loss, float(value.frames) if _counts(batch) else 0.0
+            return value.loss, float(value.frames) if batch.counts else 0.0
         # no utterance is possible: an update without gradient, through all that has one
         return 0.0 * (scores.sum() if xent is None else scores.sum() + xent.sum()), 0.0
 
@@ -233,10 +225,6 @@ class AsrTask:
             return self.decoder(scores, lengths)
         return [greedy_phones(row[:length], self.graphs.topology)
                 for row, length in zip(scores, lengths.tolist(), strict=True)]  # fmt: skip
-
-
-def _counts(batch: Batch) -> bool:
-    return batch.part is None or batch.part.counts
 
 
 def _spoken(lexicon: Lexicon, text: str) -> list[int]:
