@@ -36,6 +36,13 @@ class Cluster:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=300
         )
 
+    def mend(self) -> None:
+        """Start what does not run, and put the machines that were taken out of service back into it."""
+        up = self.up()
+        assert up.returncode == 0, up.stdout
+        for node in sorted(set(self("sinfo", "-h", "-N", "--states=drain", "-o", "%N").split())):
+            self("scontrol", "update", f"nodename={node}", "state=resume")
+
     def add_preemption(self) -> None:
         """Add the partitions spare and urgent."""
         conf = self.folder / "etc/slurm.conf"
@@ -52,6 +59,6 @@ class Cluster:
 
     def __call__(self, *command: str) -> str:
         """Run one of Slurm's programs; returns its output."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

@@ -62,7 +62,7 @@ def write(folder: Path, text: str = HEAD + STAGES) -> Path:
 def run(folder: Path, *options: str, text: str = HEAD + STAGES) -> subprocess.CompletedProcess[str]:
     write(folder, text)
     return subprocess.run(
-        ["./run.sh", *options], cwd=folder, env=environment(), capture_output=True, text=True, timeout=30
+        ["./run.sh", *options], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120
     )
 
 
@@ -286,7 +286,7 @@ def start(folder: Path, command: str) -> subprocess.Popen[str]:
 
 
 def wait_for_file(path: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"no {path.name}"
         time.sleep(0.02)
@@ -294,13 +294,13 @@ def wait_for_file(path: Path) -> None:
 
 @pytest.mark.parametrize("launcher", ["", f"{ROOT}/utils/launch.py local x.log "])
 def test_ctrl_c(tmp_path: Path, launcher: str) -> None:
-    process = start(tmp_path, f"{launcher}bash -c 'touch up; sleep 20; touch went_on'")
+    process = start(tmp_path, f"{launcher}bash -c 'touch up; sleep 90; touch went_on'")
     wait_for_file(tmp_path / "up")
     before = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=10)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 45
     assert "after" not in output
     last = errors.splitlines()[-1]
     assert last.startswith(f"run.sh: interrupted in stage 3 (MFCC features); go on with {tmp_path}/run.sh --stage 3 ")
@@ -316,9 +316,9 @@ def test_a_killed_recipe_takes_its_jobs_along(tmp_path: Path, number: signal.Sig
     )
     wait_for_file(tmp_path / "up")
     process.send_signal(number)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == -number
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while "(code 143)" not in (tmp_path / "x.log").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -387,21 +387,21 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_half_a_line_of_a_killed_run(tmp_path: Path) -> None:
     (tmp_path / "exp").mkdir()
     (tmp_path / "exp/stages.jsonl").write_text('{"event":"run","time":17')
-    first = start(tmp_path, "touch up; sleep 20")
+    first = start(tmp_path, "touch up; sleep 90")
     wait_for_file(tmp_path / "up")
     lines = (tmp_path / "exp/stages.jsonl").read_text().splitlines()
     assert lines[0] == '{"event":"run","time":17'
     assert [json.loads(line)["event"] for line in lines[1:]] == ["run", "stage", "end", "stage"]
-    second = run(tmp_path, "--corpus", "echo up; touch up; sleep 20", "--stage", "3")
+    second = run(tmp_path, "--corpus", "echo up; touch up; sleep 90", "--stage", "3")
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     assert "another run.sh with these options is running" in second.stderr
 
 
 def test_two_runs_at_once(tmp_path: Path) -> None:
-    first = start(tmp_path, "touch up; sleep 20")
+    first = start(tmp_path, "touch up; sleep 90")
     wait_for_file(tmp_path / "up")
-    options = ["--corpus", "echo up; touch up; sleep 20"]
+    options = ["--corpus", "echo up; touch up; sleep 90"]
     second = run(tmp_path, *options, "--stage", "10")
     assert second.returncode == 1
     assert "== stage" not in second.stdout
@@ -420,13 +420,13 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
 
 def test_of_two_that_start_together_one_runs(tmp_path: Path) -> None:
     write(tmp_path)
-    command = ["./run.sh", "--corpus", "sleep 1.5"]
+    command = ["./run.sh", "--corpus", "sleep 4"]
     both = [
         subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(4)
     ]
     for process in both:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert sorted(process.returncode for process in both) == [0, 1, 1, 1]
 
 
@@ -545,7 +545,7 @@ def test_ctrl_c_at_a_terminal(tmp_path: Path) -> None:
     if process == 0:
         os.chdir(tmp_path)
         os.environ["SERTOOLS_ENV"] = sys.prefix
-        os.execv("./run.sh", ["./run.sh", "--corpus", f"{ROOT}/utils/launch.py local x.log 'touch up; sleep 20'"])
+        os.execv("./run.sh", ["./run.sh", "--corpus", f"{ROOT}/utils/launch.py local x.log 'touch up; sleep 90'"])
     wait_for_file(tmp_path / "up")
     os.write(terminal, b"\x03")
     said = b""

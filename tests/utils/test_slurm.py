@@ -1,7 +1,5 @@
 """launch.py and run.sh --submit on a real Slurm cluster."""
 
-import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -12,64 +10,10 @@ from pathlib import Path
 
 import pytest
 from slurm_cluster import Cluster
+from slurm_launcher import LAUNCH, Launcher, end, name_in_queue, wait_for
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = (sys.executable, str(ROOT / "utils/launch.py"), "slurm", "--config", "slurm.conf")
-CONF = "default file-delay=3\ndefault look-every=1\ndefault mem=200M\n"
-ENDED = re.compile(r"# Ended \(code (\d+)\) at .*, elapsed time \d+ seconds\n\Z")
-
 pytestmark = [pytest.mark.slurm, pytest.mark.shared]
-
-
-class Launcher:
-    """Calls of launch.py in a folder, on the cluster."""
-
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self.cluster, self.folder = cluster, folder
-        (folder / "slurm.conf").write_text(CONF)
-
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*LAUNCH, *arguments], cwd=self.folder, env={**self.cluster.environment, **environment},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def __call__(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        """Run to the end; returns what was said."""
-        process = self.start(*arguments, **environment)
-        said = end(process)
-        assert process.returncode == code, said
-        return said
-
-    def output(self, log: str) -> str:
-        """A log's text after its header, without its end."""
-        return (self.folder / log).read_text().partition("\n#\n")[2].partition("# Accounting")[0]
-
-    def code(self, log: str) -> int:
-        """The exit code in the last line of a log."""
-        match = ENDED.search((self.folder / log).read_text())
-        assert match, (self.folder / log).read_text()
-        return int(match[1])
-
-
-def end(process: subprocess.Popen[str], seconds: float = 120) -> str:
-    try:
-        return process.communicate(timeout=seconds)[1]
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        raise AssertionError(f"still running: {process.communicate(timeout=30)[1]}") from None
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-@pytest.fixture
-def launch(cluster: Cluster, tmp_path: Path) -> Launcher:
-    return Launcher(cluster, tmp_path)
 
 
 # what takes more than a minute, for Slurm counts time limits in minutes, goes on beside the other tests
@@ -190,10 +134,6 @@ def test_cancelled_from_outside(launch: Launcher) -> None:
     assert process.returncode == 1
 
 
-def name_in_queue(launch: Launcher, stem: str) -> str:
-    return next(folder.name for folder in (launch.folder / "q").iterdir() if folder.name.startswith(stem))
-
-
 # -- arrays
 
 
@@ -219,57 +159,6 @@ def test_no_more_at_once_than_allowed_and_none_after_a_failure(launch: Launcher)
     assert f"{9 - len(logs)} were not started" in said
 
 
-# -- what happens to a cluster
-
-
-def test_controller_restarted_during_an_array(launch: Launcher) -> None:
-    process = launch.start("--max-jobs-run", "4", "JOB=1:12", "log/x.JOB.log", "sleep 2; echo JOB >> ran")
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        ran = launch.folder / "ran"
-        had = len(ran.read_text().split()) if ran.exists() else 0
-        wait_for(lambda ran=ran, had=had: ran.exists() and len(ran.read_text().split()) > had)
-        os.kill(launch.cluster.process("slurmctld"), number)
-        time.sleep(3)
-        assert launch.cluster.up().returncode == 0
-    said = end(process)
-    assert process.returncode == 0, said
-    assert sorted(map(int, (launch.folder / "ran").read_text().split())) == list(range(1, 13))
-
-
-def test_a_machine_that_dies(launch: Launcher) -> None:
-    # on n3 the first run of a job does not end
-    command = (
-        'echo JOB >> began; [ $SLURMD_NODENAME != n3 ] || [ -n "$SLURM_RESTART_COUNT" ] || sleep 300; echo JOB >> ran'
-    )
-    process = launch.start("--num-threads", "8", "--exclude", "n1", "JOB=1:4", "log/x.JOB.log", command)
-    began, ran = launch.folder / "began", launch.folder / "ran"
-    wait_for(lambda: began.exists() and len(began.read_text().split()) == 4)
-    wait_for(lambda: len(ran.read_text().split()) == 2)
-    # all of the machine's processes go: its daemon first, for it must not tell
-    steps = [f"[{job}." for job in launch.cluster("squeue", "-h", "-w", "n3", "-o", "%A").split()]
-    os.kill(launch.cluster.process("slurmd.n3"), signal.SIGKILL)
-    kill_all("cmdline", lambda text: text.startswith("slurmstepd") and any(step in text for step in steps))
-    kill_all("environ", lambda text: "SLURMD_NODENAME=n3\0" in text and str(launch.folder) in text)
-    try:
-        said = end(process)
-    finally:
-        assert launch.cluster.up().returncode == 0
-    assert process.returncode == 0, said
-    # no job is lost, and what had ended did not run again
-    assert sorted(ran.read_text().split()) == ["1", "2", "3", "4"]
-    assert len(began.read_text().split()) == 6
-    again = [n for n in range(1, 5) if "# Started again (1) at" in (launch.folder / f"log/x.{n}.log").read_text()]
-    assert len(again) == 2
-
-
-def kill_all(kind: str, wanted: Callable[[str], bool]) -> None:
-    """Kill the processes whose /proc/PROCESS/KIND is as wanted."""
-    for file in Path("/proc").glob(f"[0-9]*/{kind}"):
-        with contextlib.suppress(OSError):
-            if wanted(file.read_text(errors="replace")):
-                os.kill(int(file.parent.name), signal.SIGKILL)
-
-
 # -- interrupts, and launchers that die
 
 
@@ -285,7 +174,7 @@ def test_interrupt(launch: Launcher, number: signal.Signals) -> None:
     wait_for((launch.folder / "up").exists)
     name = name_in_queue(launch, "x.1")
     process.send_signal(number)
-    said = end(process, 20)
+    said = end(process, 60)
     assert process.returncode == 128 + number
     assert said.endswith(f"launch.py: interrupted by {number.name}; the running jobs have been ended\n")
     assert launch.cluster("squeue", "-h", "--name", name) == ""
@@ -298,7 +187,7 @@ def test_a_second_signal_does_not_wait(launch: Launcher) -> None:
     wait_for((launch.folder / "up").exists)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    said = end(process, 20)
+    said = end(process, 60)
     assert process.returncode == 128 + signal.SIGINT
     assert re.search(r"not all jobs have ended yet: squeue --jobs=\d+\nlaunch\.py: interrupted by SIGINT\n\Z", said)
     wait_for(lambda: in_queue(launch) == "")
@@ -353,7 +242,7 @@ def test_processes_on_several_machines(launch: Launcher) -> None:
 def test_the_first_process_to_fail_ends_the_others(launch: Launcher) -> None:
     before = time.monotonic()
     said = launch("--nodes", "2", "x.log", "[ $RANK = 0 ] || exit 7; sleep 60", code=1)
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 45
     assert "job failed (code 7)" in said
     assert re.search(r"# process 1 of 2 on n\d: code 7\n", (launch.folder / "x.log").read_text())
     assert launch.code("x.log") == 7
@@ -535,7 +424,7 @@ def test_a_stage_that_is_requeued_begins_again(launch: Launcher, command: list[s
 
 def test_stopped_before_the_time_limit_and_going_on(slow: dict[str, tuple[Launcher, subprocess.Popen[str]]]) -> None:
     launch, process = slow["stops"]
-    said = end(process, 170)
+    said = end(process, 300)
     assert process.returncode == 0, said
     runs = re.findall(r"^from (\d+)$", (launch.folder / "stops.log").read_text(), re.M)
     # it went on where it had stopped
@@ -549,7 +438,7 @@ def test_stopped_before_the_time_limit_and_going_on(slow: dict[str, tuple[Launch
 
 def test_ended_at_the_time_limit(slow: dict[str, tuple[Launcher, subprocess.Popen[str]]]) -> None:
     launch, process = slow["ignores"]
-    said = end(process, 170)
+    said = end(process, 300)
     assert process.returncode == 1
     assert "job failed (Slurm's TIMEOUT: it reached its time limit (--time)); log: ignores.log" in said
     assert "DUE TO TIME LIMIT" in said

@@ -2,12 +2,14 @@
 
 import io
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from slurm_launcher import wait_for
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "utils"))
 
@@ -278,3 +280,41 @@ def test_no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LaunchError, match="no sbatch on this machine"):
         run(tmp_path, [Job("true", tmp_path / "x.log")])
     assert not (tmp_path / "q").exists()
+
+
+# -- a job's script
+
+
+def start_job(folder: Path, node: str, utils: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": node}
+    return subprocess.Popen(
+        ["bash", utils / "launcher/slurm_job.sh", folder, "1", "0", "1", "0", "5", "0", utils], env=environment
+    )
+
+
+def test_a_job_that_is_started_twice_runs_once(tmp_path: Path, root: Path) -> None:
+    """As by a controller that was killed just after it had started the job."""
+    log = tmp_path / "x.log"
+    command = f"cd {tmp_path}; echo ran >> ran; while [ ! -e go ]; do sleep 0.05; done; exit 3"
+    (tmp_path / "jobs").write_text(f"{command}\0{log}\0")
+    first = start_job(tmp_path, "n1", root / "utils")
+    wait_for((tmp_path / "ran").exists)
+    second = start_job(tmp_path, "n2", root / "utils")
+    third = start_job(tmp_path, "n3", root / "utils")
+    time.sleep(0.5)
+    assert second.poll() is None
+    # a cancelled one does not begin because it has stopped waiting
+    subprocess.run(["pkill", "-TERM", "-P", str(third.pid)], check=True)
+    third.terminate()
+    assert third.wait(60) == 143
+    (tmp_path / "go").touch()
+    assert [first.wait(60), second.wait(60)] == [3, 3]
+    assert (tmp_path / "ran").read_text() == "ran\n"
+    assert "n2" not in log.read_text()
+
+
+def test_a_job_without_locks_runs(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "jobs").write_text(f"touch {tmp_path}/ran\0{tmp_path}/x.log\0")
+    (tmp_path / "1.lock").mkdir()
+    assert start_job(tmp_path, "n1", root / "utils").wait(60) == 0
+    assert (tmp_path / "ran").exists()

@@ -26,6 +26,14 @@ id=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
 id=${id:-$SLURM_JOB_ID}
 restarts=${SLURM_RESTART_COUNT:-0}
 
+# A controller that was killed may have forgotten that it has started this job, and starts it again on
+# another node: that one waits until the first has ended.  Where the file system has no locks it does not.
+if { exec 9> "$folder/$number.lock"; } 2> /dev/null; then
+  flock 9 2> /dev/null
+  code=$?
+  # Slurm's TERM goes to both
+  if [ $term -gt 0 ] || [ $code -gt 128 ]; then exit 143; fi
+fi
 # a node that went away just after the job had ended makes Slurm start the job again
 if read -r code 2> /dev/null < "$folder/$number.code"; then exit "$code"; fi
 # a shared file system may show the file late
@@ -68,7 +76,7 @@ if [ "$tasks" -gt 0 ]; then
   export MASTER_ADDR MASTER_PORT
   srun --kill-on-bad-exit=1 --export=ALL --cpus-per-task="$threads" \
     bash "$utils/slurm_task.sh" "$folder/jobs" $((2 * (number - first))) "$tasks" \
-    "$folder/$number.failed.$restarts" < /dev/null &
+    "$folder/$number.failed.$restarts" < /dev/null 9>&- &
 else
   (
     trap '' USR1
@@ -77,7 +85,7 @@ else
     # a program may get it, and end, before this shell does
     trap '[ $? != 143 ] || sleep 1' DEBUG
     eval "$command"
-  ) < /dev/null &
+  ) < /dev/null 9>&- &
 fi
 child=$!
 set +m
