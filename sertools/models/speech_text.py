@@ -108,7 +108,7 @@ class SpeechTextNetwork(nn.Module):
         self.feature_scale.copy_(1.0 / std.clamp(min=1e-4))
 
     def forward(self, sequences: Mapping[str, tuple[Tensor, Tensor]], pad_to: int = 0) -> Tensor:
-        """Class scores (N, classes), before the softmax.
+        """Class scores (N, classes), before the softmax; float32, also under autocast.
 
         Args:
             sequences: of each branch what it reads and the lengths, int64 (N,): ``audio`` (N, T, F);
@@ -129,5 +129,8 @@ class SpeechTextNetwork(nn.Module):
                     x = F.pad(x.masked_fill(~inside, 0.0), (0, 0, 0, pad_to - x.shape[1]))
                     lengths = torch.full_like(lengths, pad_to)
             found.append(branch(x, lengths))
-        scores: Tensor = self.output(F.relu(self.hidden(torch.cat(found, 1))))
+        together = F.relu(self.hidden(torch.cat(found, 1)))
+        # also where all else is of mixed precision
+        with torch.autocast(together.device.type, enabled=False):
+            scores: Tensor = self.output(together.float())
         return scores

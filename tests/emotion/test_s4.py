@@ -27,8 +27,10 @@ from sertools.errors import UserError
 from sertools.evaluation.folds import read_folds
 from sertools.evaluation.predictions import read_predictions
 from sertools.evaluation.scoring import evaluate
+from sertools.models.a2w import UtteranceDropout
 from sertools.training.batching import Part
 from sertools.training.checkpoint import load_checkpoint
+from sertools.training.distributed import SINGLE
 from sertools.training.loop import Stopped
 
 SMALL: dict[str, Any] = {
@@ -70,10 +72,8 @@ def utterances(told: Any, made: S4System) -> list[Spoken]:
 
 def task(told: Any, made: S4System, count: int = 12) -> S4Task:
     some = utterances(told, made)
-    return made.task(2, some[:count], some[count : count + 6], seed=3, device="cpu", group=_SINGLE)
+    return made.task(2, some[:count], some[count : count + 6], seed=3, device="cpu", group=SINGLE)
 
-
-from sertools.training.distributed import SINGLE as _SINGLE  # noqa: E402
 
 SYSTEMS: dict[str, dict[str, Any]] = {
     "audio": {"model__branches": ["audio"]},
@@ -424,3 +424,23 @@ def test_hypotheses_that_do_not_end_count(told: Any) -> None:
                  BeamConfig(2, 4))  # fmt: skip
     assert [len(one.states) for one in found.values()] == [4, 4, 4]
     assert not any(one.ended for one in found.values())
+
+
+@pytest.mark.parametrize("name", ["audio", "combined", "asr_ser", "asr_ser_frozen"])
+def test_bfloat16_while_it_trains(told: Any, name: str) -> None:
+    losses, dev = {}, {}
+    for precision in ("float32", "bfloat16"):
+        made = task(told, system(told, **SYSTEMS[name], model__dropout=0.0, precision=precision))
+        for module in made.model.modules():
+            if isinstance(module, UtteranceDropout):
+                module.p = 0.0
+        made.model.train()
+        loss, _ = made.loss(next(made.batches(1, 0)))
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert {p.grad.dtype for p in made.model.parameters() if p.grad is not None} == {torch.float32}
+        losses[precision] = float(loss)
+        dev[precision] = made.evaluate()["dev_loss"]
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+    assert dev["bfloat16"] == dev["float32"]

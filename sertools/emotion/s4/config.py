@@ -7,6 +7,7 @@ from sertools.decoding.beam_search import BeamConfig
 from sertools.models.a2w import A2wModelConfig
 from sertools.models.speech_text import SpeechTextConfig
 from sertools.training.loop import TrainingConfig
+from sertools.training.precision import Precision
 
 Source = Literal["reference", "asr"]
 Tokens = Literal["reference", "hypothesis"]
@@ -119,6 +120,9 @@ class S4Config:
         words, states, joint: of the branches that use them.
         recogniser: shape of the recogniser; None: taken from its checkpoint.
         training: the loop.
+        precision: of activations while it trains: those of the emotion network, and of the encoder of a
+            recogniser that learns along.  Weights, the recogniser's attention and decoder, class scores
+            and losses are in float32.
     """
 
     system: Literal["s4"] = "s4"
@@ -129,6 +133,7 @@ class S4Config:
     joint: JointConfig = field(default_factory=JointConfig)
     recogniser: A2wModelConfig | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    precision: Precision = "float32"
 
     @property
     def reads_audio(self) -> bool:

@@ -20,6 +20,7 @@ from sertools.evaluation.metrics import confusion, unweighted_accuracy, weighted
 from sertools.models.a2w import A2wModel
 from sertools.models.layers import set_share
 from sertools.training.distributed import SINGLE, Group
+from sertools.training.precision import autocast, check_precision
 
 
 class S4Task:
@@ -60,6 +61,7 @@ class S4Task:
         self.memory = memory
         self.seed = seed
         self.device = device
+        self.dtype = check_precision(config.precision, device)
         self.group = group
         self.model = JointNetwork(config, num_classes, words, recogniser)
         if config.reads_audio:
@@ -124,7 +126,9 @@ class S4Task:
         """Mean cross-entropy of utterances; class weights are 1 in the mean over the train part."""
         labels = batch.labels.to(self.device)
         sequences = sequences_of(self.config, batch, self.words, states, self.device, training=True)
-        losses = F.cross_entropy(self.model.emotion(sequences, padded_to(self.config)), labels, reduction="none")
+        with autocast(self.dtype, torch.device(self.device)):
+            scores = self.model.emotion(sequences, padded_to(self.config))
+        losses = F.cross_entropy(scores, labels, reduction="none")
         return (losses if self.class_weights is None else losses * self.class_weights[labels]).mean()
 
     def _recognition(self, recogniser: A2wModel, batch: Batch) -> tuple[tuple[Tensor, Tensor], Tensor]:
@@ -134,7 +138,8 @@ class S4Task:
         features = features.to(self.device)
         # first, without gradients and dropout, what the decoder is to read
         own = self._own(recogniser, features, lengths) if states.train == "hypothesis" else None
-        encoding = recogniser.encode(features, lengths)
+        with autocast(self.dtype, torch.device(self.device)):
+            encoding = recogniser.encode(features, lengths).float()
         references = targets(batch.utterances, self.model.vocabulary)
         decoded = teach(recogniser, encoding, references)
         total, count = loss_of_outputs(
