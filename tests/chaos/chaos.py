@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from processes import all_processes, command_of, folder_of, name_of, read, send
 from recipe_copy import Recipe, copy_recipe
+from untrained_recogniser import save_untrained_a2w
 
 from sertools.files import content_hash
 
@@ -35,11 +37,12 @@ NOT_COMPARED = ("*/log/*", "*/tensorboard/*", "*.lock", "exp/stages.jsonl", "*/s
 
 @dataclass(frozen=True)
 class Demo:
-    """A recipe made small: files that are written over, options."""
+    """A recipe made small: files that are written over, options, whether it needs a recogniser of egs/tedlium2."""
 
     recipe: str
     files: dict[str, str]
     options: tuple[str, ...]
+    recogniser: bool = False
 
 
 _TRUNK = "hidden_dim: 16, bottleneck_dim: 8, prefinal_dim: 8, strides: [0, 1, 1, 3]"
@@ -66,7 +69,34 @@ dropout: "0,0.2"
         },
         ("--pretrained", "none", "--system", "small", "--choose-on-dev", "", "--protocol", "chaos", "--num-seeds", "2"),
     ),
-    # with i-vectors, LF-MMI training and decoding of words; the stages of S4 are left out
+    # S4's systems after those of the iemocap above, with three folds and two ways to come to words
+    "s4": Demo(
+        "iemocap",
+        {
+            "conf/demo.yaml": "{improvised: 1, scripted: 1, turns: 6}",
+            "conf/folds_chaos.yaml": "{class_set: s1, protocol: random, num_folds: 3}",
+            "conf/tdnn.yaml": f"""
+model: {{trunk: {{{_TRUNK}}}, layers: [tdnnf4], head_dim: 8}}
+data: {{batch_frames: 1000, max_frames: 100}}
+training: {{epochs: 1}}
+dropout: 0
+""",
+            "conf/s4_demo.yaml": """
+model: {word_dim: 8, lstm_dim: 8, heads: 2, attention_dim: 8, hidden_dim: 16}
+data: {max_frames: 100}
+states: {search: {beam: 2, max_tokens: 5}}
+training: {epochs: 8, learning_rate: 3.0e-3, final_learning_rate: 3.0e-3, save_minutes: 0.005}
+""",
+        },
+        tuple(
+            shlex.split(
+                "--pretrained none --ivectors '' --system tdnn --choose-on-dev '' --protocol chaos --num-seeds 1"
+                " --s4-system 's4_combined_asr s4_asr_ser' --recogniser recogniser"
+            )
+        ),
+        recogniser=True,
+    ),
+    # with i-vectors, LF-MMI training, decoding of words, and the acoustic-to-word recogniser
     "tedlium2": Demo(
         "tedlium2",
         {
@@ -81,8 +111,13 @@ data: {batch_frames: 2000}
 training: {epochs: 6, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, select_by: dev_per, save_minutes: 0.005}
 dropout: "0,0.2"
 """,
+            "conf/a2w_demo.yaml": """
+base: a2w_small.yaml
+model: {encoder_layers: 1, encoder_dim: 16, decoder_dim: 16, embedding_dim: 8, attention_dim: 16}
+training: {epochs: 6, learning_rate: 4.0e-3, final_learning_rate: 1.0e-3, save_minutes: 0.005}
+""",
         },
-        ("--stop-stage", "8"),
+        (),
     ),
 }
 
@@ -92,6 +127,8 @@ def make_demo(project: Path, name: str) -> Recipe:
     recipe = copy_recipe(project, DEMOS[name].recipe)
     for file, text in DEMOS[name].files.items():
         recipe.write(file, text)
+    if DEMOS[name].recogniser:
+        save_untrained_a2w(recipe.directory / "recogniser/checkpoint", recipe.directory / "conf/fbank.yaml")
     return recipe
 
 

@@ -6,16 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from untrained_recogniser import save_untrained_a2w
 
-from sertools.a2w.system import A2wConfig
-from sertools.a2w.training import save_a2w
-from sertools.config import load_config, to_dict
+from sertools.config import load_config
 from sertools.emotion.s4.config import S4Config
-from sertools.features.pipeline import FeaturesConfig
-from sertools.lang.vocabulary import VocabularyConfig, build_vocabulary
-from sertools.models.a2w import A2wModel, A2wModelConfig
-from sertools.training.checkpoint import Checkpoint
 
 SIX = ("s4_audio", "s4_text", "s4_text_asr", "s4_combined", "s4_combined_asr", "s4_asr_ser")
 SMALL = """
@@ -65,18 +59,6 @@ def test_configurations(root: Path, recipe_name: str) -> None:
         assert code.training.learning_rate == 1e-3
 
 
-def untrained(directory: Path, fbank: Path) -> None:
-    """A recogniser with random weights, as egs/tedlium2 would leave it."""
-    torch.manual_seed(0)
-    vocabulary = build_vocabulary(["i am so happy that it is not the same again"], VocabularyConfig())
-    shape = A2wModelConfig(40, 3, 1, 6, 8, 6, 8, 2, 5)
-    model = A2wModel(shape, len(vocabulary))
-    model.set_input_statistics(torch.full((40,), 10.0), torch.full((40,), 4.0))
-    features = to_dict(load_config(FeaturesConfig, fbank))
-    info = {"vocabulary": vocabulary.sha256, "auxiliary_outputs": 0, "features": features}
-    save_a2w(directory, Checkpoint(model.state_dict(), to_dict(A2wConfig(model=shape)), info), vocabulary)
-
-
 @pytest.mark.recipe
 def test_from_the_demo_corpus_to_tables(recipe: Callable[[str], Any]) -> None:
     iemocap = recipe("iemocap")
@@ -92,7 +74,7 @@ def test_from_the_demo_corpus_to_tables(recipe: Callable[[str], Any]) -> None:
     assert "demo_a2w_demo/checkpoint" in missing.stdout + missing.stderr
 
     own = iemocap.directory / "recogniser"
-    untrained(own / "checkpoint", iemocap.directory / "conf/fbank.yaml")
+    save_untrained_a2w(own / "checkpoint", iemocap.directory / "conf/fbank.yaml")
     options = ("--stage", "8", *some, "--recogniser", str(own), "--s4-system", "all")
     iemocap.run(*options, "--stop-stage", "9")
     three = ("s4_text", "s4_combined_asr", "s4_asr_ser")
