@@ -11,11 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sertools.training.distributed import Group
+    from sertools.training.loop import Conditions
 
 try:
     from tqdm import tqdm
@@ -119,18 +121,30 @@ def training_group(device: str) -> "Iterator[Group]":
         yield group
 
 
-def exit_stopped(stop: list[int], group: "Group") -> None:
-    """End with 128 + the signal that stopped the training, in whichever process it was caught."""
-    sys.exit(128 + int(group.largest(stop[0] if stop else 0)[0]))
+@contextmanager
+def training_conditions(device: str, show_progress: bool = True) -> "Iterator[Conditions]":
+    """Where a program's trainings compute (``--device``), with the processes that share them.
 
+    From now on SIGTERM and SIGUSR1 stop a training at its next batch, and end the program with 128 + the
+    signal, in whichever process it was caught.
+    """
+    from sertools.training.distributed import Stopped
+    from sertools.training.loop import Conditions
 
-def stop_signals() -> list[int]:
-    """Catch SIGTERM and SIGUSR1 from now on: they are appended to the list, for a training to stop at
-    its next batch."""
     caught: list[int] = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda number, frame: caught.append(number))
-    return caught
+    with training_group(resolve_device(device)) as group:
+        conditions = Conditions(group.device, group, lambda: bool(caught))
+        try:
+            if not show_progress:
+                yield conditions
+            else:
+                with progress_bar("training", "updates") as bar:
+                    yield replace(conditions, progress_bar=bar)
+        except Stopped as stopped:
+            logging.info("%s", stopped)
+            sys.exit(128 + int(group.largest(caught[0] if caught else 0)[0]))
 
 
 @contextmanager

@@ -13,23 +13,12 @@ vocabulary inside) and OUTPUT/history.jsonl.  Started as several processes, by l
 import logging
 from pathlib import Path
 
-from cli import (
-    add_config,
-    add_device,
-    exit_stopped,
-    parser,
-    progress_bar,
-    resolve_device,
-    run,
-    stop_signals,
-    training_group,
-)
+from cli import add_config, add_device, parser, run, training_conditions
 from sertools.a2w.auxiliary import AuxiliarySources
 from sertools.a2w.system import A2wConfig
 from sertools.a2w.training import train_a2w
 from sertools.config import load_config
-from sertools.files import require
-from sertools.training.loop import Stopped
+from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
 
 
@@ -47,23 +36,17 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder of the experiment")
     options = arguments.parse_args()
     config = load_config(A2wConfig, options.config, options.overrides)
-    require(options.vocabulary, "the vocabulary stage (local/make_vocabulary.py)")
+    require_whole(options.vocabulary, "the vocabulary stage (local/make_vocabulary.py)")
     for cuts in (options.cuts, options.dev):
-        require(cuts, "the feature stage (local/collect_features.py)")
-    device = resolve_device(options.device)
-    if device == "cpu":
-        keep_freed_memory()
-    stop = stop_signals()
-    with training_group(device) as group, progress_bar("training", "updates") as bar:
-        try:
-            directory = train_a2w(
-                config, options.vocabulary, options.cuts, options.dev, options.output,
-                sources=AuxiliarySources(options.lang, options.graphs), seed=options.seed, init=options.init,
-                device=group.device, group=group, should_stop=lambda: bool(stop), progress_bar=bar,
-            )  # fmt: skip
-        except Stopped as stopped:
-            logging.info("%s", stopped)
-            exit_stopped(stop, group)
+        require_whole(cuts, "the feature stage (local/collect_features.py)")
+    with training_conditions(options.device) as conditions:
+        if conditions.device == "cpu":
+            keep_freed_memory()
+        directory = train_a2w(
+            config, options.vocabulary, options.cuts, options.dev, options.output,
+            sources=AuxiliarySources(options.lang, options.graphs), seed=options.seed, init=options.init,
+            conditions=conditions,
+        )  # fmt: skip
     logging.info("done: %s", directory)
 
 

@@ -12,22 +12,11 @@ OUTPUT/checkpoint and OUTPUT/history.jsonl.  Started as several processes, by la
 import logging
 from pathlib import Path
 
-from cli import (
-    add_config,
-    add_device,
-    exit_stopped,
-    parser,
-    progress_bar,
-    resolve_device,
-    run,
-    stop_signals,
-    training_group,
-)
+from cli import add_config, add_device, parser, run, training_conditions
 from sertools.asr.lfmmi_system import AsrConfig
-from sertools.asr.run import train_asr
+from sertools.asr.training import train_asr
 from sertools.config import load_config
 from sertools.provenance import require_whole
-from sertools.training.loop import Stopped
 from sertools.training.memory import keep_freed_memory
 
 
@@ -48,19 +37,13 @@ def main() -> None:
     require_whole(options.graphs, "the graphs stage (local/make_lfmmi_graphs.py)")
     for cuts in (options.cuts, options.dev):
         require_whole(cuts, "the feature stage (local/collect_features.py)")
-    device = resolve_device(options.device)
-    if device == "cpu":
-        keep_freed_memory()
-    stop = stop_signals()
-    with training_group(device) as group, progress_bar("training", "updates") as bar:
-        try:
-            directory = train_asr(
-                config, options.lang, options.graphs, options.cuts, options.dev, options.output, seed=options.seed,
-                init=options.init, device=group.device, group=group, should_stop=lambda: bool(stop), progress_bar=bar,
-            )  # fmt: skip
-        except Stopped as stopped:
-            logging.info("%s", stopped)
-            exit_stopped(stop, group)
+    with training_conditions(options.device) as conditions:
+        if conditions.device == "cpu":
+            keep_freed_memory()
+        directory = train_asr(
+            config, options.lang, options.graphs, options.cuts, options.dev, options.output, seed=options.seed,
+            init=options.init, conditions=conditions,
+        )  # fmt: skip
     logging.info("done: %s", directory)
 
 

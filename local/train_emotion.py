@@ -19,28 +19,17 @@ data.batch_frames (or batch_size) is of all.
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
-from cli import (
-    add_config,
-    add_device,
-    exit_stopped,
-    in_fold,
-    parser,
-    progress_bar,
-    resolve_device,
-    run,
-    stop_signals,
-    training_group,
-)
+from cli import add_config, add_device, in_fold, parser, progress_bar, run, training_conditions
 from sertools.emotion.experiment import Corpus, Experiment, train_run
 from sertools.emotion.systems import Given, load_system
 from sertools.errors import UserError
 from sertools.evaluation.folds import Folds, find_fold, read_folds
 from sertools.features.ivector.model import MADE_BY
 from sertools.provenance import require_whole
-from sertools.training.distributed import Group
-from sertools.training.loop import Stopped
+from sertools.training.loop import Conditions
 
 STAGES = "the feature stage (local/collect_features.py), or that of i-vectors or bottlenecks (local/extract_*.py)"
 
@@ -58,7 +47,7 @@ def chosen_runs(options: argparse.Namespace, folds: Folds) -> list[tuple[str, in
 
 
 def train_all(
-    experiment: Experiment, runs: list[tuple[str, int]], options: argparse.Namespace, group: Group, stop: list[int]
+    experiment: Experiment, runs: list[tuple[str, int]], options: argparse.Namespace, conditions: Conditions
 ) -> None:
     """Train one pair of fold and seed after the other."""
     corpus = Corpus(experiment)
@@ -68,14 +57,10 @@ def train_all(
         # a copy is kept, so it is checked also where the training is up to date
         extractor = require_whole(in_fold(options.extractor, fold), MADE_BY) if options.extractor else None
         with progress_bar(f"training {number} of {len(runs)}", "updates") as bar:
-            try:
-                directory = train_run(
-                    experiment, fold_name, seed, cuts, corpus=corpus, extractor=extractor, device=group.device,
-                    group=group, should_stop=lambda: bool(stop), progress_bar=bar,
-                )  # fmt: skip
-            except Stopped as stopped:
-                logging.info("%s", stopped)
-                exit_stopped(stop, group)
+            directory = train_run(
+                experiment, fold_name, seed, cuts, corpus=corpus, extractor=extractor,
+                conditions=replace(conditions, progress_bar=bar),
+            )  # fmt: skip
         logging.info("done: %s", directory)
 
 
@@ -102,9 +87,8 @@ def main() -> None:
     folds = read_folds(options.folds)
     runs = chosen_runs(options, folds)
     experiment = Experiment(system, folds, options.output)
-    stop = stop_signals()
-    with training_group(resolve_device(options.device)) as group:
-        train_all(experiment, runs, options, group, stop)
+    with training_conditions(options.device, show_progress=False) as conditions:
+        train_all(experiment, runs, options, conditions)
 
 
 if __name__ == "__main__":

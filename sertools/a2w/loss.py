@@ -10,6 +10,7 @@ from sertools.lang.vocabulary import END, UNKNOWN
 from sertools.models.a2w import A2wModel, Decoded, Encoding
 from sertools.models.large_softmax import smoothed_cross_entropy
 from sertools.training.batching import Part
+from sertools.training.precision import autocast
 
 Normalise = Literal["token", "utterance"]
 CHUNK = 512  # rows of the softmax in memory at once
@@ -26,6 +27,14 @@ def pad_tokens(tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     for row, one in zip(padded, tokens, strict=True):
         row[: len(one)] = torch.tensor(one, dtype=torch.int64)
     return padded, lengths
+
+
+def encode(model: A2wModel, features: Tensor, lengths: Tensor, activations: torch.dtype = torch.float32) -> Encoding:
+    """The encoder's outputs from activations of this type; those of bfloat16 are float32 again."""
+    if activations == torch.float32:
+        return model.encode(features, lengths)
+    with autocast(activations, features.device):
+        return model.encode(features, lengths).float()
 
 
 def teach(

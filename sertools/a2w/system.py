@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sertools.a2w.auxiliary import Auxiliary, Kind
-from sertools.a2w.loss import CHUNK, loss_of_outputs, off_diagonal, pad_tokens, teach
+from sertools.a2w.loss import CHUNK, encode, loss_of_outputs, off_diagonal, pad_tokens, teach
 from sertools.asr.data import (
     Batch,
     Batches,
@@ -32,7 +32,7 @@ from sertools.models.layers import set_share
 from sertools.training.batching import plan_batches
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import TrainingConfig
-from sertools.training.precision import Precision, autocast, check_precision
+from sertools.training.precision import Precision, check_precision
 from sertools.training.schedule import piecewise_linear
 
 log = logging.getLogger(__name__)
@@ -190,8 +190,8 @@ class A2wTask:
         """See :class:`sertools.training.loop.Task`."""
 
     def _encode(self, batch: Batch) -> Encoding:
-        with autocast(self.dtype if self.model.training else torch.float32, self.device):
-            return self.model.encode(batch.features.to(self.device, non_blocking=True), batch.lengths).float()
+        features = batch.features.to(self.device, non_blocking=True)
+        return encode(self.model, features, batch.lengths, self.dtype if self.model.training else torch.float32)
 
     def _second(self, encoding: Encoding, batch: Batch) -> tuple[Value, Tensor]:
         """The second objective, and the sum of its losses."""

@@ -1,23 +1,20 @@
 """Training an acoustic-to-word recogniser: from cuts and a vocabulary to a checkpoint folder, and back."""
 
 import logging
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sertools.a2w.auxiliary import AuxiliarySources, make_auxiliary
 from sertools.a2w.system import A2wConfig, A2wTask
-from sertools.asr.data import Reader
-from sertools.asr.entries import leave_out, read_entries, total_frames
+from sertools.asr.data import open_readers
 from sertools.config import from_dict, to_dict
 from sertools.errors import UserError
-from sertools.files import content_hash, json_hash, only_writer
+from sertools.files import content_hash
 from sertools.lang.vocabulary import MADE_BY as VOCABULARY_MADE_BY
 from sertools.lang.vocabulary import SETTINGS, Vocabulary, load_vocabulary, save_vocabulary
 from sertools.models.a2w import A2wModel
-from sertools.provenance import STAMP, Stamp, begin, made_with, require_whole, stage_settings, why_stale, write_stamp
+from sertools.provenance import STAMP, Stamp, made_with, require_whole, stage_settings
 from sertools.training.checkpoint import (
     WEIGHTS,
     Checkpoint,
@@ -26,13 +23,13 @@ from sertools.training.checkpoint import (
     load_weights,
     save_checkpoint,
 )
-from sertools.training.distributed import SINGLE, Group
-from sertools.training.loop import HISTORY, STATE, train
+from sertools.training.loop import HERE, Conditions, Trained
+from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
 
 log = logging.getLogger(__name__)
 
 MADE_BY = "local/train_a2w.py"
-CHECKPOINT, VOCABULARY = "checkpoint", "vocabulary"
+VOCABULARY = "vocabulary"
 PLACE_ONLY = ("engine", "device")  # settings of features that change no value
 
 
@@ -67,10 +64,7 @@ def train_a2w(
     sources: AuxiliarySources = AuxiliarySources(),  # noqa: B008
     seed: int = 1,
     init: Path | None = None,
-    device: str = "cpu",
-    group: Group = SINGLE,
-    should_stop: Callable[[], bool] = lambda: False,
-    progress_bar: Callable[[int, int], None] = lambda done, total: None,
+    conditions: Conditions = HERE,
 ) -> Path:
     """Train on ``cuts_path``, select the epoch on ``dev_path``.
 
@@ -83,16 +77,14 @@ def train_a2w(
         seed: of initialisation and training.
         init: checkpoint of a recogniser of the same shape to start from; its vocabulary and its
             second objective may be others.  Its input statistics are kept.
-        device: a torch device.
-        group: the processes that share the training, all with these arguments; the first one writes.
-        should_stop, progress_bar: see :func:`sertools.training.loop.train`.
+        conditions: see :class:`sertools.training.loop.Conditions`.
 
     Returns:
         The checkpoint folder, with the vocabulary inside; beside it is ``history.jsonl``.
 
     Raises:
         UserError: inputs are missing or do not go together; the loss is not finite.
-        Stopped: see ``should_stop``.
+        Stopped: see :func:`sertools.training.loop.train`.
     """
     inputs = {
         "cuts": cuts_path,
@@ -107,44 +99,32 @@ def train_a2w(
     if init is not None:
         inputs["init"] = require_whole(init / WEIGHTS, f"{MADE_BY}, which is to train the recogniser to start from")
     stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
-    with only_writer(directory) if group.first else nullcontext():
-        reason = group.from_first(lambda: why_stale(directory, stamp))
-        if reason is None:
-            log.info("%s is up to date", directory)
-            return directory / CHECKPOINT
-        log.info("%s: %s", directory, reason)
-        if group.first:
-            begin(directory)
+
+    def prepare() -> Prepared:
         vocabulary = load_vocabulary(vocabulary_dir)
         auxiliary = make_auxiliary(config.auxiliary, sources, config.lfmmi)
-        entries = leave_out(read_entries(cuts_path, False), config.data.max_frames, "train")
-        dev_entries = leave_out(read_entries(dev_path, False), config.data.max_frames, "dev")
-        log.info("train: %d utterances, %.2f h; dev: %d utterances, %.2f h", len(entries),
-                 total_frames(entries) / 360000, len(dev_entries), total_frames(dev_entries) / 360000)  # fmt: skip
-        readers = Reader(entries, config.data.memory_gb), Reader(dev_entries, config.data.memory_gb)
-        task = A2wTask(config, vocabulary, auxiliary, *readers, seed=seed, device=device, group=group)
+        readers = open_readers(cuts_path, dev_path, config.data, ivectors=False)
+        task = A2wTask(
+            config, vocabulary, auxiliary, *readers, seed=seed, device=conditions.device, group=conditions.group
+        )
         if init is not None:
             _start_from(task.model, init, vocabulary)
-        log.info("%d parameters, %d tokens; auxiliary: %s", sum(p.numel() for p in task.model.parameters()),
-                 len(vocabulary), config.auxiliary)  # fmt: skip
-        trained = train(
-            task, config.training, directory, seed=seed, key=json_hash([stamp.config, stamp.inputs]),
-            device=device, group=group, should_stop=should_stop, progress_bar=progress_bar,
-        )  # fmt: skip
-        if group.first:
+        log.info("%d tokens; auxiliary: %s", len(vocabulary), config.auxiliary)
+
+        def save(trained: Trained) -> list[str]:
             info = {
                 "vocabulary": vocabulary.sha256,
                 "auxiliary_outputs": 0 if auxiliary is None else auxiliary.num_outputs,
-                "best_epoch": trained.best_epoch,
-                "dev": trained.history[trained.best_epoch - 1],
                 "features": made_with(cuts_path),
                 "inputs": stamp.inputs,
             }
-            save_a2w(directory / CHECKPOINT, Checkpoint(trained.weights, stamp.config, info), vocabulary)
-            files = sorted(path for path in (directory / CHECKPOINT).rglob("*") if path.is_file())
-            write_stamp(directory, stamp, [HISTORY, *(str(path.relative_to(directory)) for path in files)])
-            (directory / STATE).unlink(missing_ok=True)
-        group.barrier()
+            made = Checkpoint(trained.weights, stamp.config, info | trained.about())
+            save_a2w(directory / CHECKPOINT, made, vocabulary)
+            return files_of(directory)
+
+        return Prepared(task, save)
+
+    run_training(directory, stamp, config.training, prepare, seed=seed, conditions=conditions)
     return directory / CHECKPOINT
 
 

@@ -44,7 +44,7 @@ class Loaded:
 
 
 def load_acoustic_model(directory: Path | str, device: str = "cpu") -> Loaded:
-    """Read a checkpoint folder of :func:`sertools.asr.run.train_asr`.
+    """Read a checkpoint folder of :func:`sertools.asr.training.train_asr`.
 
     Raises:
         UserError: it is missing, damaged, or of another kind of system.

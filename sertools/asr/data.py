@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sertools.asr.entries import Entry, total_frames
+from sertools.asr.entries import Entry, leave_out, read_entries, total_frames
 from sertools.features.records import check_archive
 from sertools.training.ahead import Ahead
 from sertools.training.batching import Part, Split, plan_batches
@@ -105,6 +106,24 @@ class Reader:
     def _read(self, index: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
         entry = self.entries[index]
         return entry.features.read(), None if entry.ivectors is None else entry.ivectors.read()
+
+
+def open_readers(
+    cuts_path: Path | str, dev_path: Path | str, config: DataConfig, *, ivectors: bool
+) -> tuple[Reader, Reader]:
+    """Readers of the training and the dev cuts, without utterances that are too long.
+
+    Raises:
+        UserError: see :func:`sertools.asr.entries.read_entries`; none is left.
+    """
+    parts = [
+        leave_out(read_entries(path, ivectors), config.max_frames, what)
+        for path, what in ((cuts_path, "train"), (dev_path, "dev"))
+    ]
+    told = [f"{len(entries)} utterances, {total_frames(entries) / 360000:.2f} h" for entries in parts]
+    log.info("train: %s; dev: %s", *told)
+    train, dev = (Reader(entries, config.memory_gb) for entries in parts)
+    return train, dev
 
 
 class Batches(Dataset):  # type: ignore[type-arg]

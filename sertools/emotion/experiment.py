@@ -5,8 +5,7 @@ stand in :mod:`sertools.emotion.systems`.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +16,14 @@ from sertools.config import to_dict
 from sertools.evaluation.folds import Fold, Folds, find_fold
 from sertools.evaluation.predictions import make_predictions, write_predictions
 from sertools.evaluation.runs import PREDICTIONS, TRANSCRIPTS
-from sertools.files import content_hash, json_hash, only_writer
-from sertools.provenance import Stamp, begin, made_with, why_stale, write_stamp
+from sertools.files import content_hash, json_hash
+from sertools.provenance import Stamp, made_with
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
-from sertools.training.distributed import SINGLE, Group
-from sertools.training.loop import HISTORY, STATE, Task, TrainingConfig, train
+from sertools.training.distributed import Group
+from sertools.training.loop import HERE, Conditions, Task, Trained, TrainingConfig
+from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
 
-CHECKPOINT = "checkpoint"
+log = logging.getLogger(__name__)
 
 
 class Labelled(Protocol):
@@ -156,10 +156,7 @@ def train_run(
     *,
     corpus: Corpus | None = None,
     extractor: Path | None = None,
-    device: str = "cpu",
-    group: Group = SINGLE,
-    should_stop: Callable[[], bool] = lambda: False,
-    progress_bar: Callable[[int, int], None] = lambda done, total: None,
+    conditions: Conditions = HERE,
 ) -> Path:
     """Train on a fold's train part, select on dev, predict dev and test.
 
@@ -170,9 +167,7 @@ def train_run(
         cuts_path: cuts with features, and what else the system reads.
         corpus: shared by several runs of an experiment; None for one of its own.
         extractor: the i-vector model that ``cuts_path`` was made with, to be kept beside the run.
-        device: a torch device.
-        group: the processes that share the training, all with these arguments; the first one writes.
-        should_stop, progress_bar: see :func:`sertools.training.loop.train`.
+        conditions: see :class:`sertools.training.loop.Conditions`.
 
     Returns:
         The run's folder, with ``predictions.csv``, ``history.jsonl`` and ``checkpoint/``.
@@ -185,17 +180,11 @@ def train_run(
     fold = find_fold(folds, fold_name)
     directory = run_directory(experiment.directory, fold.name, seed)
     stamp = _stamp(experiment, fold, seed, cuts_path)
-    with only_writer(directory) if group.first else nullcontext():
-        reason = group.from_first(lambda: why_stale(directory, stamp))
-        if reason is None:
-            if group.first:
-                system.keep(directory, extractor)  # a copy may be damaged
-            logging.info("%s is up to date", directory)
-            return directory
-        logging.info("%s: %s", directory, reason)
+    group = conditions.group
+
+    def prepare() -> Prepared:
         # what is out of date must not be scored if this run does not reach its end
         if group.first:
-            begin(directory)
             for name in (PREDICTIONS, *TRANSCRIPTS):
                 (directory / name).unlink(missing_ok=True)
         info = {"classes": list(folds.classes), "corpus": folds.corpus, "features": made_with(cuts_path),
@@ -204,23 +193,22 @@ def train_run(
         if group.first:
             info |= system.keep(directory, extractor)
         utterances = (corpus or Corpus(experiment))(cuts_path)
-        train_part, dev, test = ([utterances[u] for u in part] for part in (fold.train, fold.dev, fold.test))
-        logging.info("fold %s: %d train, %d dev, %d test utterances", fold.name, len(train_part), len(dev), len(test))
-        task = system.task(len(folds.classes), train_part, dev, seed=seed, device=device, group=group)
-        logging.info("%d parameters", sum(p.numel() for p in task.model.parameters()))
-        trained = train(
-            task, system.training, directory, seed=seed, key=json_hash([stamp.config, stamp.inputs]),
-            device=device, group=group, should_stop=should_stop, progress_bar=progress_bar,
-        )  # fmt: skip
-        if group.first:
-            info |= task.about() | {"best_epoch": trained.best_epoch}
-            save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, stamp.config, info))
-            predicted = system.predict(directory, {"dev": dev, "test": test}, device)
+        train, dev, test = ([utterances[u] for u in part] for part in (fold.train, fold.dev, fold.test))
+        log.info("fold %s: %d train, %d dev, %d test utterances", fold.name, len(train), len(dev), len(test))
+        task = system.task(len(folds.classes), train, dev, seed=seed, device=conditions.device, group=group)
+
+        def save(trained: Trained) -> list[str]:
+            made = Checkpoint(trained.weights, stamp.config, info | task.about() | trained.about())
+            save_checkpoint(directory / CHECKPOINT, made)
+            predicted = system.predict(directory, {"dev": dev, "test": test}, conditions.device)
             _write(predicted, folds, fold, seed, directory)
-            outputs = [f"{CHECKPOINT}/{path.name}" for path in (directory / CHECKPOINT).iterdir() if path.is_file()]
-            write_stamp(directory, stamp, [PREDICTIONS, HISTORY, *predicted.files, *outputs])
-            (directory / STATE).unlink(missing_ok=True)
-        group.barrier()
+            return [PREDICTIONS, *predicted.files, *files_of(directory)]
+
+        return Prepared(task, save)
+
+    done = run_training(directory, stamp, system.training, prepare, seed=seed, conditions=conditions)
+    if not done and group.first:
+        system.keep(directory, extractor)  # a copy may be damaged
     return directory
 
 

@@ -132,5 +132,5 @@ class SpeechTextNetwork(nn.Module):
         together = F.relu(self.hidden(torch.cat(found, 1)))
         # also where all else is of mixed precision
         with torch.autocast(together.device.type, enabled=False):
-            scores: Tensor = self.output(together.float())
+            scores: Tensor = self.output(together.to(self.output.weight.dtype))
         return scores

@@ -9,16 +9,17 @@ from torch import Tensor
 
 from sertools.config import from_dict
 from sertools.errors import UserError
+from sertools.evaluation.runs import PREDICTIONS
 from sertools.features.mfcc import MfccConfig
 from sertools.files import content_hash, require
 from sertools.models.emotion import EmotionHead, EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
 from sertools.provenance import stage_settings
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_weights
+from sertools.training.run import CHECKPOINT
 
 DEFAULT_MEMBERS = "fold_*/seed_1"
 MADE_BY = "the training stage (local/train_emotion.py)"
-CHECKPOINT, PREDICTIONS = "checkpoint", "predictions.csv"
 PLACE_ONLY = ("engine", "device")  # settings of MFCC that change no value
 
 Normalised = Literal["none", "features", "reading"]

@@ -21,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from sertools.errors import UserError
 from sertools.files import json_hash, write_text
 from sertools.training.distributed import SINGLE, Gradients, Group, Stopped
-from sertools.training.losses import _Losses
+from sertools.training.losses import Losses
 from sertools.training.optimizer import make_optimizer
 from sertools.training.schedule import learning_rate
 from sertools.training.state import Progress, load_state, save_state
@@ -106,12 +106,38 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """Where a training computes and who watches it; of its results only the rounding depends on that.
+
+    Attributes:
+        device: a torch device; the model is on it.
+        group: the processes that share the training, each with the same arguments; the first one writes.
+        should_stop: asked after every batch; if true in any process the state is saved and Stopped
+            raised in all.
+        progress_bar: called with (updates done, updates in all).
+    """
+
+    device: str = "cpu"
+    group: Group = SINGLE
+    should_stop: Callable[[], bool] = lambda: False
+    progress_bar: Callable[[int, int], None] = lambda done, total: None
+
+
+HERE = Conditions()
+"""On this machine's CPU, in this process, unwatched."""
+
+
+@dataclass(frozen=True)
 class Trained:
     """What a training gives: the weights of the best epoch, and the history of all."""
 
     weights: dict[str, Tensor]
     best_epoch: int
     history: list[dict[str, Any]]
+
+    def about(self) -> dict[str, Any]:
+        """For a checkpoint's info: the best epoch, and its entry in the history."""
+        return {"best_epoch": self.best_epoch, "dev": self.history[self.best_epoch - 1]}
 
 
 def train(
@@ -121,32 +147,25 @@ def train(
     *,
     seed: int,
     key: str,
-    device: str = "cpu",
-    group: Group = SINGLE,
-    should_stop: Callable[[], bool] = lambda: False,
-    progress_bar: Callable[[int, int], None] = lambda done, total: None,
+    conditions: Conditions = HERE,
 ) -> Trained:
     """Train to the end, from wherever an earlier call in the same folder was interrupted.
 
     Args:
-        task: see :class:`Task`; its model is already initialised and on ``device``.
+        task: see :class:`Task`; its model is already initialised and on its device.
         config: see :class:`TrainingConfig`.
         directory: for the state, ``history.jsonl`` and ``tensorboard/``.
         seed: of everything random in training.
         key: hash of what the training depends on besides ``config`` and ``seed`` (data, model):
             a state of another key is not taken up.
-        device: of the model.
-        group: the processes that share the training; the first one writes.
-        should_stop: asked after every batch; if true in any process the state is saved and Stopped
-            raised in all.
-        progress_bar: called with (updates done, updates in all).
+        conditions: see :class:`Conditions`.
 
     Raises:
-        Stopped: see ``should_stop``.
+        Stopped: see ``conditions.should_stop``.
         UserError: the loss is not finite, or ``select_by`` is no dev score; processes see different
             states, or their weights have become different.
     """
-    directory = Path(directory)
+    directory, group = Path(directory), conditions.group
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     key = json_hash([key, seed, asdict(config)])
@@ -168,7 +187,7 @@ def train(
         writer = SummaryWriter(str(directory / "tensorboard"), purge_step=now.epoch if found is not None else None)
     try:
         while now.epoch <= config.epochs and not _out_of_patience(now, config):
-            _epoch(task, config, now, best, optimizer, gradients, directory, total, device, should_stop, progress_bar)
+            _epoch(task, config, now, best, optimizer, gradients, directory, total, conditions)
             group.check_weights(task.model)
             best = _end_epoch(task, config, now, best, directory, writer)
             if group.first:
@@ -182,14 +201,13 @@ def train(
 
 def _epoch(
     task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], optimizer: torch.optim.Optimizer,
-    gradients: Gradients, directory: Path, total: int, device: str, should_stop: Callable[[], bool],
-    progress_bar: Callable[[int, int], None],
+    gradients: Gradients, directory: Path, total: int, conditions: Conditions,
 ) -> None:  # fmt: skip
     """The rest of the current epoch's batches."""
     task.model.train()
     saved = started = time.monotonic()
     before = now.seconds
-    losses = _Losses(now, wait=0 if device == "cpu" else 1)
+    losses = Losses(now, wait=0 if conditions.device == "cpu" else 1)
     for batch in task.batches(now.epoch, now.batch):
         done = now.step / total
         rate = learning_rate(config.learning_rate, config.final_learning_rate, config.warmup, (now.step + 0.5) / total)
@@ -206,8 +224,10 @@ def _epoch(
         now.step += 1
         now.batch += 1
         now.seconds = before + time.monotonic() - started
-        progress_bar(now.step, total)
-        stop, save = gradients.group.any_of(should_stop(), time.monotonic() - saved > 60 * config.save_minutes)
+        conditions.progress_bar(now.step, total)
+        stop, save = gradients.group.any_of(
+            conditions.should_stop(), time.monotonic() - saved > 60 * config.save_minutes
+        )
         if stop or save:
             losses.settle()
             if gradients.group.first:

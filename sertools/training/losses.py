@@ -6,7 +6,7 @@ from sertools.errors import UserError
 from sertools.training.state import Progress
 
 
-class _Losses:
+class Losses:
     """Adds up an epoch's losses, and stops training where one is not finite.
 
     Reading a value from a GPU waits for all that it has been given to do; so it is read when the

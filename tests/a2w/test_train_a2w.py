@@ -25,7 +25,7 @@ from sertools.lang.vocabulary import VocabularyConfig, load_vocabulary, make_voc
 from sertools.models.a2w import A2wModelConfig
 from sertools.provenance import Stamp, write_stamp
 from sertools.training.checkpoint import load_checkpoint
-from sertools.training.loop import Stopped, TrainingConfig
+from sertools.training.loop import Conditions, Stopped, TrainingConfig
 
 MODEL = A2wModelConfig(6, 2, 1, 24, 24, 16, 24, 4, 31, dropout=0.1)
 CONFIG = A2wConfig(
@@ -120,7 +120,12 @@ def test_stopped_and_run_again_gives_the_same_weights(tiny_words: Any, tmp_path:
     for stop_after in (5, 17):
         calls = iter(range(1000))
         with pytest.raises(Stopped):
-            run(tiny_words, tmp_path / "cut", config, should_stop=lambda c=calls, n=stop_after: next(c) >= n)
+            run(
+                tiny_words,
+                tmp_path / "cut",
+                config,
+                conditions=Conditions(should_stop=lambda c=calls, n=stop_after: next(c) >= n),
+            )
     cut = run(tiny_words, tmp_path / "cut", config)
     one, other = load_checkpoint(whole).weights, load_checkpoint(cut).weights
     assert all(torch.equal(one[name], other[name]) for name in one)

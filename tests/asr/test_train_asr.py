@@ -17,7 +17,7 @@ from sertools.asr.chunks import chunked_scores
 from sertools.asr.data import DataConfig
 from sertools.asr.graphs import Numerators, load_graphs, unpack
 from sertools.asr.lfmmi_system import AsrConfig, make_model
-from sertools.asr.run import train_asr
+from sertools.asr.training import train_asr
 from sertools.errors import UserError
 from sertools.lang.folder import load_lexicon
 from sertools.lang.transcripts import transcript
@@ -25,7 +25,7 @@ from sertools.lfmmi import Lfmmi, LfmmiConfig
 from sertools.models.asr import AcousticModelConfig
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.checkpoint import load_checkpoint
-from sertools.training.loop import Stopped, TrainingConfig
+from sertools.training.loop import Conditions, Stopped, TrainingConfig
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=24, bottleneck_dim=12, prefinal_dim=12, strides=(0, 1, 3))
 CONFIG = AsrConfig(
@@ -118,7 +118,12 @@ def test_stopped_and_run_again_gives_the_same_weights(tiny: Any, trained: Path, 
     for stop_after in (4, 9):
         calls = iter(range(1000))
         with pytest.raises(Stopped):
-            run(tiny, tmp_path / "cut", config, should_stop=lambda c=calls, n=stop_after: next(c) >= n)
+            run(
+                tiny,
+                tmp_path / "cut",
+                config,
+                conditions=Conditions(should_stop=lambda c=calls, n=stop_after: next(c) >= n),
+            )
     cut = run(tiny, tmp_path / "cut", config)
     one, other = load_checkpoint(whole).weights, load_checkpoint(cut).weights
     assert all(torch.equal(one[name], other[name]) for name in one)

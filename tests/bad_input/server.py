@@ -62,7 +62,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT / "local"))
     # the heaviest
     import cli  # noqa: F401
-    import sertools.asr.run
+    import sertools.asr.training
     import sertools.emotion.experiment
     import sertools.features.pipeline
     import sertools.prediction.apply  # noqa: F401

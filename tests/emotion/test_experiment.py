@@ -21,7 +21,7 @@ from sertools.evaluation.predictions import read_predictions
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.checkpoint import load_checkpoint
-from sertools.training.loop import Stopped, TrainingConfig
+from sertools.training.loop import Conditions, Stopped, TrainingConfig
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 3))
 CONFIG = EmotionConfig(
@@ -59,7 +59,11 @@ def test_stopped_and_run_again_gives_the_same_table(tiny_corpus: tuple[Path, Pat
     for stop_after in (3, 7):
         calls = iter(range(1000))
         with pytest.raises(Stopped):
-            run(tiny_corpus, tmp_path / "cut", should_stop=lambda c=calls, n=stop_after: next(c) >= n)
+            run(
+                tiny_corpus,
+                tmp_path / "cut",
+                conditions=Conditions(should_stop=lambda c=calls, n=stop_after: next(c) >= n),
+            )
     cut = run(tiny_corpus, tmp_path / "cut")
     assert (whole / "predictions.csv").read_bytes() == (cut / "predictions.csv").read_bytes()
 
@@ -74,7 +78,7 @@ def test_up_to_date_and_stale(tiny_corpus: tuple[Path, Path], tmp_path: Path, ca
     assert (directory / "predictions.csv").stat().st_mtime_ns == before
     changed = dataclasses.replace(CONFIG, model=EmotionModelConfig(TRUNK, ("tdnnf3",), head_dim=0))
     with pytest.raises(Stopped):
-        run(tiny_corpus, tmp_path / "exp", changed, should_stop=lambda: True)
+        run(tiny_corpus, tmp_path / "exp", changed, conditions=Conditions(should_stop=lambda: True))
     assert not (directory / "predictions.csv").exists(), "an out-of-date table must not be scored"
     caplog.clear()
     run(tiny_corpus, tmp_path / "exp", changed)

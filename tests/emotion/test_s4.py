@@ -31,7 +31,7 @@ from sertools.models.a2w import UtteranceDropout
 from sertools.training.batching import Part
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.distributed import SINGLE
-from sertools.training.loop import Stopped
+from sertools.training.loop import Conditions, Stopped
 
 SMALL: dict[str, Any] = {
     "system": "s4",
@@ -148,7 +148,12 @@ def test_stopped_and_run_again_gives_the_same_tables(told: Any, tmp_path: Path) 
     for stop_after in (2, 5):
         calls = iter(range(1000))
         with pytest.raises(Stopped):
-            run(told, made, tmp_path / "cut", should_stop=lambda c=calls, n=stop_after: next(c) >= n)
+            run(
+                told,
+                made,
+                tmp_path / "cut",
+                conditions=Conditions(should_stop=lambda c=calls, n=stop_after: next(c) >= n),
+            )
     cut = run(told, made, tmp_path / "cut")
     for name in ("predictions.csv", "transcripts_after.csv"):
         assert (whole_run / name).read_bytes() == (cut / name).read_bytes()

@@ -17,7 +17,7 @@ from sertools.emotion.s4.system import make_system
 from sertools.evaluation.folds import read_folds
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.distributed import SINGLE, Group, join
-from sertools.training.loop import Stopped
+from sertools.training.loop import Conditions, Stopped
 
 # of 24 utterances: a batch of 23, and one of fewer than there are processes
 SETTINGS: dict[str, Any] = {
@@ -53,7 +53,13 @@ def trained(
         return asked == stop_after
 
     try:
-        train_run(Experiment(made, read_folds(folds), out), "Session1", 1, cuts, group=group, should_stop=should_stop)
+        train_run(
+            Experiment(made, read_folds(folds), out),
+            "Session1",
+            1,
+            cuts,
+            conditions=Conditions(group=group, should_stop=should_stop),
+        )
     except Stopped:
         return False
     return True

@@ -24,7 +24,7 @@ from sertools.asr.data import Reader
 from sertools.asr.entries import read_entries
 from sertools.asr.graphs import GraphsConfig, PhoneLmConfig, load_graphs, make_graphs
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
-from sertools.asr.run import train_asr
+from sertools.asr.training import train_asr
 from sertools.emotion.data import Utterance
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
 from sertools.emotion.tdnn.task import EmotionTask
@@ -37,7 +37,7 @@ from sertools.models.tdnnf import Tdnnf, TdnnfConfig
 from sertools.training.batching import Split
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.distributed import SINGLE, Gradients, Group, join
-from sertools.training.loop import HISTORY, STATE, Stopped, Trained, TrainingConfig, train
+from sertools.training.loop import HISTORY, STATE, Conditions, Stopped, Trained, TrainingConfig, train
 
 TRUNK = TdnnfConfig(feature_dim=6, ivector_dim=3, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 3))
 # with batches of one and of two utterances, and a layer that is not used
@@ -117,7 +117,9 @@ def train_emotion(group: Group, directory: Path, config: EmotionConfig = EMOTION
         return group.rank == group.size - 1 and asked == stop_after
 
     task = emotion_task(group, config)
-    return train(task, config.training, directory, seed=3, key="k", group=group, should_stop=should_stop)
+    return train(
+        task, config.training, directory, seed=3, key="k", conditions=Conditions(group=group, should_stop=should_stop)
+    )
 
 
 def stop_emotion(group: Group, directory: Path, stop_after: int) -> None:
@@ -272,7 +274,7 @@ def test_bfloat16_activations(pool: ProcessPoolExecutor, corpus: Corpus) -> None
 
 
 def whole_asr_run(group: Group, corpus: Corpus, out: Path) -> None:
-    train_asr(ASR, corpus.lang, corpus.graphs, corpus.train, corpus.dev, out, group=group)
+    train_asr(ASR, corpus.lang, corpus.graphs, corpus.train, corpus.dev, out, conditions=Conditions(group=group))
     assert (out / "stamp.json").exists()
     assert not (out / STATE).exists()
 

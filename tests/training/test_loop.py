@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sertools.errors import UserError
-from sertools.training.loop import HISTORY, STATE, Stopped, TrainingConfig, train
+from sertools.training.loop import HISTORY, STATE, Conditions, Stopped, TrainingConfig, train
 
 
 class Toy:
@@ -67,7 +67,14 @@ def test_interrupted_equals_uninterrupted(tmp_path: Path, optimizer: Any, stop_a
 
     first = Toy()
     with pytest.raises(Stopped):
-        train(first, config, tmp_path / "cut", seed=7, key="k", should_stop=lambda: len(first.seen) >= stop_after)
+        train(
+            first,
+            config,
+            tmp_path / "cut",
+            seed=7,
+            key="k",
+            conditions=Conditions(should_stop=lambda: len(first.seen) >= stop_after),
+        )
     torch.rand(100)  # whatever happened to the generator in between
     second = Toy()
     resumed = train(second, config, tmp_path / "cut", seed=7, key="k")
@@ -122,7 +129,14 @@ def test_killed_equals_undisturbed(tmp_path: Path) -> None:
 def test_state_of_another_training_is_not_taken_up(tmp_path: Path) -> None:
     task = Toy()
     with pytest.raises(Stopped):
-        train(task, CONFIG, tmp_path, seed=7, key="old data", should_stop=lambda: len(task.seen) >= 8)
+        train(
+            task,
+            CONFIG,
+            tmp_path,
+            seed=7,
+            key="old data",
+            conditions=Conditions(should_stop=lambda: len(task.seen) >= 8),
+        )
     fresh = Toy()
     train(fresh, CONFIG, tmp_path, seed=7, key="new data")
     assert fresh.seen[0] == (1, 0)
@@ -133,7 +147,7 @@ def test_damaged_state_is_not_taken_up(tmp_path: Path, damage: str, caplog: pyte
     caplog.set_level("INFO")
     task = Toy()
     with pytest.raises(Stopped):
-        train(task, CONFIG, tmp_path, seed=7, key="k", should_stop=lambda: len(task.seen) >= 8)
+        train(task, CONFIG, tmp_path, seed=7, key="k", conditions=Conditions(should_stop=lambda: len(task.seen) >= 8))
     state = tmp_path / STATE
     good = state.read_bytes()
     text = good.index(b'batch\\": ') + 9
@@ -190,7 +204,7 @@ def test_tensorboard_has_every_epoch_once_after_a_resume(tmp_path: Path) -> None
 
     task = Toy()
     with pytest.raises(Stopped):
-        train(task, CONFIG, tmp_path, seed=7, key="k", should_stop=lambda: len(task.seen) >= 14)
+        train(task, CONFIG, tmp_path, seed=7, key="k", conditions=Conditions(should_stop=lambda: len(task.seen) >= 14))
     train(Toy(), CONFIG, tmp_path, seed=7, key="k")
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
@@ -223,11 +237,11 @@ def test_error_rates_are_better_when_lower(tmp_path: Path) -> None:
 
 
 def test_losses_are_read_late_on_a_gpu_but_all_of_them() -> None:
-    from sertools.training.loop import _Losses
+    from sertools.training.loop import Losses
     from sertools.training.state import Progress
 
     now = Progress("k", batch=4)
-    losses = _Losses(now, wait=1)
+    losses = Losses(now, wait=1)
     losses.add(torch.tensor(2.0), 3.0)
     assert now.weight_sum == 0
     losses.add(torch.tensor(float("nan")), 1.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sertools.a2w.training import Recogniser, check_features, load_a2w
 from sertools.decoding.transcripts import write_transcripts
-from sertools.emotion.experiment import CHECKPOINT, Predicted
+from sertools.emotion.experiment import Predicted
 from sertools.emotion.pretrained import keep_copy
 from sertools.emotion.s4.config import S4Config
 from sertools.emotion.s4.data import TEXT, Spoken, load_spoken
@@ -24,6 +24,7 @@ from sertools.provenance import require_whole
 from sertools.training.checkpoint import load_checkpoint, load_weights
 from sertools.training.distributed import Group
 from sertools.training.loop import TrainingConfig
+from sertools.training.run import CHECKPOINT
 
 RECOGNISER = "recogniser"
 MAKES_RECOGNISER = "the recogniser's training (egs/tedlium2/run.sh, stage 10)"

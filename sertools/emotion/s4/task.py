@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sertools.a2w.loss import loss_of_outputs, teach
+from sertools.a2w.loss import encode, loss_of_outputs, teach
 from sertools.a2w.training import Recogniser
 from sertools.decoding.beam_search import Hypothesis, beam_search
 from sertools.emotion.data import mean_and_deviation
@@ -138,8 +138,7 @@ class S4Task:
         features = features.to(self.device)
         # first, without gradients and dropout, what the decoder is to read
         own = self._own(recogniser, features, lengths) if states.train == "hypothesis" else None
-        with autocast(self.dtype, torch.device(self.device)):
-            encoding = recogniser.encode(features, lengths).float()
+        encoding = encode(recogniser, features, lengths, self.dtype)
         references = targets(batch.utterances, self.model.vocabulary)
         decoded = teach(recogniser, encoding, references)
         total, count = loss_of_outputs(

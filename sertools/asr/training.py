@@ -1,0 +1,83 @@
+"""Training an acoustic model: from cuts and graphs to a checkpoint folder."""
+
+import logging
+from pathlib import Path
+
+from sertools.asr.data import open_readers
+from sertools.asr.graphs import GRAPHS, load_graphs
+from sertools.asr.lfmmi_system import AsrConfig, AsrTask
+from sertools.config import to_dict
+from sertools.files import content_hash
+from sertools.lang.folder import load_lexicon
+from sertools.models.asr import OUTPUT_LAYERS
+from sertools.provenance import STAMP, Stamp, made_with, require_whole
+from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
+from sertools.training.loop import HERE, Conditions, Trained
+from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
+
+log = logging.getLogger(__name__)
+
+
+def train_asr(
+    config: AsrConfig,
+    lang_dir: Path,
+    graph_dir: Path,
+    cuts_path: Path,
+    dev_path: Path,
+    directory: Path,
+    *,
+    seed: int = 1,
+    init: Path | None = None,
+    conditions: Conditions = HERE,
+) -> Path:
+    """Train on ``cuts_path``, select the epoch on ``dev_path``.
+
+    Args:
+        config: the system.
+        lang_dir, graph_dir: lexicon; topology, phone language model and denominator.
+        cuts_path, dev_path: cuts with features, and i-vectors if the network takes them.
+        directory: of the experiment.
+        seed: of initialisation and training.
+        init: checkpoint of a model to start from, of the same shape; its output layers may be of
+            other phones.  Its input transform is kept.
+        conditions: see :class:`sertools.training.loop.Conditions`.
+
+    Returns:
+        The checkpoint folder; beside it is ``history.jsonl``.
+
+    Raises:
+        UserError: inputs are missing or do not go together; the loss is not finite.
+        Stopped: see :func:`sertools.training.loop.train`.
+    """
+    require_whole(graph_dir / GRAPHS, "the graphs stage (local/make_lfmmi_graphs.py)")
+    # graphs of the same settings and transcripts are the same
+    inputs = {"cuts": cuts_path, "dev": dev_path, "graphs": graph_dir / STAMP, "lexicon": lang_dir / "lexiconp.txt"}
+    if init is not None:
+        inputs["init"] = require_whole(init / WEIGHTS, "local/train_asr.py, which is to train the model to start from")
+    stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
+
+    def prepare() -> Prepared:
+        graphs, lexicon = load_graphs(graph_dir), load_lexicon(lang_dir)
+        readers = open_readers(cuts_path, dev_path, config.data, ivectors=config.model.trunk.ivector_dim > 0)
+        task = AsrTask(config, graphs, lexicon, *readers, seed=seed, device=conditions.device, group=conditions.group)
+        if init is not None:
+            new = load_pretrained(task.model, load_checkpoint(init).weights, OUTPUT_LAYERS, str(init))
+            log.info("started from %s; new are %s", init, ", ".join(new) or "none")
+        log.info("%d outputs", graphs.topology.num_pdfs)
+
+        def save(trained: Trained) -> list[str]:
+            info = {
+                "phones": list(graphs.phones),
+                "silence": lexicon.silence,
+                "topology": to_dict(graphs.config.topology),
+                "features": made_with(cuts_path),
+                "inputs": stamp.inputs,
+            }
+            made = Checkpoint(trained.weights, stamp.config, info | trained.about())
+            save_checkpoint(directory / CHECKPOINT, made)
+            return files_of(directory)
+
+        return Prepared(task, save)
+
+    run_training(directory, stamp, config.training, prepare, seed=seed, conditions=conditions)
+    return directory / CHECKPOINT

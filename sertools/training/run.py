@@ -1,0 +1,80 @@
+"""A training from what it depends on to a finished folder, whatever is trained."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from sertools.files import json_hash, only_writer
+from sertools.provenance import Stamp, begin, why_stale, write_stamp
+from sertools.training.loop import HERE, HISTORY, STATE, Conditions, Task, Trained, TrainingConfig, train
+
+CHECKPOINT = "checkpoint"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is trained, and what becomes of it.
+
+    Attributes:
+        task: initialised, and on its device.
+        save: writes what the training gave into its folder; returns the files' names there.
+    """
+
+    task: Task
+    save: Callable[[Trained], Sequence[str]]
+
+
+def run_training(
+    directory: Path,
+    stamp: Stamp,
+    config: TrainingConfig,
+    prepare: Callable[[], Prepared],
+    *,
+    seed: int,
+    conditions: Conditions = HERE,
+) -> bool:
+    """Fill a folder with a training's outcome, unless it holds that already.
+
+    Args:
+        directory: of the training: ``history.jsonl``, ``stamp.json``, what ``save`` writes.
+        stamp: of all that the outcome depends on.
+        config: of the loop.
+        prepare: called when there is something to do, after the old stamp has gone, by all processes alike;
+            only the first one may write.
+        seed: of the training.
+        conditions: see :class:`sertools.training.loop.Conditions`.
+
+    Returns:
+        Whether there was something to do.
+
+    Raises:
+        UserError: another process writes there; see :func:`sertools.training.loop.train`.
+        Stopped: see :func:`sertools.training.loop.train`.
+    """
+    group = conditions.group
+    with only_writer(directory) if group.first else nullcontext():
+        reason = group.from_first(lambda: why_stale(directory, stamp))
+        if reason is None:
+            log.info("%s is up to date", directory)
+            return False
+        log.info("%s: %s", directory, reason)
+        if group.first:
+            begin(directory)
+        prepared = prepare()
+        log.info("%d parameters", sum(p.numel() for p in prepared.task.model.parameters()))
+        key = json_hash([stamp.config, stamp.inputs])
+        trained = train(prepared.task, config, directory, seed=seed, key=key, conditions=conditions)
+        if group.first:
+            write_stamp(directory, stamp, [HISTORY, *prepared.save(trained)])
+            (directory / STATE).unlink(missing_ok=True)
+        group.barrier()
+    return True
+
+
+def files_of(directory: Path, folder: str = CHECKPOINT) -> list[str]:
+    """The names of all files of a folder in a directory, seen from there."""
+    return sorted(str(path.relative_to(directory)) for path in (directory / folder).rglob("*") if path.is_file())

@@ -1,0 +1,77 @@
+"""The frame of every training: done once, done again when what it depends on changes, never half."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from test_loop import CONFIG, Toy
+
+from sertools.errors import UserError
+from sertools.files import only_writer
+from sertools.provenance import Stamp, why_stale
+from sertools.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sertools.training.loop import HERE, HISTORY, STATE, Conditions, Stopped, Trained
+from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
+
+STAMPED = Stamp({"layers": 1}, {"cuts": "a"})
+CHANGED = Stamp({"layers": 2}, {"cuts": "a"})
+
+
+def runner(directory: Path) -> tuple[Callable[..., bool], list[Toy]]:
+    """Runs a training in a folder; all that were prepared."""
+    prepared: list[Toy] = []
+
+    def prepare() -> Prepared:
+        assert why_stale(directory, STAMPED)
+        assert why_stale(directory, CHANGED)
+        task = Toy()
+        prepared.append(task)
+
+        def save(trained: Trained) -> list[str]:
+            save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, {}, trained.about()))
+            return files_of(directory)
+
+        return Prepared(task, save)
+
+    def run(stamp: Stamp = STAMPED, conditions: Conditions = HERE) -> bool:
+        return run_training(directory, stamp, CONFIG, prepare, seed=7, conditions=conditions)
+
+    return run, prepared
+
+
+def test_once_and_again_when_something_changes(tmp_path: Path) -> None:
+    run, prepared = runner(tmp_path)
+    assert run()
+    about = load_checkpoint(tmp_path / CHECKPOINT).info
+    history = [json.loads(line) for line in (tmp_path / HISTORY).read_text().splitlines()]
+    assert about["dev"] == history[about["best_epoch"] - 1]
+    assert not (tmp_path / STATE).exists()
+    assert not run()
+    assert len(prepared) == 1
+    assert run(CHANGED)
+    assert len(prepared) == 2
+    (tmp_path / CHECKPOINT / "config.yaml").write_text("layers: 3\n")  # any file of it
+    assert run(CHANGED)
+
+
+def test_stopped_and_going_on(tmp_path: Path) -> None:
+    run, prepared = runner(tmp_path)
+    with pytest.raises(Stopped):
+        run(conditions=Conditions(should_stop=lambda: len(prepared[-1].seen) >= 8))
+    assert why_stale(tmp_path, STAMPED)
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert run()
+    cut = load_checkpoint(tmp_path / CHECKPOINT).weights
+    whole, _ = runner(tmp_path / "whole")
+    assert whole()
+    for name, value in load_checkpoint(tmp_path / "whole" / CHECKPOINT).weights.items():
+        assert torch.equal(value, cut[name])
+
+
+def test_one_writer(tmp_path: Path) -> None:
+    run, prepared = runner(tmp_path)
+    with only_writer(tmp_path), pytest.raises(UserError, match="another"):
+        run()
+    assert not prepared
