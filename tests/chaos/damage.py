@@ -50,7 +50,9 @@ class Kind:
 
 
 _MORE = ("--num-seeds", "3")
+_TWO = ("--num-seeds", "2")
 _RUN = "exp/demo_small_chaos/fold_{}/seed_{}"
+_S4 = "exp/demo_s4_asr_ser_chaos_from_recogniser/fold_{}/seed_1"
 KINDS = {
     "iemocap": (
         # audio has no checksum but in the demo corpus
@@ -127,6 +129,33 @@ KINDS = {
         Kind("decoding graph", "exp/demo_tdnnf_demo/graph/graph.safetensors"),
         Kind("transcripts", "exp/demo_tdnnf_demo/decode_test/transcripts.csv", group=4),
         Kind("scale of the language model", "exp/demo_tdnnf_demo/decode_dev/lm_scale.json", group=4),
+        Kind("lattices", "exp/demo_tdnnf_demo/decode_dev/lattices.safetensors", "11", "decod", group=5),
+        Kind("vocabulary", "data/demo/vocabulary/vocabulary.txt", "10", "make_vocabulary.py", group=1),
+        Kind("cuts with filter banks", "data/demo/fbank/train/cuts.jsonl.gz", "10", "the feature stage", group=3),
+        Kind(
+            "block of filter banks",
+            "data/demo/fbank/dev/block-00000.lca",
+            "11",
+            "the feature stage",
+            group=2,
+            undo="exp/demo_a2w_demo/decode_dev/stamp.json",
+        ),
+        Kind("weights of the recogniser", "exp/demo_a2w_demo/checkpoint/model.safetensors", "11", "training stage"),
+        Kind("its vocabulary", "exp/demo_a2w_demo/checkpoint/vocabulary/vocabulary.txt", "11", "train", group=1),
+        Kind("choice of its search", "exp/demo_a2w_demo/decode_dev/search.json", group=4),
+        Kind("weight in rescoring", "exp/demo_a2w_demo/rescore_dev/weight.json", group=4),
+    ),
+    "s4": (
+        Kind("block of filter banks", "data/demo/fbank/block-00000.lca", "9", "the feature stage", options=_TWO),
+        Kind("cuts with filter banks", "data/demo/fbank/cuts.jsonl.gz", "9", "the feature stage", group=1),
+        Kind("recognised words", "data/demo/a2w/recogniser/transcripts.csv", "9", "decode_a2w.py"),
+        Kind("their stamp", "data/demo/a2w/recogniser/stamp.json", "9", "decode_a2w.py", group=1),
+        Kind("predictions", f"{_S4.format('random1')}/predictions.csv", "10", "the training stage"),
+        Kind("words heard before", f"{_S4.format('random2')}/transcripts_before.csv", "10", "the training stage"),
+        Kind("words heard after", f"{_S4.format('random3')}/transcripts_after.csv", "10", "the training stage"),
+        Kind("weights", f"{_S4.format('random1')}/checkpoint/model.safetensors", "10", "the training stage", group=1),
+        Kind("copy of the recogniser", "exp/demo_s4_asr_ser_chaos_from_recogniser/recogniser/model.safetensors"),
+        Kind("table", "exp/demo_s4_asr_ser_chaos_from_recogniser/results/results.csv", group=2),
     ),
 }
 

@@ -63,7 +63,7 @@ def start(recipe: Path, *options: str) -> subprocess.Popen[str]:
 
 def run(recipe: Path, *options: str) -> tuple[int, str]:
     process = start(recipe, *options)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     return process.returncode, errors
 
 
@@ -131,7 +131,7 @@ def test_failed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_running_and_killed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    process = start(recipe, "--work", "[ NUMBER = 1 ] || { touch up.NUMBER; sleep 30; }")
+    process = start(recipe, "--work", "[ NUMBER = 1 ] || { touch up.NUMBER; sleep 120; }")
     try:
         wait_for(lambda: (recipe / "up.2").exists() and (recipe / "up.3").exists())
         one = only(recipe)
@@ -152,7 +152,7 @@ def test_running_and_killed(recipe: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_jobs_that_wait(recipe: Path) -> None:
-    process = start(recipe, "--work", "touch up.NUMBER; sleep 30")
+    process = start(recipe, "--work", "touch up.NUMBER; sleep 120")
     try:
         wait_for(lambda: (recipe / "up.1").exists())
         (jobs,) = only(recipe).stages[1].jobs
@@ -160,15 +160,15 @@ def test_jobs_that_wait(recipe: Path) -> None:
         assert 1 <= jobs.open <= 2
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert states(only(recipe)) == ["done", "stopped", "not run"]
 
 
 def test_ctrl_c(recipe: Path) -> None:
-    process = start(recipe, "--work", "touch up.NUMBER; sleep 30")
+    process = start(recipe, "--work", "touch up.NUMBER; sleep 120")
     wait_for(lambda: (recipe / "up.1").exists())
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert states(only(recipe)) == ["done", "interrupted", "not run"]
 
 
