@@ -53,6 +53,21 @@ recipe_began=
 recipe_go_on=${RECIPE_GO_ON-}
 unset RECIPE_GO_ON
 
+# experiment_name EXPERIMENT: its folder's name, and before it the recipe's if that is another than egs/tedlium2:
+# what is made from ../librispeech/exp/a2w is not to lie where that from ../tedlium2/exp/a2w does
+experiment_name() {
+  local path=${1%/} name recipe=
+  name=${path##*/}
+  if [[ $path == */exp/"$name" ]]; then
+    recipe=${path%/exp/*}
+    recipe=${recipe##*/}
+  fi
+  case $recipe in
+    '' | . | .. | tedlium2) echo "$name" ;;
+    *) echo "${recipe}_$name" ;;
+  esac
+}
+
 # recipe_error MESSAGE: the recipe, or its command line, is wrong
 recipe_error() {
   recipe_state=refused

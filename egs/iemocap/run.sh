@@ -27,7 +27,7 @@ option num_seeds 2      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
 option s4_system ""     "stages 8 to 10: S4's systems, conf/S4_SYSTEM.yaml; all: the six of its Table 1"
-option recogniser ""    "their acoustic-to-word recogniser, an experiment of egs/tedlium2 (stages 9, 10); empty: its default"
+option recogniser ""    "their recogniser: an experiment of egs/librispeech (S4's) or egs/tedlium2; empty: tedlium2's default"
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
@@ -42,7 +42,7 @@ if [ -z "$pretrained" ]; then
   pretrained=$asr$network
   extractor=${extractor:-${asr}ivector/model}
 fi
-from=_from_$(basename "$pretrained")
+from=_from_$(experiment_name "$pretrained")
 if [ "$pretrained" = none ]; then pretrained="" from=""; fi
 folds=$data/folds/$protocol
 mfcc=$data/mfcc/cuts.jsonl.gz
@@ -70,7 +70,7 @@ if [ "$s4_system" = all ]; then
   s4_system="s4_audio s4_text s4_text_asr s4_combined s4_combined_asr s4_asr_ser"
 fi
 recogniser=${recogniser:-$asr$a2w}
-heard=_from_$(basename "$recogniser")
+heard=_from_$(experiment_name "$recogniser")
 recognised=$data/a2w/${heard#_from_}
 recogniser_option=(--recogniser "$recogniser/checkpoint" --transcripts "$recognised/transcripts.csv")
 bad=()
@@ -185,8 +185,12 @@ if stage 8 "Filter banks, and words as recognised"; then
       --job JOB --num-jobs "$nj" $data/manifests/iemocap_cuts_all.jsonl.gz $data/fbank
     $train_cmd $data/log/collect_fbank.log collect_features.py --config conf/fbank.yaml \
       $data/manifests/iemocap_cuts_all.jsonl.gz $data/fbank
-    $cuda_cmd --gpu "$gpu" "$data/log/decode_a2w$heard.log" decode_a2w.py --config conf/decode_a2w.yaml \
-      "$recogniser/checkpoint" $data/fbank/cuts.jsonl.gz "$recognised"
+    if [ -d "$recogniser/checkpoint" ]; then
+      $cuda_cmd --gpu "$gpu" "$data/log/decode_a2w$heard.log" decode_a2w.py --config conf/decode_a2w.yaml \
+        "$recogniser/checkpoint" $data/fbank/cuts.jsonl.gz "$recognised"
+    else
+      echo "no words are recognised: there is no $recogniser/checkpoint; s4_audio, s4_text and s4_combined need none"
+    fi
   fi
 fi
 

@@ -25,11 +25,11 @@ option num_seeds 3      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
 option s4_system ""     "stages 8 to 10: S4's systems, conf/S4_SYSTEM.yaml; all: the six of its Table 1"
-option recogniser ""    "their acoustic-to-word recogniser, an experiment of egs/tedlium2 (stages 9, 10)"
+option recogniser ""    "their acoustic-to-word recogniser: an experiment of egs/librispeech or egs/tedlium2 (stages 9, 10)"
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-from=${pretrained:+_from_$(basename "$pretrained")}
+from=${pretrained:+_from_$(experiment_name "$pretrained")}
 folds=data/folds/$classes
 cuts=data/mfcc/cuts.jsonl.gz
 extractors=data/$ivectors/FOLD/extractor/model    # FOLD stands for the name of each fold
@@ -54,7 +54,7 @@ fi
 if [ "$s4_system" = all ]; then
   s4_system="s4_audio s4_text s4_text_asr s4_combined s4_combined_asr s4_asr_ser"
 fi
-heard=${recogniser:+_from_$(basename "$recogniser")}
+heard=${recogniser:+_from_$(experiment_name "$recogniser")}
 recognised=data/a2w/${heard#_from_}
 recogniser_option=()
 if [ -n "$recogniser" ]; then

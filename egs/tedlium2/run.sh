@@ -28,7 +28,8 @@ option graphs graphs    "conf/GRAPHS.yaml: topology and phone language model (gr
 option lattices true    "keep the lattices of decoding, which stage 11 rescores"
 option a2w_system ""    "conf/A2W_SYSTEM.yaml: the acoustic-to-word recogniser; empty: a2w, on the demo a2w_demo"
 option vocabulary vocabulary "its conf/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
-option init ""          "checkpoint of a model of the same shape to start from; its phones may be others"
+option init ""          "checkpoint of an acoustic model of the same shape to start from; its phones may be others"
+option a2w_init ""      "checkpoint of a recogniser of the same shape to start from; its vocabulary may be another"
 option seed 1           "of the network's initialisation and training"
 option nj 2             "jobs of feature and i-vector extraction"
 option num_threads 2    "threads of i-vector training"
@@ -74,7 +75,7 @@ features=$data/mfcc
 if $ivectors; then features=$data/ivector; fi
 model=$exp$system${graphs#graphs}${init:+_init}
 extractor=${exp}ivector
-a2w=$exp$a2w_system${vocabulary#vocabulary}
+a2w=$exp$a2w_system${vocabulary#vocabulary}${a2w_init:+_init}
 
 if stage 0 "Demo corpus"; then
   if [ "$where" = demo ]; then
@@ -189,10 +190,11 @@ if stage 10 "Acoustic-to-word recogniser"; then
   tasks=()
   if [ "$nodes" -gt 1 ] || [ "$tasks_per_node" -gt 1 ]; then tasks=(--tasks-per-node "$tasks_per_node"); fi
   if [ "$nodes" -gt 1 ]; then tasks+=(--nodes "$nodes"); fi
-  graph=()
+  start=() graph=()
+  if [ -n "$a2w_init" ]; then start=(--init "$a2w_init"); fi
   if [ -d "$data/$graphs" ]; then graph=(--graphs "$data/$graphs"); fi
   $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$a2w/log/train.log" train_a2w.py --config "conf/$a2w_system.yaml" --seed "$seed" \
-    --vocabulary "$data/$vocabulary" --lang "$data/lang" "${graph[@]}" \
+    --vocabulary "$data/$vocabulary" --lang "$data/lang" "${graph[@]}" "${start[@]}" \
     --cuts "$data/fbank/train/cuts.jsonl.gz" --dev "$data/fbank/dev/cuts.jsonl.gz" "$a2w"
 fi
 

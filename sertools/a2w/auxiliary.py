@@ -24,6 +24,7 @@ from sertools.lfmmi.k2_engine import graphs_to_k2
 
 Kind = Literal["none", "ctc", "ctc_phones", "lfmmi"]
 CTC = TopologyConfig("ctc", "mono")
+MOST_KEPT = 10000  # graphs of texts, of 16 KB each where there are 33 words
 
 
 class Auxiliary(Protocol):
@@ -59,11 +60,14 @@ class CtcPhones:
 
     def target(self, text: str) -> tuple[Any, ...] | None:
         """The packed graph of a text; None without words."""
-        if text not in self._kept:
-            words = self.lexicon.words_to_pronunciations(text)
-            graph = make_transcript_graph(words, None, 0.0, self.topology)
-            self._kept[text] = None if graph is None else pack(graph)
-        return self._kept[text]
+        if text in self._kept:
+            return self._kept[text]
+        words = self.lexicon.words_to_pronunciations(text)
+        graph = make_transcript_graph(words, None, 0.0, self.topology)
+        packed = None if graph is None else pack(graph)
+        if len(self._kept) < MOST_KEPT:
+            self._kept[text] = packed
+        return packed
 
     def __call__(self, scores: Tensor, lengths: Tensor, targets: Sequence[Any]) -> Value:
         """See :class:`Auxiliary`."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import torch
 
@@ -256,9 +257,12 @@ def _draw(found: list[Found], vocabulary: Vocabulary, seconds: Mapping[str, floa
     for old in directory.glob("*.png"):
         old.unlink()
     files = []
-    for one in found:
+    for index, one in enumerate(found):
         tokens = [vocabulary.tokens[number] for number in one.hypothesis.tokens]
-        with replacing(directory / f"{one.id}.png") as temporary:
+        # an id may have slashes, and be as long as it likes
+        quoted = quote(one.id, safe="")
+        name = f"{quoted}.png" if len(quoted) <= 200 else f"{quoted[:180]}-{index}.png"
+        with replacing(directory / name) as temporary:
             temporary.write_bytes(attention_plot(one.hypothesis.weights, tokens, seconds[one.id], one.id))
-        files.append(f"attention/{one.id}.png")
+        files.append(f"attention/{name}")
     return files

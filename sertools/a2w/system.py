@@ -67,13 +67,14 @@ class A2wConfig:
         guide: weight of guided attention, a Kaldi schedule over training: nats a token for looking far from
             the diagonal (sertools.a2w.loss.off_diagonal), by which little data is enough to align.
         guide_width: part of an utterance that is near the diagonal.
-        normalise: whether each token counts the same, or each utterance.
+        normalise: whether each token counts the same, or each utterance (without a second objective, which
+            counts by token).
         data: batches.
         training: the loop.
         dev_search: the search for ``dev_wer``; a beam of 1 (greedy) is quick.
         chunk: rows of the softmax that are in memory at once.
         precision: of the encoder's activations while it trains; weights, attention, decoder and losses are
-            in float32.
+            in float32, and LSTM layers on a GPU, for cuDNN has none in bfloat16.
     """
 
     model: A2wModelConfig = field(default_factory=A2wModelConfig)
@@ -97,6 +98,8 @@ class A2wConfig:
             piecewise_linear(str(schedule), 0.0)  # a bad schedule shows now and not after hours
         if not 0 <= self.token_dropout < 1:
             raise ValueError("token_dropout must be from 0 to below 1")
+        if self.normalise == "utterance" and self.auxiliary != "none":
+            raise ValueError("normalise: utterance does not go with an auxiliary objective, which counts by token")
         if self.guide_width <= 0:
             raise ValueError("guide_width must be above 0")
         if not 0 <= self.auxiliary_weight < 1:

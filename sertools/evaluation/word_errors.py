@@ -76,8 +76,9 @@ def word_errors(folders: Mapping[str, Path], predictions: Predictions) -> tuple[
     names = [[name for name in TRANSCRIPTS if (folder / name).exists()] for folder in folders.values()]
     if not any(names):
         return ()
+    wanted = max(names, key=len)
     for run, found in zip(folders, names, strict=True):
-        if found != names[0] or found[0] != TRANSCRIPTS[0]:
+        if found != wanted or found[0] != TRANSCRIPTS[0]:
             raise UserError(f"{folders[run]} has not the tables of words that the other runs have; run {MADE_BY} again")
     test = predictions.select(part="test")
     labels = {u: test.classes[label] for u, label in zip(test.utterances.tolist(), test.labels.tolist(), strict=True)}
@@ -87,7 +88,7 @@ def word_errors(folders: Mapping[str, Path], predictions: Predictions) -> tuple[
     rows = []
     for (fold, seed), utterances in tested.items():
         run = f"fold_{fold}/seed_{seed}"
-        tables = [_read(folders[run] / name, utterances) for name in names[0]]
+        tables = [_read(folders[run] / name, utterances) for name in wanted]
         for utterance in sorted(utterances):
             rows.append(_row(run, [table[utterance] for table in tables], labels[utterance]))
     return tuple(_summaries(rows, test.classes))

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-_EVENT = re.compile(r"<[^>]*>|\[[^]]*\]|\{[^}]*\}")
+_EVENT = re.compile(r"<[^>\s]*>|\[[^]]*\]|\{[^}]*\}")
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,14 @@ def is_event(word: str) -> bool:
 def to_words(text: str, config: TextConfig) -> list[str]:
     """The words of a transcript, separated by white space in it; Unicode becomes NFC.
 
-    Events in brackets keep their brackets.
+    Events in brackets keep their brackets; white space in them becomes "_".  Where punctuation is dropped,
+    they are words of their own also beside it and beside words: "[NOISE], yes".
     """
     text = unicodedata.normalize("NFC", text)
     if config.lower_case:
         text = text.lower()
+    space = " " if config.drop_punctuation else ""
+    text = _EVENT.sub(lambda event: f"{space}{'_'.join(event[0].split())}{space}", text)
     words = text.split()
     if config.drop_punctuation:
         words = [part for word in words for part in ([word] if is_event(word) else _plain(word))]

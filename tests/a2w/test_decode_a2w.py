@@ -75,6 +75,19 @@ def test_decoding(tiny_words: Any, checkpoint: Path, tmp_path: Path) -> None:
         decode_a2w(checkpoint, tiny_words.dev, tmp_path / "no", SEARCH, search_dir=tmp_path / "nowhere")
 
 
+def test_no_id_leads_out_of_the_folder(tiny_words: Any, checkpoint: Path, tmp_path: Path) -> None:
+    cuts = []
+    for number, cut in enumerate(CutSet.from_file(tiny_words.dev)):
+        cut.id = ["../../../up", f"{tmp_path}/absolute", "a/b", "x" * 300][number % 4] + str(number)
+        cuts.append(cut)
+    CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl.gz")
+    out = tmp_path / "deep/er/out"
+    config = dataclasses.replace(SEARCH, length_powers=(1.0,), coverages=(0.0,), plots=16)
+    decode_a2w(checkpoint, tmp_path / "cuts.jsonl.gz", out, config)
+    assert len(list((out / "attention").iterdir())) == 16
+    assert set(tmp_path.rglob("*.png")) == set((out / "attention").glob("*.png"))
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary/vocabulary.json"])
 def test_a_damaged_recogniser_is_not_used(tiny_words: Any, checkpoint: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(checkpoint.parent, tmp_path / "exp")

@@ -202,6 +202,7 @@ def test_what_does_not_fit(tiny_words: Any, trained: Path, tmp_path: Path) -> No
     for values, message in (
         ({"auxiliary_weight": 1.0}, "auxiliary_weight"), ({"guide": "1,2,3"}, "schedule"),
         ({"lfmmi": {"xent_regularize": 0.1}}, "xent_regularize"), ({"normalise": "code"}, "normalise"),
+        ({"normalise": "utterance", "auxiliary": "ctc"}, "counts by token"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=message):
             from_dict(A2wConfig, values)

@@ -226,6 +226,8 @@ class Victim:
     def _kill_one(self, process: subprocess.Popen[bytes], killed: Killed) -> None:
         """One Python process: run.sh must then end by itself, and say in which stage."""
         pythons = [one for one in self.processes() if name_of(one).startswith("python")]
+        # nobody misses multiprocessing's own helper
+        pythons = [one for one in pythons if "resource_tracker" not in command_of(one)]
         if not pythons:  # between two programs
             self._kill(process, "run.sh")
             killed.how = "run.sh"

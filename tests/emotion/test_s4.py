@@ -307,19 +307,41 @@ def test_hypotheses_are_sought_once(told: Any, monkeypatch: pytest.MonkeyPatch) 
 
     made = system(told, **SYSTEMS["asr_ser_frozen"])
     asked: list[int] = []
-    real = hearing.hear
+    real = hearing.beam_search
 
-    def counted(model: Any, vocabulary: Any, some: list[Spoken], *rest: Any) -> Any:
-        asked.append(len(some))
-        return real(model, vocabulary, some, *rest)
+    def counted(model: Any, encoding: Any, *rest: Any) -> Any:
+        asked.append(len(encoding.lengths))
+        return real(model, encoding, *rest)
 
-    monkeypatch.setattr(hearing, "hear", counted)
+    monkeypatch.setattr(hearing, "beam_search", counted)
+    monkeypatch.setattr(hearing, "BATCH_FRAMES", 200)
     some = utterances(told, made)
     assert isinstance(made.memory, Memory)
     made.memory.hypotheses(some[:6], "cpu")
     made.memory.states(some[2:9], "hypothesis", "cpu")
     made.memory.states(some[:9], "reference", "cpu")
-    assert asked == [6, 3]
+    made.memory.states(some, "hypothesis", "cpu")
+    made.memory.hypotheses(some, "cpu")
+    assert sum(asked) == len(some)
+    assert len(asked) > 1
+
+
+def test_what_a_process_has_done_before_changes_nothing(
+    told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a process with many folds was killed: the next one begins with another fold."""
+    from sertools.emotion.s4 import hearing
+
+    monkeypatch.setattr(hearing, "BATCH_FRAMES", 100)
+    folds = read_folds(told.folds)
+    made = system(told, **SYSTEMS["asr_ser_frozen"])
+    both = Experiment(made, folds, tmp_path / "both")
+    for fold in ("Session1", "Session2"):
+        train_run(both, fold, 1, told.cuts)
+    made = system(told, **SYSTEMS["asr_ser_frozen"])
+    alone = train_run(Experiment(made, folds, tmp_path / "alone"), "Session2", 1, told.cuts)
+    for name in ("predictions.csv", "checkpoint/model.safetensors", "transcripts_before.csv"):
+        assert (tmp_path / "both/fold_Session2/seed_1" / name).read_bytes() == (alone / name).read_bytes()
 
 
 # words and batches
@@ -338,9 +360,7 @@ def test_words_as_ids() -> None:
     assert lengths.tolist() == [4, 3, 2, 1], "the end symbol counts, so that no utterance is empty"
     again = WordReader.from_info(reader.config, json.loads(json.dumps(reader.about())))
     assert torch.equal(again([*train, spoken("d")], "reference")[0], ids)
-    events = WordReader.of(WordsConfig(min_count=1, keep_events=True), train, None)
-    assert "laughter" in events.vocabulary.tokens
-    assert events_as_words(["[breathing in]", "no"]) == ["breathing", "in", "no"]
+    assert events_as_words(["[breathing_in]", "no"]) == ["breathing", "in", "no"]
     heard = dataclasses.replace(train[0], recognised=("tree",))
     assert reader([heard], "asr")[0].tolist() == [[3, 1]]
     with pytest.raises(UserError, match="no recognised transcript of b"):

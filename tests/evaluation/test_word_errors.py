@@ -84,8 +84,17 @@ def test_tables_that_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="lacks b, which is tested"):
         word_errors(folders, table)
     path.unlink()
-    with pytest.raises(UserError, match="has not the tables of words that the other runs have"):
+    with pytest.raises(UserError, match="seed_2 has not the tables of words that the other runs have"):
         word_errors(folders, table)
+
+
+def test_the_first_run_lacks_its_tables(tmp_path: Path) -> None:
+    folders, table = runs(tmp_path)
+    first = next(iter(folders.values()))
+    for name in ("transcripts_after.csv", "transcripts_before.csv"):
+        (first / name).unlink()
+        with pytest.raises(UserError, match=f"{first} has not the tables of words that the other runs have"):
+            word_errors(folders, table)
 
 
 def test_remarks_are_said_once() -> None:

@@ -184,3 +184,9 @@ def test_text_normalisation() -> None:
         "well", "quoted", "o'clock", "re", "enter", "[noise]", "5"
     ]  # fmt: skip
     assert to_words("Well, OK", TextConfig(lower_case=False)) == ["Well,", "OK"]
+    # IEMOCAP writes events as part of the sentence
+    for text in ("[LAUGHTER], that's it.", "[LAUGHTER] that's it", "That's.[LAUGHTER]it!"):
+        words = to_words(text, TextConfig(drop_punctuation=True))
+        assert sorted(words) == ["[laughter]", "it", "that's"], text
+    assert to_words("No [GARBAGE NOISE]. a < b > c", plain) == ["no", "[garbage_noise]", "a", "b", "c"]
+    assert to_words("[GARBAGE NOISE]. x", TextConfig()) == ["[garbage_noise].", "x"]

@@ -71,6 +71,10 @@ def test_gpu_computes_the_same() -> None:
     found = bidirectional(layer.cuda(), x.detach().cuda(), LENGTHS, turned(LENGTHS, 7).cuda())
     inside = (torch.arange(7)[:, None] < LENGTHS)[..., None]
     torch.testing.assert_close(found.cpu() * inside, expected * inside, atol=1e-5, rtol=1e-5)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        rough = bidirectional(layer, x.detach().cuda().bfloat16(), LENGTHS, turned(LENGTHS, 7).cuda())
+    assert rough.dtype == torch.float32  # not float16, whose gradients may vanish
+    torch.testing.assert_close(rough.cpu() * inside, expected * inside, atol=1e-2, rtol=1e-2)
 
 
 def test_dropout_is_one_mask_an_utterance() -> None:

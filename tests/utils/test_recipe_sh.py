@@ -285,6 +285,21 @@ def start(folder: Path, command: str) -> subprocess.Popen[str]:
     raise AssertionError("the recipe did not come to stage 3")
 
 
+@pytest.mark.parametrize(
+    ("experiment", "name"),
+    [
+        ("../tedlium2/exp/a2w", "a2w"), ("../librispeech/exp/a2w", "librispeech_a2w"), ("exp/a2w/", "a2w"),
+        ("/root of all/egs/librispeech/exp/demo_a2w/", "librispeech_demo_a2w"), ("/models/a2w", "a2w"), ("a2w", "a2w"),
+        ("./exp/a2w", "a2w"), ("../exp/a2w", "a2w"),
+    ],
+)  # fmt: skip
+def test_names_of_experiments(tmp_path: Path, experiment: str, name: str) -> None:
+    done = run(
+        tmp_path, "--corpus", f'echo "name: $(experiment_name "{experiment}")"', "--stage", "3", "--stop-stage", "3"
+    )
+    assert f"name: {name}\n" in done.stdout
+
+
 def wait_for_file(path: Path) -> None:
     deadline = time.monotonic() + 60
     while not path.exists():

@@ -47,7 +47,8 @@ class WordsConfig:
         train, test: reference transcripts, or those of a recogniser (``asr``); dev is as test.
         vocabulary: of the fold's ``train`` part, or the ``recogniser``'s.
         min_count: of ``train``: rarer words are unknown, which lets unknown words be learnt.
-        keep_events: [LAUGHTER] in a reference is the word "laughter" (as in the code of S4); else no word.
+        keep_events: [LAUGHTER] in a reference is the word "laughter" (as in the code of S4), also for a
+            recogniser that learns along; else no word.
     """
 
     train: Source = "reference"
@@ -122,7 +123,7 @@ class S4Config:
         training: the loop.
         precision: of activations while it trains: those of the emotion network, and of the encoder of a
             recogniser that learns along.  Weights, the recogniser's attention and decoder, class scores
-            and losses are in float32.
+            and losses are in float32, and LSTM layers on a GPU, for cuDNN has none in bfloat16.
     """
 
     system: Literal["s4"] = "s4"

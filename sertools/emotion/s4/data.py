@@ -119,14 +119,16 @@ def _load(cut: Cut, label: int, config: S4Config, text: TextConfig, where: Path 
     if read:
         check_archive(cut.features.storage_path)
     features = torch.from_numpy(cut.load_features()).float() if read else torch.zeros(0, cut.num_features)
-    words = tuple(to_words(supervision.text, text)) if needs_words else ()
+    words = to_words(supervision.text, text) if needs_words else []
+    if config.words.keep_events:
+        words = events_as_words(words)
     corpus = str((supervision.custom or {}).get("corpus", "unknown"))
-    return Spoken(cut.id, str(supervision.speaker), corpus, label, cut.num_frames, features, words)
+    return Spoken(cut.id, str(supervision.speaker), corpus, label, cut.num_frames, features, tuple(words))
 
 
 def events_as_words(words: Sequence[str]) -> list[str]:
     """Words with each mark such as [laughter] as what stands in its brackets."""
-    return [inner for word in words for inner in (word[1:-1].split() if is_event(word) else [word])]
+    return [inner for word in words for inner in (word[1:-1].split("_") if is_event(word) else [word])]
 
 
 def plan(utterances: Sequence[Spoken], batch_size: int, generator: torch.Generator | None) -> list[list[int]]:

@@ -64,7 +64,14 @@ def hear(
     model: A2wModel, vocabulary: Vocabulary, utterances: Sequence[Spoken], config: StatesConfig, search: BeamConfig
 ) -> dict[str, Heard]:
     """The best hypothesis of each utterance, and the states that it went through; by id."""
+    found = _hear(model, vocabulary, utterances, config, search)
+    _tell_unended(found, search)
+    return found
 
+
+def _hear(
+    model: A2wModel, vocabulary: Vocabulary, utterances: Sequence[Spoken], config: StatesConfig, search: BeamConfig
+) -> dict[str, Heard]:
     def recognise(group: list[Spoken]) -> list[Heard]:
         features, lengths = whole(group)
         best = [each[0] for each in beam_search(model, model.encode(features.to(model.device), lengths), search)]
@@ -72,11 +79,13 @@ def hear(
             Heard(tuple(vocabulary.words(one.tokens)), steps_of(one, config).float().cpu(), one.ended) for one in best
         ]
 
-    found = _in_groups(model, utterances, recognise)
+    return _in_groups(model, utterances, recognise)
+
+
+def _tell_unended(found: dict[str, Heard], search: BeamConfig) -> None:
     unended = sum(not one.ended for one in found.values())
     if unended:
         log.info("%d of %d hypotheses did not end within %d tokens", unended, len(found), search.max_tokens)
-    return found
 
 
 def follow(
@@ -97,33 +106,50 @@ def follow(
 class Memory:
     """What a recogniser that does not learn makes of utterances, computed once; shared by the runs of a process.
 
+    Utterances are computed in groups of the whole corpus, whichever of them are asked for: padding and
+    rounding, and so what is learnt from the states, do not depend on the runs before.
+
     Attributes:
         model, vocabulary: the recogniser.
         config: what is read of it.
+        corpus: all utterances that may be asked for.
     """
 
     model: A2wModel
     vocabulary: Vocabulary
     config: StatesConfig
+    corpus: Sequence[Spoken]
     _heard: dict[str, Heard] = field(default_factory=dict)
     _followed: dict[str, Heard] = field(default_factory=dict)
+    _groups: list[list[Spoken]] = field(default_factory=list)
 
     def hypotheses(self, utterances: Sequence[Spoken], device: str) -> dict[str, Heard]:
         """See :func:`hear`."""
-        missing = [one for one in utterances if one.id not in self._heard]
-        if missing:
+        missing = self._missing(utterances, self._heard)
+        for group in missing:
             model = self.model.to(device)
-            self._heard |= hear(model, self.vocabulary, missing, self.config, self.config.search)
-        return {one.id: self._heard[one.id] for one in utterances}
+            self._heard |= _hear(model, self.vocabulary, group, self.config, self.config.search)
+        found = {one.id: self._heard[one.id] for one in utterances}
+        if missing:
+            _tell_unended(found, self.config.search)
+        return found
 
     def states(self, utterances: Sequence[Spoken], source: str, device: str) -> dict[str, Heard]:
         """Of ``reference`` words or of the ``hypothesis``."""
         if source == "hypothesis":
             return self.hypotheses(utterances, device)
-        missing = [one for one in utterances if one.id not in self._followed]
-        if missing:
-            self._followed |= follow(self.model.to(device), self.vocabulary, missing, self.config)
+        for group in self._missing(utterances, self._followed):
+            self._followed |= follow(self.model.to(device), self.vocabulary, group, self.config)
         return {one.id: self._followed[one.id] for one in utterances}
+
+    def _missing(self, utterances: Sequence[Spoken], known: dict[str, Heard]) -> list[list[Spoken]]:
+        """The groups of the corpus in which there are utterances that are not known yet."""
+        wanted = {one.id for one in utterances if one.id not in known}
+        if not wanted:
+            return []
+        if not self._groups:
+            self._groups = list(whole_in_order(self.corpus, BATCH_FRAMES))
+        return [group for group in self._groups if any(one.id in wanted for one in group)]
 
 
 def transcripts(utterances: Sequence[Spoken], heard: dict[str, Heard]) -> list[Transcript]:

@@ -97,9 +97,7 @@ class S4System:
     @property
     def memory(self) -> Memory:
         """What the recogniser as it was makes of utterances."""
-        assert self.recogniser is not None
-        if self._memory is None:
-            self._memory = Memory(self.recogniser.model, self.recogniser.vocabulary, self.config.states)
+        assert self._memory is not None  # what is asked for was read before
         return self._memory
 
     def inputs(self) -> dict[str, str]:
@@ -118,7 +116,11 @@ class S4System:
 
     def read(self, cuts_path: Path, labels: dict[str, int]) -> dict[str, Spoken]:
         """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        return load_spoken(cuts_path, labels, self.config, self.transcripts, self.text)
+        found = load_spoken(cuts_path, labels, self.config, self.transcripts, self.text)
+        if self.recogniser is not None:
+            model, vocabulary = self.recogniser.model, self.recogniser.vocabulary
+            self._memory = Memory(model, vocabulary, self.config.states, [found[name] for name in sorted(found)])
+        return found
 
     def keep(self, run: Path, extractor: Path | None) -> dict[str, Any]:
         """See :class:`sertools.emotion.experiment.EmotionSystem`."""

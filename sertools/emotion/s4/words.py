@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sertools.config import from_dict, to_dict
 from sertools.emotion.s4.config import Source, WordsConfig
-from sertools.emotion.s4.data import Spoken, events_as_words
+from sertools.emotion.s4.data import Spoken
 from sertools.errors import UserError
 from sertools.lang.text import TextConfig, is_event
 from sertools.lang.units import Pieces
@@ -42,7 +42,7 @@ class WordReader:
             return WordReader(config, recogniser)
         # they are normalised already
         settings = VocabularyConfig(min_count=config.min_count, text=TextConfig(lower_case=False))
-        texts = [" ".join(_words(one, config.train, config)) for one in train]
+        texts = [" ".join(_words(one, config.train)) for one in train]
         return WordReader(config, build_vocabulary(texts, settings))
 
     @staticmethod
@@ -60,18 +60,14 @@ class WordReader:
 
     def __call__(self, utterances: Sequence[Spoken], source: Source) -> tuple[Tensor, Tensor]:
         """Ids (N, L), padded with the end symbol, and how many count (N,), both int64."""
-        rows = [
-            torch.tensor([*self.vocabulary.encode_words(_words(one, source, self.config)), END]) for one in utterances
-        ]
+        rows = [torch.tensor([*self.vocabulary.encode_words(_words(one, source)), END]) for one in utterances]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=END)
         return padded, torch.tensor([len(row) for row in rows])
 
 
-def _words(one: Spoken, source: Source, config: WordsConfig) -> list[str]:
+def _words(one: Spoken, source: Source) -> list[str]:
     if source == "asr":
         if one.recognised is None:
             raise UserError(f"there is no recognised transcript of {one.id}")
         return list(one.recognised)
-    if config.keep_events:
-        return events_as_words(one.words)
     return [word for word in one.words if not is_event(word)]
