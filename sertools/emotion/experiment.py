@@ -182,11 +182,12 @@ def train_run(
     stamp = _stamp(experiment, fold, seed, cuts_path)
     group = conditions.group
 
-    def prepare() -> Prepared:
+    def clear() -> None:
         # what is out of date must not be scored if this run does not reach its end
-        if group.first:
-            for name in (PREDICTIONS, *TRANSCRIPTS):
-                (directory / name).unlink(missing_ok=True)
+        for name in (PREDICTIONS, *TRANSCRIPTS):
+            (directory / name).unlink(missing_ok=True)
+
+    def prepare() -> Prepared:
         info = {"classes": list(folds.classes), "corpus": folds.corpus, "features": made_with(cuts_path),
                 "inputs": stamp.inputs}  # fmt: skip
         system.check(info["features"], str(cuts_path))
@@ -204,7 +205,7 @@ def train_run(
             _write(predicted, folds, fold, seed, directory)
             return [PREDICTIONS, *predicted.files, *files_of(directory)]
 
-        return Prepared(task, save)
+        return Prepared(task, save, clear)
 
     done = run_training(directory, stamp, system.training, prepare, seed=seed, conditions=conditions)
     if not done and group.first:

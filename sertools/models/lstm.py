@@ -119,7 +119,7 @@ def bidirectional(layer: nn.LSTM, x: Tensor, lengths: Tensor, turn: Tensor) -> T
     if x.device.type != "cpu":
         # under autocast cuDNN's LSTM would be in float16, whatever the type that is asked for
         with torch.autocast(x.device.type, enabled=False):
-            packed = pack_padded_sequence(x.to(layer.weight_hh_l0.dtype), lengths, enforce_sorted=False)
+            packed = pack_padded_sequence(x.to(next(layer.parameters()).dtype), lengths, enforce_sorted=False)
             return pad_packed_sequence(layer(packed)[0])[0]
     frames, rows, _ = x.shape
     flat = x.reshape(frames * rows, -1)

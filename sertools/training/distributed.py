@@ -279,5 +279,9 @@ def _failure(store: Any, rank: int, size: int, error: Exception) -> str | None:
     if told and int(who) != rank and what != text:
         return f"process {who} of {size} failed: {what}"
     if lost and not told:
-        return f"another of the {size} processes has ended, or cannot be reached; its own messages say why"
+        # where all have it (NCCL, the network), this is the only place that tells
+        return (
+            f"another of the {size} processes has ended, or cannot be reached; its own messages say why. "
+            f"Here it is seen as: {text}"
+        )
     return None

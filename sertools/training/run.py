@@ -22,10 +22,12 @@ class Prepared:
     Attributes:
         task: initialised, and on its device.
         save: writes what the training gave into its folder; returns the files' names there.
+        clear: removes what an earlier training has left there and nobody may take for the new one's.
     """
 
     task: Task
     save: Callable[[Trained], Sequence[str]]
+    clear: Callable[[], None] = lambda: None
 
 
 def run_training(
@@ -43,8 +45,8 @@ def run_training(
         directory: of the training: ``history.jsonl``, ``stamp.json``, what ``save`` writes.
         stamp: of all that the outcome depends on.
         config: of the loop.
-        prepare: called when there is something to do, after the old stamp has gone, by all processes alike;
-            only the first one may write.
+        prepare: called when there is something to do, by all processes alike.  What cannot work is to fail here:
+            until it returns, an earlier training's outcome stays what it is, for whoever undoes his change.
         seed: of the training.
         conditions: see :class:`sertools.training.loop.Conditions`.
 
@@ -62,9 +64,11 @@ def run_training(
             log.info("%s is up to date", directory)
             return False
         log.info("%s: %s", directory, reason)
+        prepared = prepare()
+        group.barrier()
         if group.first:
             begin(directory)
-        prepared = prepare()
+            prepared.clear()
         log.info("%d parameters", sum(p.numel() for p in prepared.task.model.parameters()))
         key = json_hash([stamp.config, stamp.inputs])
         trained = train(prepared.task, config, directory, seed=seed, key=key, conditions=conditions)

@@ -26,7 +26,7 @@ model:
   layers: [tdnnf4]
   head_dim: 8
 data: {batch_frames: 500, max_frames: 100}
-training: {epochs: 30, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, save_minutes: 0.005}
+training: {epochs: 60, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, save_minutes: 0.005}
 dropout: "0,0.2"
 """,
     # a partition whose jobs others may preempt

@@ -1,7 +1,7 @@
 """The frame of every training: done once, done again when what it depends on changes, never half."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,18 @@ STAMPED = Stamp({"layers": 1}, {"cuts": "a"})
 CHANGED = Stamp({"layers": 2}, {"cuts": "a"})
 
 
-def runner(directory: Path) -> tuple[Callable[..., bool], list[Toy]]:
-    """Runs a training in a folder; all that were prepared."""
+def runner(directory: Path, failing: Sequence[str] = ()) -> tuple[Callable[..., bool], list[Toy]]:
+    """Runs a training in a folder; all that were prepared.  It fails with what ``failing`` says."""
     prepared: list[Toy] = []
 
-    def prepare() -> Prepared:
+    def clear() -> None:
+        # what begins is not finished
         assert why_stale(directory, STAMPED)
         assert why_stale(directory, CHANGED)
+
+    def prepare() -> Prepared:
+        if failing:
+            raise UserError(failing[0])
         task = Toy()
         prepared.append(task)
 
@@ -33,7 +38,7 @@ def runner(directory: Path) -> tuple[Callable[..., bool], list[Toy]]:
             save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, {}, trained.about()))
             return files_of(directory)
 
-        return Prepared(task, save)
+        return Prepared(task, save, clear)
 
     def run(stamp: Stamp = STAMPED, conditions: Conditions = HERE) -> bool:
         return run_training(directory, stamp, CONFIG, prepare, seed=7, conditions=conditions)
@@ -54,6 +59,15 @@ def test_once_and_again_when_something_changes(tmp_path: Path) -> None:
     assert len(prepared) == 2
     (tmp_path / CHECKPOINT / "config.yaml").write_text("layers: 3\n")  # any file of it
     assert run(CHANGED)
+
+
+def test_a_mistake_costs_nothing(tmp_path: Path) -> None:
+    """Who gives a setting that cannot work, and then the old one again, has the old training."""
+    run, _ = runner(tmp_path)
+    assert run()
+    with pytest.raises(UserError, match="no such layer"):
+        runner(tmp_path, ["no such layer"])[0](CHANGED)
+    assert not run()
 
 
 def test_stopped_and_going_on(tmp_path: Path) -> None:

@@ -308,7 +308,9 @@ def backend(**known: int | Sequence[str]) -> LocalBackend:
 
 
 def test_running_jobs_end_after_a_failure(tmp_path: Path) -> None:
-    commands = ["sleep 0.3; exit 4", f"sleep 0.8; touch {tmp_path}/ended", "true"]
+    # the second one goes on until the failure of the first has surely been seen
+    wait = f"while [ ! -e {tmp_path}/failed ]; do sleep 0.1; done; sleep 2"
+    commands = [f"touch {tmp_path}/failed; exit 4", f"{wait}; touch {tmp_path}/ended", "true"]
     jobs = [Job(command, tmp_path / f"{n}.log") for n, command in enumerate(commands)]
     results = backend(cores=2).run(jobs, Resources())
     assert [result.code for result in results] == [4, 0, None]

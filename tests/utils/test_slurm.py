@@ -302,7 +302,7 @@ def test_no_more_requeues_than_allowed(launch: Launcher) -> None:
     process = launch.start("--max-requeues", "1", "x.log", sys.executable, "-c", command)
     up = launch.folder / "up"
     for times in (1, 2):
-        wait_for(lambda times=times: up.exists() and len(up.read_text()) == times, 30)
+        wait_for(lambda times=times: up.exists() and len(up.read_text()) == times)
         job = launch.cluster("squeue", "-h", "--name", name_in_queue(launch, "x"), "-o", "%A")
         launch.cluster("scancel", "--batch", "--signal=USR1", job)
     said = end(process)
@@ -312,7 +312,8 @@ def test_no_more_requeues_than_allowed(launch: Launcher) -> None:
 
 
 def test_requeued_by_slurm(launch: Launcher) -> None:
-    command = "touch up.$SLURM_RESTART_COUNT; sleep 3; echo ran >> ran"
+    # until it is requeued
+    command = 'touch up.$SLURM_RESTART_COUNT; [ -n "$SLURM_RESTART_COUNT" ] || sleep 120; echo ran >> ran'
     process = launch.start("x.log", command)
     wait_for((launch.folder / "up.").exists)
     launch.cluster(
@@ -405,7 +406,7 @@ def test_submit_and_cancel(launch: Launcher) -> None:
 
 @pytest.mark.parametrize("command", [["scancel", "--batch", "--signal=USR1"], ["scontrol", "requeue"]])
 def test_a_stage_that_is_requeued_begins_again(launch: Launcher, command: list[str]) -> None:
-    ids, logs = submit(launch, "--stage", "2", "--stop-stage", "2", "--seconds", "3")
+    ids, logs = submit(launch, "--stage", "2", "--stop-stage", "2", "--seconds", "8")
     wait_for((launch.folder / "recipe/two").exists)
     before = (launch.folder / "recipe/exp/log/two.log").read_text()
     launch.cluster(*command, ids[0])

@@ -47,7 +47,7 @@ def test_a_machine_that_dies(launch: Launcher) -> None:
     process = launch.start("--num-threads", "8", "--exclude", "n1", "JOB=1:4", "log/x.JOB.log", command)
     began, ran = launch.folder / "began", launch.folder / "ran"
     wait_for(lambda: began.exists() and len(began.read_text().split()) == 4)
-    wait_for(lambda: len(ran.read_text().split()) == 2)
+    wait_for(lambda: ran.exists() and len(ran.read_text().split()) == 2)
     # all of the machine's processes go: its daemon first, for it must not tell
     steps = [f"[{job}." for job in launch.cluster("squeue", "-h", "-w", "n3", "-o", "%A").split()]
     os.kill(launch.cluster.process("slurmd.n3"), signal.SIGKILL)

@@ -1,7 +1,9 @@
 """The Slurm backend without a Slurm: options, quoting, odd answers of Slurm's programs."""
 
+import fcntl
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -275,6 +277,21 @@ def test_why_a_job_waits_is_said_once(programs: Programs) -> None:
     assert said.count("Slurm job 7 waits: AssocGrpCpuLimit") == 1
 
 
+def test_ctrl_c_while_an_earlier_call_is_looked_for(programs: Programs) -> None:
+    """A controller that does not answer, or a job that does not end, can be left alone."""
+    folder = programs(sbatch="echo 7", squeue="echo x >> looks; echo 'Unable to contact' >&2; exit 1")
+    (folder / "q/x-01234567").mkdir(parents=True)
+    launch = subprocess.Popen(
+        [sys.executable, Path(__file__).parents[2] / "utils/launch.py", "slurm", "x.log", "true"],
+        cwd=folder, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for((folder / "looks").exists)
+    launch.send_signal(signal.SIGINT)
+    said = launch.communicate(timeout=60)[1]
+    assert launch.returncode == 130
+    assert "interrupted by SIGINT" in said
+
+
 def test_no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LaunchError, match="no sbatch on this machine"):
@@ -285,32 +302,78 @@ def test_no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # -- a job's script
 
 
-def start_job(folder: Path, node: str, utils: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": node}
+def start_job(folder: Path, node: str, utils: Path, requeues: int = 5, **variables: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": node, **variables}
     return subprocess.Popen(
-        ["bash", utils / "launcher/slurm_job.sh", folder, "1", "0", "1", "0", "5", "0", utils], env=environment
+        ["bash", utils / "launcher/slurm_job.sh", folder, "1", "0", "1", "0", str(requeues), "0", utils],
+        env=environment,
     )
 
 
 def test_a_job_that_is_started_twice_runs_once(tmp_path: Path, root: Path) -> None:
     """As by a controller that was killed just after it had started the job."""
     log = tmp_path / "x.log"
-    command = f"cd {tmp_path}; echo ran >> ran; while [ ! -e go ]; do sleep 0.05; done; exit 3"
+    # it ends by itself, should this test not come so far
+    command = f"cd {tmp_path}; echo ran >> ran; for i in {{1..999}}; do [ -e go ] && break; sleep 0.1; done; exit 3"
     (tmp_path / "jobs").write_text(f"{command}\0{log}\0")
     first = start_job(tmp_path, "n1", root / "utils")
     wait_for((tmp_path / "ran").exists)
     second = start_job(tmp_path, "n2", root / "utils")
     third = start_job(tmp_path, "n3", root / "utils")
-    time.sleep(0.5)
-    assert second.poll() is None
+    waiting = [waiting_child(one, "flock") for one in (second, third)]
     # a cancelled one does not begin because it has stopped waiting
-    subprocess.run(["pkill", "-TERM", "-P", str(third.pid)], check=True)
+    os.kill(waiting[1], signal.SIGTERM)
     third.terminate()
     assert third.wait(60) == 143
+    assert second.poll() is None
     (tmp_path / "go").touch()
     assert [first.wait(60), second.wait(60)] == [3, 3]
     assert (tmp_path / "ran").read_text() == "ran\n"
     assert "n2" not in log.read_text()
+    # what gave signs of life has gone as well
+    wait_for(lambda: not found("-f", str(tmp_path)))
+
+
+def found(*options: str) -> list[int]:
+    """The process ids that pgrep finds."""
+    done = subprocess.run(["pgrep", *options], capture_output=True, text=True, check=False)
+    return [int(one) for one in done.stdout.split()]
+
+
+def waiting_child(process: subprocess.Popen[bytes], name: str) -> int:
+    """The process id of a child of this name, as soon as there is one."""
+    children: list[int] = []
+    wait_for(lambda: children.extend(found("-P", str(process.pid), "-x", name)) or children)
+    return children[0]
+
+
+def test_a_lock_of_a_node_that_is_gone(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "jobs").write_text(f"touch {tmp_path}/ran\0{tmp_path}/x.log\0")
+    (tmp_path / "1.alive").touch()
+    os.utime(tmp_path / "1.alive", (time.time() - 301,) * 2)
+    with open(tmp_path / "1.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert start_job(tmp_path, "n1", root / "utils").wait(60) == 0
+    assert (tmp_path / "ran").exists()
+
+
+def test_preemptions_are_no_stops(tmp_path: Path, root: Path) -> None:
+    """Slurm counts them alike; --max-requeues is of time limits."""
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "scontrol").write_text(f"#!/bin/bash\necho $* >> {tmp_path}/asked\n")
+    (bin_ / "scontrol").chmod(0o755)
+    log = tmp_path / "x.log"
+    (tmp_path / "jobs").write_text(f"trap 'exit 138' USR1; touch {tmp_path}/up; sleep 60 & wait\0{log}\0")
+    for restarts in (10, 11):
+        environment = {"SLURM_RESTART_COUNT": str(restarts), "PATH": f"{bin_}:{os.environ['PATH']}"}
+        process = start_job(tmp_path, "n1", root / "utils", requeues=1, **environment)
+        wait_for((tmp_path / "up").exists)
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(60) == 138
+        (tmp_path / "up").unlink()
+    assert (tmp_path / "asked").read_text() == "requeue 7\n"
+    assert "not started again: it has been 1 times (--max-requeues)" in log.read_text()
 
 
 def test_a_job_without_locks_runs(tmp_path: Path, root: Path) -> None:

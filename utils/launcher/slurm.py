@@ -41,7 +41,7 @@ class SlurmBackend:
         conf = read_conf(resources.config)
         make_log_folders(jobs)
         with Signals() as signals:
-            end_earlier_call(jobs, os.environ, self._progress.say)
+            self._end_earlier_call(jobs, signals)
             call = self._submit(jobs, with_defaults(conf, resources), conf, signals)
             count = f", {len(jobs)} jobs" if len(jobs) > 1 else ""
             self._progress.say(f"Slurm job {' '.join(call.ids)}{count}; log: {jobs[0].log}")
@@ -56,8 +56,16 @@ class SlurmBackend:
         conf = read_conf(resources.config)
         make_log_folders(jobs)
         with Signals() as signals:
-            end_earlier_call(jobs, os.environ, self._progress.say)
+            self._end_earlier_call(jobs, signals)
             return self._submit(jobs, with_defaults(conf, resources), conf, signals, detached=True).ids
+
+    def _end_earlier_call(self, jobs: Sequence[Job], signals: Signals) -> None:
+        try:
+            end_earlier_call(jobs, os.environ, self._progress.say, lambda: bool(signals.received))
+        except LaunchError:
+            if signals.received:
+                raise Interrupted(signals.received[0]) from None
+            raise
 
     def _submit(
         self, jobs: Sequence[Job], resources: Resources, conf: SlurmConf, signals: Signals, detached: bool = False
@@ -72,8 +80,9 @@ class SlurmBackend:
                 arguments = sbatch_arguments(conf, resources, work, indices)
                 if previous is not None:
                     # all of --after must have gone well; of an array only the number that runs at once matters
-                    kind = "afterok" if previous == resources.after else "afterany"
-                    arguments += [f"--dependency={kind}:{previous}", "--kill-on-invalid-dep=yes"]
+                    needed = [f"afterok:{resources.after}"] if resources.after is not None else []
+                    needed += [f"afterany:{previous}"] if previous != resources.after else []
+                    arguments += [f"--dependency={','.join(needed)}", "--kill-on-invalid-dep=yes"]
                 arguments += script_arguments(resources, work, jobs[0].number, offset)
                 job = slurm_queue.sbatch(
                     arguments, work.name, environment, self._progress.say, lambda: bool(signals.received)

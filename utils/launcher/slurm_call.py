@@ -69,7 +69,8 @@ def split_into_arrays(jobs: Sequence[Job]) -> list[tuple[list[int], int]]:
 def sbatch_arguments(conf: SlurmConf, resources: Resources, work: Work, indices: list[int]) -> list[str]:
     """The options of sbatch, but for dependencies and the job's name."""
     found = sbatch_options(conf, resources)
-    requeue = "--requeue" if _requeues(resources) else "--no-requeue"
+    # after a lost node or preemption, whatever --max-requeues says of time limits
+    requeue = "--no-requeue" if _never_again(resources) else "--requeue"
     found += ["--export=ALL", "--open-mode=append", f"--output={work.output_pattern(bool(indices))}", requeue]
     if resources.stop_before:
         found.append(f"--signal=B:USR1@{resources.stop_before}")
@@ -88,6 +89,9 @@ def script_arguments(resources: Resources, work: Work, first: int, offset: int) 
     return [str(UTILS / "slurm_job.sh"), str(work.folder), *map(str, numbers), str(UTILS)]
 
 
+def _never_again(resources: Resources) -> bool:
+    return any(name == "no-requeue" for name, _ in resources.other)
+
+
 def _requeues(resources: Resources) -> int:
-    never = any(name == "no-requeue" for name, _ in resources.other)
-    return 0 if never else resources.max_requeues or 0
+    return 0 if _never_again(resources) else resources.max_requeues or 0

@@ -27,12 +27,26 @@ id=${id:-$SLURM_JOB_ID}
 restarts=${SLURM_RESTART_COUNT:-0}
 
 # A controller that was killed may have forgotten that it has started this job, and starts it again on
-# another node: that one waits until the first has ended.  Where the file system has no locks it does not.
+# another node: that one waits until the first has ended, or has given no sign of life for five minutes (the
+# lock of a node that is gone may stay).  Where the file system has no locks it does not wait.
+signs="$folder/$number.alive"
 if { exec 9> "$folder/$number.lock"; } 2> /dev/null; then
-  flock 9 2> /dev/null
-  code=$?
-  # Slurm's TERM goes to both
-  if [ $term -gt 0 ] || [ $code -gt 128 ]; then exit 143; fi
+  told=
+  while :; do
+    flock --timeout "${told:-0}" --conflict-exit-code 75 9 2> /dev/null
+    code=$?
+    # Slurm's TERM goes to both
+    if [ $term -gt 0 ] || [ $code -gt 128 ]; then exit 143; fi
+    [ $code = 75 ] || break
+    if [ -z "$told" ]; then echo "an earlier start of this job still runs; waiting for its end"; fi
+    told=20
+    : > "$signs.now"
+    silent=$(($(stat -c %Y "$signs.now") - $(stat -c %Y "$signs" 2> /dev/null || echo 0)))
+    if [ $silent -gt 300 ]; then
+      echo "it has given no sign of life for $silent seconds"
+      break
+    fi
+  done
 fi
 # a node that went away just after the job had ended makes Slurm start the job again
 if read -r code 2> /dev/null < "$folder/$number.code"; then exit "$code"; fi
@@ -68,6 +82,17 @@ free_port() {
   while (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do port=$((port + 1)); done
   echo "$port"
 }
+
+(
+  trap '' USR1
+  trap 'kill "$!"; exit' TERM
+  while :; do
+    : > "$signs"
+    sleep 60 &
+    wait "$!"
+  done
+) < /dev/null > /dev/null 2>&1 9>&- &
+trap 'kill "'$!'" 2> /dev/null' EXIT
 
 set -m # a process group of its own for the command
 if [ "$tasks" -gt 0 ]; then
@@ -120,7 +145,11 @@ if [ $term -gt 0 ] && [ "$code" != 0 ]; then
   exit "$code"
 fi
 if [ $usr1 -gt 0 ] && [ "$code" = 138 ]; then
-  if [ "$restarts" -lt "$requeues" ]; then
+  # restarts counts lost nodes and preemption as well
+  stops=0
+  read -r stops 2> /dev/null < "$folder/$number.stops"
+  if [ "$stops" -lt "$requeues" ]; then
+    echo $((stops + 1)) > "$folder/.$number.stops" && mv "$folder/.$number.stops" "$folder/$number.stops"
     printf '# Stopped before its time limit at %s; to be started again\n' "$(date_is)"
     # the controller may be away for a moment
     for ((i = 0; i < 12; i++)); do
@@ -129,7 +158,7 @@ if [ $usr1 -gt 0 ] && [ "$code" = 138 ]; then
     done
     echo "# scontrol requeue $id failed"
   else
-    echo "# Stopped before its time limit, and not started again: it has been $restarts times (--max-requeues)"
+    echo "# Stopped before its time limit, and not started again: it has been $stops times (--max-requeues)"
   fi
 fi
 log_end

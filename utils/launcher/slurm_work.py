@@ -16,6 +16,7 @@ from launcher import slurm_queue
 from launcher.jobs import Job, LaunchError
 
 _TOKEN = r"-[0-9a-f]{8}"
+SECONDS_TO_END = 300.0
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,18 @@ def make_work(jobs: Sequence[Job], environment: Mapping[str, str], detached: boo
     return Work(folder)
 
 
-def end_earlier_call(jobs: Sequence[Job], environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+def end_earlier_call(
+    jobs: Sequence[Job], environment: Mapping[str, str], say: Callable[[str], None], stopped: Callable[[], bool]
+) -> None:
     """Cancel what an earlier call for the same logs has left in the queue when it was killed.
 
     Raises:
-        LaunchError: that call may still be alive.
+        LaunchError: that call may still be alive; its jobs do not end; ``stopped`` was true meanwhile.
     """
     for folder in sorted(_queue_folder(jobs).glob(f"{_stem(jobs)}-*")):
         if not re.fullmatch(re.escape(_stem(jobs)) + _TOKEN, folder.name):
             continue
-        ids = _in_queue(folder.name, say)
+        ids = _in_queue(folder.name, say, stopped)
         if not ids:
             continue
         if not _dead(folder, environment):
@@ -100,8 +103,11 @@ def end_earlier_call(jobs: Sequence[Job], environment: Mapping[str, str], say: C
             )
         say(f"cancelling Slurm job {' '.join(ids)}, which an earlier call left in the queue when it was killed")
         slurm_queue.scancel(ids)
-        while _in_queue(folder.name, say):
-            time.sleep(1)
+        deadline = time.monotonic() + SECONDS_TO_END
+        while _in_queue(folder.name, say, stopped):
+            if time.monotonic() > deadline:
+                raise LaunchError(f"it has not ended in {SECONDS_TO_END:.0f} seconds: squeue --jobs={','.join(ids)}")
+            _sleep(1, stopped)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -113,7 +119,7 @@ def _queue_folder(jobs: Sequence[Job]) -> Path:
     return Path(os.path.abspath(jobs[0].log.parent)) / "q"
 
 
-def _in_queue(name: str, say: Callable[[str], None]) -> list[str]:
+def _in_queue(name: str, say: Callable[[str], None], stopped: Callable[[], bool]) -> list[str]:
     deadline = time.monotonic() + slurm_queue.SECONDS_TO_SUBMIT
     told = False
     while True:
@@ -125,7 +131,16 @@ def _in_queue(name: str, say: Callable[[str], None]) -> list[str]:
         if not told:
             say("Slurm's controller does not answer; trying again")
             told = True
-        time.sleep(5)
+        _sleep(5, stopped)
+
+
+def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
+    """Sleep, and raise LaunchError as soon as a signal has come."""
+    deadline = time.monotonic() + seconds
+    while not stopped() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if stopped():
+        raise LaunchError("stopped")
 
 
 def _dead(folder: Path, environment: Mapping[str, str]) -> bool:
