@@ -1,7 +1,8 @@
 """What an acoustic-to-word recogniser makes of utterances: its decoder's states, and words."""
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -46,6 +47,17 @@ def steps_of(found: Decoded | Hypothesis, config: StatesConfig) -> Tensor:
     return found.states if config.decoder_state == "state" else found.outputs
 
 
+def _told(groups: Sequence[list[Spoken]]) -> Iterator[list[Spoken]]:
+    """Groups, with a line every half minute of how far they are."""
+    last, done, total = time.monotonic(), 0, sum(map(len, groups))
+    for group in groups:
+        yield group
+        done += len(group)
+        if time.monotonic() - last > 30:
+            last = time.monotonic()
+            log.info("the recogniser has heard %d of %d utterances", done, total)
+
+
 def _in_groups(
     model: A2wModel, utterances: Sequence[Spoken], hear: Callable[[list[Spoken]], list[Heard]]
 ) -> dict[str, Heard]:
@@ -54,7 +66,7 @@ def _in_groups(
     model.eval()
     found: dict[str, Heard] = {}
     with torch.no_grad():
-        for group in whole_in_order(utterances, BATCH_FRAMES):
+        for group in _told(list(whole_in_order(utterances, BATCH_FRAMES))):
             found.update(zip((one.id for one in group), hear(group), strict=True))
     model.train(training)
     return found
@@ -126,7 +138,7 @@ class Memory:
     def hypotheses(self, utterances: Sequence[Spoken], device: str) -> dict[str, Heard]:
         """See :func:`hear`."""
         missing = self._missing(utterances, self._heard)
-        for group in missing:
+        for group in _told(missing):
             model = self.model.to(device)
             self._heard |= _hear(model, self.vocabulary, group, self.config, self.config.search)
         found = {one.id: self._heard[one.id] for one in utterances}
@@ -138,7 +150,7 @@ class Memory:
         """Of ``reference`` words or of the ``hypothesis``."""
         if source == "hypothesis":
             return self.hypotheses(utterances, device)
-        for group in self._missing(utterances, self._followed):
+        for group in _told(self._missing(utterances, self._followed)):
             self._followed |= follow(self.model.to(device), self.vocabulary, group, self.config)
         return {one.id: self._followed[one.id] for one in utterances}
 
