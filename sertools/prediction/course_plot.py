@@ -67,7 +67,7 @@ def plot_path(directory: Path | str, name: str, common: str = "") -> Path:
     name = "stdin" if name == "-" else name
     path = PurePosixPath(name)
     inside = path.relative_to(common) if common and path.is_relative_to(common) and str(path) != common else path
-    parts = [part for part in inside.parts if part not in ("/", "..", ".")]
+    parts = [part for part in inside.parts if part not in ("/", "..", ".")] or ["unnamed"]
     return Path(directory).joinpath(*parts[:-1], f"{parts[-1]}.png")
 
 

@@ -464,7 +464,7 @@ def test_bfloat16_while_it_trains(told: Any, name: str) -> None:
         loss.backward()
         assert loss.dtype == torch.float32
         assert {p.grad.dtype for p in made.model.parameters() if p.grad is not None} == {torch.float32}
-        losses[precision] = float(loss)
+        losses[precision] = float(loss.detach())
         dev[precision] = made.evaluate()["dev_loss"]
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
