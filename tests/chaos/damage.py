@@ -140,7 +140,7 @@ KINDS = {
             group=2,
             undo="exp/demo_a2w_demo/decode_dev/stamp.json",
         ),
-        Kind("weights of the recogniser", "exp/demo_a2w_demo/checkpoint/model.safetensors", "11", "training stage"),
+        Kind("weights of the recogniser", "exp/demo_a2w_demo/checkpoint/model.safetensors", "11", "train_a2w.py"),
         Kind("its vocabulary", "exp/demo_a2w_demo/checkpoint/vocabulary/vocabulary.txt", "11", "train", group=1),
         Kind("choice of its search", "exp/demo_a2w_demo/decode_dev/search.json", group=4),
         Kind("weight in rescoring", "exp/demo_a2w_demo/rescore_dev/weight.json", group=4),
