@@ -93,6 +93,7 @@ def test_gradients_of_a_batch_are_those_of_its_utterances(normalise: str) -> Non
         assert float(value.abs().max()) > 0
 
 
+@torch.no_grad()
 def test_steps_can_serve_twice() -> None:
     net = model()
     encoding = net.encode(features(), LENGTHS)
@@ -106,6 +107,7 @@ def test_steps_can_serve_twice() -> None:
     assert 0 < wrong_tokens(net, decoded, TOKENS) == wrong <= weight
 
 
+@torch.no_grad()
 def test_scheduled_sampling_reads_own_tokens() -> None:
     net = model()
     encoding = net.encode(features(), LENGTHS)
