@@ -24,7 +24,7 @@ from sertools.training.checkpoint import (
     save_checkpoint,
 )
 from sertools.training.loop import HERE, Conditions, Trained
-from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
+from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def train_a2w(
             }
             made = Checkpoint(trained.weights, stamp.config, info | trained.about())
             save_a2w(directory / CHECKPOINT, made, vocabulary)
-            return files_of(directory)
+            return checkpoint_files(directory)
 
         return Prepared(task, save)
 

@@ -13,7 +13,7 @@ from sertools.models.asr import OUTPUT_LAYERS
 from sertools.provenance import STAMP, Stamp, made_with, require_whole
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 from sertools.training.loop import HERE, Conditions, Trained
-from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
+from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def train_asr(
             }
             made = Checkpoint(trained.weights, stamp.config, info | trained.about())
             save_checkpoint(directory / CHECKPOINT, made)
-            return files_of(directory)
+            return checkpoint_files(directory)
 
         return Prepared(task, save)
 

@@ -21,7 +21,7 @@ from sertools.provenance import Stamp, made_with
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 from sertools.training.distributed import Group
 from sertools.training.loop import HERE, Conditions, Task, Trained, TrainingConfig
-from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
+from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def train_run(
             save_checkpoint(directory / CHECKPOINT, made)
             predicted = system.predict(directory, {"dev": dev, "test": test}, conditions.device)
             _write(predicted, folds, fold, seed, directory)
-            return [PREDICTIONS, *predicted.files, *files_of(directory)]
+            return [PREDICTIONS, *predicted.files, *checkpoint_files(directory)]
 
         return Prepared(task, save, clear)
 

@@ -79,6 +79,6 @@ def run_training(
     return True
 
 
-def files_of(directory: Path, folder: str = CHECKPOINT) -> list[str]:
-    """The names of all files of a folder in a directory, seen from there."""
-    return sorted(str(path.relative_to(directory)) for path in (directory / folder).rglob("*") if path.is_file())
+def checkpoint_files(directory: Path) -> list[str]:
+    """The names of all files of a training's checkpoint, seen from its folder."""
+    return sorted(str(path.relative_to(directory)) for path in (directory / CHECKPOINT).rglob("*") if path.is_file())

@@ -358,7 +358,7 @@ def test_words_as_ids() -> None:
     ids, lengths = reader([*train, spoken("d")], "reference")
     assert ids.tolist() == [[2, 3, 2, 1], [3, 2, 1, 1], [0, 1, 1, 1], [1, 1, 1, 1]]
     assert lengths.tolist() == [4, 3, 2, 1], "the end symbol counts, so that no utterance is empty"
-    again = WordReader.from_info(reader.config, json.loads(json.dumps(reader.about())))
+    again = WordReader.from_info(json.loads(json.dumps(reader.about())))
     assert torch.equal(again([*train, spoken("d")], "reference")[0], ids)
     assert events_as_words(["[breathing_in]", "no"]) == ["breathing", "in", "no"]
     heard = dataclasses.replace(train[0], recognised=("tree",))

@@ -13,7 +13,7 @@ from sertools.files import only_writer
 from sertools.provenance import Stamp, why_stale
 from sertools.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sertools.training.loop import HERE, HISTORY, STATE, Conditions, Stopped, Trained
-from sertools.training.run import CHECKPOINT, Prepared, files_of, run_training
+from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
 
 STAMPED = Stamp({"layers": 1}, {"cuts": "a"})
 CHANGED = Stamp({"layers": 2}, {"cuts": "a"})
@@ -36,7 +36,7 @@ def runner(directory: Path, failing: Sequence[str] = ()) -> tuple[Callable[..., 
 
         def save(trained: Trained) -> list[str]:
             save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, {}, trained.about()))
-            return files_of(directory)
+            return checkpoint_files(directory)
 
         return Prepared(task, save, clear)
 

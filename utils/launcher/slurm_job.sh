@@ -3,7 +3,8 @@
 #
 # FOLDER/jobs holds command and log of each job, with a NUL after each, from job number FIRST on; the
 # number of this one is its array index + OFFSET.  NUMBER.code, put there when the command has ended by
-# itself, tells launch.py its exit code.  Where there is none, Slurm's state of the job tells.
+# itself, tells launch.py its exit code.  Where there is none, Slurm's state of the job tells.  NUMBER.lock
+# and NUMBER.alive say that the job runs, NUMBER.stops how often it was stopped before its time limit.
 #
 # USR1, which Slurm sends before the time limit, goes to the command's processes, which ignore it unless
 # they catch it.  A command that then ends with code 138 (128 + USR1) has saved its state: the job is

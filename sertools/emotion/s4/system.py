@@ -148,7 +148,7 @@ class S4System:
     def predict(self, run: Path, parts: Mapping[str, Sequence[Spoken]], device: str) -> Predicted:
         """See :class:`sertools.emotion.experiment.EmotionSystem`; where words are recognised, writes tables of them."""
         checkpoint = load_checkpoint(run / CHECKPOINT)
-        words = WordReader.from_info(self.config.words, checkpoint.info) if self.config.reads_words else None
+        words = WordReader.from_info(checkpoint.info) if self.config.reads_words else None
         model = JointNetwork(self.config, len(checkpoint.info["classes"]), words, self.recogniser)
         load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
         model.to(device)

@@ -23,11 +23,9 @@ class WordReader:
     """Utterances to word ids; the end symbol follows, so that an utterance without words has one, too.
 
     Attributes:
-        config: what is read.
         vocabulary: what has an embedding.
     """
 
-    config: WordsConfig
     vocabulary: Vocabulary
 
     @staticmethod
@@ -39,19 +37,19 @@ class WordReader:
         """
         if config.vocabulary == "recogniser":
             assert recogniser is not None
-            return WordReader(config, recogniser)
+            return WordReader(recogniser)
         # they are normalised already
         settings = VocabularyConfig(min_count=config.min_count, text=TextConfig(lower_case=False))
         texts = [" ".join(_words(one, config.train)) for one in train]
-        return WordReader(config, build_vocabulary(texts, settings))
+        return WordReader(build_vocabulary(texts, settings))
 
     @staticmethod
-    def from_info(config: WordsConfig, info: Mapping[str, Any]) -> "WordReader":
+    def from_info(info: Mapping[str, Any]) -> "WordReader":
         """From what :meth:`about` gave."""
         kept = info[KEY]
         pieces = Pieces(bytes.fromhex(kept["pieces"])) if kept["pieces"] else None
         text = from_dict(TextConfig, kept["text"], "info.json")
-        return WordReader(config, Vocabulary(tuple(kept["tokens"]), (0,) * len(kept["tokens"]), text, pieces))
+        return WordReader(Vocabulary(tuple(kept["tokens"]), (0,) * len(kept["tokens"]), text, pieces))
 
     def about(self) -> dict[str, Any]:
         """For the checkpoint."""
