@@ -19,7 +19,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["sertools", "sertools.*"]),
     entry_points={"console_scripts": ["sertools = sertools.__main__:main"]},
-    package_data={"sertools": ["py.typed", "evaluation/*.html"]},
+    package_data={"sertools": ["py.typed", "evaluation/pages/*.html"]},
     install_requires=[
         "torch>=1.13.1",
         "lhotse>=1.32.1",

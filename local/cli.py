@@ -23,7 +23,7 @@ try:
     from tqdm import tqdm
 
     from sertools.errors import UserError, explain_os_error
-    from sertools.evaluation.folds import Fold, Folds, find_fold, read_folds
+    from sertools.partitions.folds import Fold, Folds, find_fold, read_folds
 except ImportError as missing:
     sys.exit(f"error: no module {missing.name} here; source path.sh first, or make the environment with `make env`")
 

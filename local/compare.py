@@ -16,9 +16,9 @@ from pathlib import Path
 import sertools
 from cli import parser, run
 from sertools.errors import UserError
-from sertools.evaluation.comparing import METHODS, PAGE, TEXT, Source, Wishes, compare_experiments, input_files
-from sertools.evaluation.folds import FOLDS, read_folds
+from sertools.evaluation.compare.comparing import METHODS, PAGE, TEXT, Source, Wishes, compare_experiments, input_files
 from sertools.files import only_writer
+from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
 
 

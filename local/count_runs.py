@@ -7,7 +7,7 @@ count_runs.py --num-seeds 3 data/folds/paper
 from pathlib import Path
 
 from cli import parser, run
-from sertools.evaluation.folds import read_folds
+from sertools.partitions.folds import read_folds
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from cli import add_config, add_device, parser, progress_bar, resolve_device, run
-from sertools.asr.bottlenecks import BottleneckConfig, extract_bottlenecks
 from sertools.config import load_config
+from sertools.features.learned.bottlenecks import BottleneckConfig, extract_bottlenecks
 from sertools.features.store import CUTS
 from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory

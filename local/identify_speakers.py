@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from cli import add_fold, chosen_fold, in_fold, parser, progress_bar, run
-from sertools.evaluation.scoring import SPEAKERS, SPEAKERS_PLOT
+from sertools.evaluation.score.scoring import SPEAKERS, SPEAKERS_PLOT
 from sertools.features.ivector.model import MADE_BY, load_model
 from sertools.features.ivector.plot import speaker_plot
 from sertools.features.ivector.speakers import identify, utterance_vectors

@@ -14,9 +14,9 @@ from pathlib import Path
 from cli import add_config, parser, run
 from sertools.config import load_config, to_dict
 from sertools.corpora.class_sets import compare_counts, get_class_set, select
-from sertools.evaluation.folds import FOLDS, FoldsConfig, corpus_of, examples_of, make_folds, write_folds
 from sertools.files import content_hash, json_hash, only_writer
 from sertools.manifests import read_supervisions
+from sertools.partitions.folds import FOLDS, FoldsConfig, corpus_of, examples_of, make_folds, write_folds
 from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
 
 

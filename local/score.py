@@ -14,11 +14,20 @@ from pathlib import Path
 import sertools
 from cli import parser, run
 from sertools.errors import UserError
-from sertools.evaluation.folds import FOLDS, read_folds
-from sertools.evaluation.runs import runs_left_out
-from sertools.evaluation.scoring import MAKES_SPEAKERS, METHODS, PAGE, SPEAKERS, TEXT, Wishes, evaluate, input_files
+from sertools.evaluation.score.scoring import (
+    MAKES_SPEAKERS,
+    METHODS,
+    PAGE,
+    SPEAKERS,
+    TEXT,
+    Wishes,
+    evaluate,
+    input_files,
+)
 from sertools.files import only_writer
+from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
+from sertools.runs.folder import runs_left_out
 
 
 def main() -> None:

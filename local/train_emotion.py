@@ -26,8 +26,8 @@ from cli import add_config, add_device, in_fold, parser, progress_bar, run, trai
 from sertools.emotion.experiment import Corpus, Experiment, train_run
 from sertools.emotion.systems import Given, load_system
 from sertools.errors import UserError
-from sertools.evaluation.folds import Folds, find_fold, read_folds
 from sertools.features.ivector.model import MADE_BY
+from sertools.partitions.folds import Folds, find_fold, read_folds
 from sertools.provenance import require_whole
 from sertools.training.loop import Conditions
 

@@ -32,9 +32,9 @@ import torch
 from lhotse import CutSet, Features, MonoCut, SupervisionSegment
 from lhotse.features.io import LilcomChunkyWriter
 
-from sertools.asr.bottlenecks import BottleneckConfig, Bottlenecks, extract_bottlenecks
 from sertools.asr.lfmmi_system import AsrConfig, make_model
 from sertools.config import load_config, to_dict
+from sertools.features.learned.bottlenecks import BottleneckConfig, Bottlenecks, extract_bottlenecks
 from sertools.features.store import Archive, StoreConfig
 from sertools.files import write_json
 from sertools.lfmmi import Topology, TopologyConfig

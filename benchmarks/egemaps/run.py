@@ -21,9 +21,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sertools.evaluation.folds import read_folds
-from sertools.evaluation.predictions import make_predictions, write_predictions
 from sertools.manifests import read_cuts
+from sertools.partitions.folds import read_folds
+from sertools.runs.predictions import make_predictions, write_predictions
 
 
 def main() -> None:

@@ -22,11 +22,11 @@ import numpy as np
 from lhotse import CutSet, Features, MonoCut, SupervisionSegment
 from lhotse.features.io import LilcomChunkyWriter
 
-from sertools.asr.bottlenecks import track_name
 from sertools.asr.lfmmi_system import AsrConfig, make_model
 from sertools.config import load_config, to_dict
-from sertools.evaluation.folds import Example, FoldsConfig, make_folds, write_folds
+from sertools.features.learned.bottlenecks import track_name
 from sertools.lfmmi import Topology, TopologyConfig
+from sertools.partitions.folds import Example, FoldsConfig, make_folds, write_folds
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parent.parent.parent

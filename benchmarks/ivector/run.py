@@ -27,6 +27,7 @@ from lhotse import CutSet, Recording, SupervisionSegment
 from torch import Tensor
 
 from sertools.config import from_dict
+from sertools.features.frames.mfcc import Mfcc, MfccConfig
 from sertools.features.ivector import extractor_training, ubm_training
 from sertools.features.ivector.config import IvectorConfig
 from sertools.features.ivector.extraction import ExtractionConfig, extract
@@ -37,7 +38,6 @@ from sertools.features.ivector.model import IvectorModel
 from sertools.features.ivector.training import train_ivector
 from sertools.features.ivector.ubm import PosteriorConfig
 from sertools.features.ivector.ubm_training import UbmConfig, UbmStatistics
-from sertools.features.mfcc import Mfcc, MfccConfig
 from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
 
 # seconds, one core, the same 240 utterances

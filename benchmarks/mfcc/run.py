@@ -22,8 +22,8 @@ import soundfile
 import torch
 from lhotse import CutSet, Recording
 
-from sertools.features.acoustic import AcousticFeatures
-from sertools.features.mfcc import Mfcc, MfccConfig
+from sertools.features.frames.acoustic import AcousticFeatures
+from sertools.features.frames.mfcc import Mfcc, MfccConfig
 from sertools.features.store import StoreConfig, extract, make_blocks
 
 

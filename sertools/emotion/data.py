@@ -9,9 +9,9 @@ import torch
 from lhotse.cut import Cut
 from torch import Tensor
 
-from sertools.asr.bottlenecks import load_bottleneck
 from sertools.errors import UserError
 from sertools.features.ivector.tracks import load_ivectors
+from sertools.features.learned.bottlenecks import load_bottleneck
 from sertools.features.records import check_archive
 from sertools.manifests import read_cuts
 from sertools.models.emotion import Pooling, pool

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from sertools.config import to_dict
-from sertools.evaluation.folds import Fold, Folds, find_fold
-from sertools.evaluation.predictions import make_predictions, write_predictions
-from sertools.evaluation.runs import PREDICTIONS, TRANSCRIPTS
 from sertools.files import content_hash, json_hash
+from sertools.partitions.folds import Fold, Folds, find_fold
 from sertools.provenance import Stamp, made_with
+from sertools.runs.folder import PREDICTIONS, TRANSCRIPTS
+from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 from sertools.training.distributed import Group
 from sertools.training.loop import HERE, Conditions, Task, Trained, TrainingConfig

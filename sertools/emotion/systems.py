@@ -75,8 +75,8 @@ def _tdnn(values: dict[str, Any], where: str, given: Given) -> EmotionSystem:
 
 
 def _s4(values: dict[str, Any], where: str, given: Given) -> EmotionSystem:
-    from sertools.emotion.s4.config import S4Config
-    from sertools.emotion.s4.system import make_system
+    from sertools.emotion.joint_asr.config import S4Config
+    from sertools.emotion.joint_asr.system import make_system
 
     return make_system(from_dict(S4Config, values, where), given.recogniser, given.transcripts)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sertools.config import to_dict
-from sertools.features.acoustic import AcousticFeatures
-from sertools.features.fbank import Fbank, FbankConfig
-from sertools.features.mfcc import KaldiFeatures, Mfcc, MfccConfig
-from sertools.features.perturb import perturb
+from sertools.features.frames.acoustic import AcousticFeatures
+from sertools.features.frames.fbank import Fbank, FbankConfig
+from sertools.features.frames.mfcc import KaldiFeatures, Mfcc, MfccConfig
+from sertools.features.frames.perturb import perturb
 from sertools.features.store import CUTS, Block, StoreConfig, extract, make_blocks, write_manifest
 from sertools.files import content_hash
 from sertools.manifests import load_cuts
@@ -20,7 +20,7 @@ __all__ = ["CUTS", "FeaturesConfig", "PerturbConfig", "collect_features", "compu
 
 @dataclass(frozen=True)
 class PerturbConfig:
-    """Perturbation of training data, see :func:`sertools.features.perturb.perturb`."""
+    """Perturbation of training data, see :func:`sertools.features.frames.perturb.perturb`."""
 
     speed: bool = False
     volume: bool = False

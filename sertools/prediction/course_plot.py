@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sertools.evaluation.plots import DPI, GREY, percent_axis, png, tidy
+from sertools.evaluation.score.plots import DPI, GREY, percent_axis, png, tidy
 from sertools.prediction.apply import Prediction
 from sertools.prediction.course import Floats
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sertools.errors import MissingPackage, UserError
-from sertools.evaluation.calibration import apply_temperature
+from sertools.evaluation.stats.calibration import apply_temperature
 from sertools.files import replacing, write_json
 from sertools.models.emotion import aggregate_frames, pool
 from sertools.prediction.exported_network import ExportedNetwork

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sertools.evaluation.calibration import SMALLEST
+from sertools.evaluation.stats.calibration import SMALLEST
 from sertools.models.emotion import EmotionHead
 from sertools.models.layers import FactorisedLayer, FrameNorm
 from sertools.models.tdnnf import TdnnfConfig

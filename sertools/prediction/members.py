@@ -9,12 +9,12 @@ from torch import Tensor
 
 from sertools.config import from_dict
 from sertools.errors import UserError
-from sertools.evaluation.runs import PREDICTIONS
-from sertools.features.mfcc import MfccConfig
+from sertools.features.frames.mfcc import MfccConfig
 from sertools.files import content_hash, require
 from sertools.models.emotion import EmotionHead, EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
 from sertools.provenance import stage_settings
+from sertools.runs.folder import PREDICTIONS
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_weights
 from sertools.training.run import CHECKPOINT
 
@@ -278,8 +278,8 @@ def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _temperature(path: Path) -> float:
-    from sertools.evaluation.calibration import fit_temperature
-    from sertools.evaluation.predictions import read_predictions
+    from sertools.evaluation.stats.calibration import fit_temperature
+    from sertools.runs.predictions import read_predictions
 
     dev = read_predictions(path).select(part="dev")
     if not len(dev):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sertools.errors import UserError
-from sertools.features.mfcc import Mfcc
+from sertools.features.frames.mfcc import Mfcc
 from sertools.prediction.audio import Source
 from sertools.prediction.course import (
     Course,
@@ -264,6 +264,6 @@ def _calibrated(member: Member, probabilities: Tensor) -> Floats:
     values: Floats = probabilities.cpu().numpy()
     if member.temperature is None:
         return values
-    from sertools.evaluation.calibration import apply_temperature
+    from sertools.evaluation.stats.calibration import apply_temperature
 
     return apply_temperature(values, member.temperature)

@@ -13,9 +13,9 @@ from sertools.a2w.system import A2wConfig
 from sertools.a2w.training import save_a2w
 from sertools.config import to_dict
 from sertools.decoding.transcripts import Transcript, write_transcripts
-from sertools.evaluation.folds import Example, FoldsConfig, make_folds, write_folds
 from sertools.lang.vocabulary import VocabularyConfig, build_vocabulary
 from sertools.models.a2w import A2wModel, A2wModelConfig
+from sertools.partitions.folds import Example, FoldsConfig, make_folds, write_folds
 from sertools.training.checkpoint import Checkpoint
 
 CLASSES = ("angry", "sad")

@@ -16,10 +16,10 @@ from sertools.emotion.tdnn.config import DataConfig, EmotionConfig
 from sertools.emotion.tdnn.system import TdnnSystem
 from sertools.emotion.tdnn.task import balanced_weights, feature_statistics
 from sertools.errors import UserError
-from sertools.evaluation.folds import read_folds
-from sertools.evaluation.predictions import read_predictions
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import TdnnfConfig
+from sertools.partitions.folds import read_folds
+from sertools.runs.predictions import read_predictions
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.loop import Conditions, Stopped, TrainingConfig
 

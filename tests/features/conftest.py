@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 
-from sertools.features.mfcc import MfccConfig
+from sertools.features.frames.mfcc import MfccConfig
 from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
 from sertools.features.store import StoreConfig
 

@@ -12,7 +12,7 @@ import pytest
 from lhotse import CutSet
 
 from sertools.errors import UserError
-from sertools.features.mfcc import Mfcc, MfccConfig
+from sertools.features.frames.mfcc import Mfcc, MfccConfig
 from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
 from sertools.features.records import check_archive
 from sertools.features.store import StoreConfig
@@ -170,8 +170,8 @@ def test_killed_at_any_moment(noise_cuts: Path, tmp_path: Path) -> None:
     """SIGKILL again and again; nothing is lost or doubled, and the result is the undisturbed one."""
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from sertools.features import acoustic\n"
-        "from sertools.features.mfcc import MfccConfig\n"
+        "from sertools.features.frames import acoustic\n"
+        "from sertools.features.frames.mfcc import MfccConfig\n"
         "from sertools.features.pipeline import FeaturesConfig, compute_features\n"
         "from sertools.features.store import StoreConfig\n"
         "real = acoustic.with_features\n"

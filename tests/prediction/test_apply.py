@@ -18,17 +18,17 @@ from sertools.emotion.pretrained import Pretrained
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
 from sertools.emotion.tdnn.system import TdnnSystem
 from sertools.errors import UserError
-from sertools.evaluation.calibration import apply_temperature
-from sertools.evaluation.folds import Example, Folds, FoldsConfig, make_folds
-from sertools.evaluation.predictions import read_predictions
-from sertools.features.mfcc import MfccConfig
+from sertools.evaluation.stats.calibration import apply_temperature
+from sertools.features.frames.mfcc import MfccConfig
 from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
 from sertools.features.store import StoreConfig
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import TdnnfConfig
+from sertools.partitions.folds import Example, Folds, FoldsConfig, make_folds
 from sertools.prediction.apply import EmotionModel, Failure, Prediction, load_emotion
 from sertools.prediction.audio import array_source, file_source, find_sources, stream_source
 from sertools.prediction.course import CourseConfig
+from sertools.runs.predictions import read_predictions
 from sertools.training.loop import TrainingConfig
 
 RATE = 8000
@@ -141,10 +141,10 @@ def bottlenecks(corpus: Corpus, directory: Path) -> tuple[Path, Pretrained]:
     """An acoustic model with random weights, and its bottlenecks of the corpus."""
     import torch
 
-    from sertools.asr.bottlenecks import BottleneckConfig, extract_bottlenecks
     from sertools.asr.lfmmi_system import AsrConfig, make_model
     from sertools.config import to_dict
     from sertools.emotion.pretrained import load_pretrained
+    from sertools.features.learned.bottlenecks import BottleneckConfig, extract_bottlenecks
     from sertools.lfmmi import Topology, TopologyConfig
     from sertools.models.asr import AcousticModelConfig
     from sertools.provenance import made_with

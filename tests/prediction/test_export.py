@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sertools.errors import MissingPackage, UserError
-from sertools.features.mfcc import MfccConfig
+from sertools.features.frames.mfcc import MfccConfig
 from sertools.models.emotion import EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
 from sertools.prediction import export

@@ -9,7 +9,7 @@ import pytest
 from untrained_recogniser import save_untrained_a2w
 
 from sertools.config import load_config
-from sertools.emotion.s4.config import S4Config
+from sertools.emotion.joint_asr.config import S4Config
 
 SIX = ("s4_audio", "s4_text", "s4_text_asr", "s4_combined", "s4_combined_asr", "s4_asr_ser")
 SMALL = """

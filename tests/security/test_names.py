@@ -18,8 +18,8 @@ from sertools.corpora.demo.tedlium2 import DemoTedlium2, make_demo_tedlium2
 from sertools.corpora.ravdess import expected_names
 from sertools.corpora.stm import read_stm
 from sertools.errors import UserError
-from sertools.evaluation.folds import Example, FoldsConfig, check_folds, make_folds
-from sertools.evaluation.plots import png
+from sertools.evaluation.score.plots import png
+from sertools.partitions.folds import Example, FoldsConfig, check_folds, make_folds
 
 WORST = 'it\'s "a" $(touch pwned) `touch pwned`; touch pwned #*? [x] é %j & | touch pwned\nx\\ two'
 PROJECT = 'my project\'s "copy" $(touch pwned); é'

@@ -168,7 +168,7 @@ def test_and_nothing_else(root: Path) -> None:
 
 
 def test_pages_escape_names() -> None:
-    from sertools.evaluation.report import page
+    from sertools.evaluation.score.report import page
 
     template = page("report.html").environment.from_string("{{ name }}")
     assert template.render(name="<script>alert('x')</script>") == "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sertools.emotion.data import Batch, Utterance, batches_in_order, collate, mean_and_deviation
 from sertools.emotion.tdnn.config import EmotionConfig
 from sertools.errors import UserError
-from sertools.evaluation.metrics import confusion, unweighted_accuracy, weighted_accuracy
+from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy, weighted_accuracy
 from sertools.models.emotion import (
     Aggregate,
     EmotionHead,

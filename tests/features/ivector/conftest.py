@@ -85,7 +85,7 @@ def kaldi(shared: Path) -> KaldiReference:
     """Kaldi's models, and MFCC computed here: Kaldi's own are there for a few utterances only."""
     import soundfile
 
-    from sertools.features.mfcc import Mfcc, MfccConfig
+    from sertools.features.frames.mfcc import Mfcc, MfccConfig
 
     folder = shared / "reference/kaldi_ivector"
     m = {

@@ -1,0 +1,175 @@
+"""S4's systems as :class:`sertools.emotion.experiment.EmotionSystem`."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sertools.a2w.training import Recogniser, check_features, load_a2w
+from sertools.decoding.transcripts import write_transcripts
+from sertools.emotion.experiment import Predicted
+from sertools.emotion.joint_asr.config import S4Config
+from sertools.emotion.joint_asr.data import TEXT, Spoken, load_spoken
+from sertools.emotion.joint_asr.hearing import Heard, Memory, hear, transcripts, word_errors
+from sertools.emotion.joint_asr.network import JointNetwork, predict
+from sertools.emotion.joint_asr.task import S4Task
+from sertools.emotion.joint_asr.words import WordReader
+from sertools.emotion.pretrained import keep_copy
+from sertools.errors import UserError
+from sertools.files import content_hash
+from sertools.lang.text import TextConfig
+from sertools.provenance import require_whole
+from sertools.runs.folder import REMARKS, TRANSCRIPTS
+from sertools.training.checkpoint import load_checkpoint, load_weights
+from sertools.training.distributed import Group
+from sertools.training.loop import TrainingConfig
+from sertools.training.run import CHECKPOINT
+
+RECOGNISER = "recogniser"
+MAKES_RECOGNISER = "the recogniser's training (egs/tedlium2/run.sh, stage 10)"
+MAKES_TRANSCRIPTS = "the stage that recognises the corpus (local/decode_a2w.py)"
+REFERENCE = "TESTED WITH REFERENCE TRANSCRIPTS: told what was said, so no recognition of emotion from speech alone"
+
+log = logging.getLogger(__name__)
+
+
+def make_system(config: S4Config, recogniser: Path | None, transcripts: Path | None) -> "S4System":
+    """Put a system together with what it needs.
+
+    Args:
+        config: as configured.
+        recogniser: checkpoint of an acoustic-to-word recogniser; read if ``config`` uses one.
+        transcripts: table of recognised words; read if ``config`` uses one.
+
+    Raises:
+        UserError: something that is needed is not given, or does not fit.
+    """
+    loaded = None
+    if config.uses_recogniser:
+        if recogniser is None:
+            raise UserError("this system needs --recogniser, the checkpoint of an acoustic-to-word recogniser")
+        loaded = load_a2w(require_whole(recogniser, MAKES_RECOGNISER))
+        shape = loaded.config.model
+        if config.recogniser is not None and config.recogniser != shape:
+            raise UserError(f"recogniser: is not the shape of {recogniser}; leave it out, it is taken from there")
+        if config.reads_states and shape.feature_dim != config.model.feature_dim:
+            raise UserError(
+                f"{recogniser} takes features of dimension {shape.feature_dim}; set model.feature_dim to it, and give "
+                "cuts with such features"
+            )
+        config = replace(config, recogniser=shape)
+    if config.uses_transcripts and transcripts is None:
+        raise UserError("this system reads recognised words (words.train, words.test): give --transcripts")
+    table = (
+        require_whole(transcripts, MAKES_TRANSCRIPTS) if config.uses_transcripts and transcripts is not None else None
+    )
+    return S4System(config, loaded, table)
+
+
+@dataclass
+class S4System:
+    """A system with its recogniser and transcripts, if it has them.
+
+    Attributes:
+        config: complete.
+        recogniser: as it was trained elsewhere.
+        transcripts: table of recognised words.
+    """
+
+    config: S4Config
+    recogniser: Recogniser | None = None
+    transcripts: Path | None = None
+    _memory: Memory | None = field(default=None, repr=False)
+
+    @property
+    def training(self) -> TrainingConfig:
+        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        return self.config.training
+
+    @property
+    def text(self) -> TextConfig:
+        """How references become words: without punctuation, in the recogniser's case."""
+        if self.recogniser is None:
+            return TEXT
+        return replace(self.recogniser.vocabulary.text, drop_punctuation=True)
+
+    @property
+    def memory(self) -> Memory:
+        """What the recogniser as it was makes of utterances."""
+        assert self._memory is not None  # what is asked for was read before
+        return self._memory
+
+    def inputs(self) -> dict[str, str]:
+        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        found: dict[str, str] = {}
+        if self.recogniser is not None:
+            found |= {"recogniser": self.recogniser.sha256, "vocabulary": self.recogniser.vocabulary.sha256}
+        if self.transcripts is not None:
+            found["transcripts"] = content_hash(self.transcripts)
+        return found
+
+    def check(self, features: Any, where: str) -> None:
+        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        if self.recogniser is not None and self.config.reads_states:
+            check_features(self.recogniser, where)
+
+    def read(self, cuts_path: Path, labels: dict[str, int]) -> dict[str, Spoken]:
+        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        found = load_spoken(cuts_path, labels, self.config, self.transcripts, self.text)
+        if self.recogniser is not None:
+            model, vocabulary = self.recogniser.model, self.recogniser.vocabulary
+            self._memory = Memory(model, vocabulary, self.config.states, [found[name] for name in sorted(found)])
+        return found
+
+    def keep(self, run: Path, extractor: Path | None) -> dict[str, Any]:
+        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        if extractor is not None:
+            raise UserError("a system of the kind s4 takes no i-vectors: leave out --extractor")
+        kept: dict[str, Any] = {REMARKS: [REFERENCE] if self.config.reads_reference else []}
+        if self.recogniser is not None and self.config.reads_states:
+            keep_copy(Path(self.recogniser.name), run.parents[1] / RECOGNISER)
+            kept[RECOGNISER] = f"../../{RECOGNISER}"
+        return kept
+
+    def task(
+        self, num_classes: int, train: Sequence[Spoken], dev: Sequence[Spoken], *, seed: int, device: str, group: Group
+    ) -> S4Task:
+        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        words = None
+        if self.config.reads_words:
+            vocabulary = self.recogniser.vocabulary if self.recogniser is not None else None
+            words = WordReader.of(self.config.words, train, vocabulary)
+        return S4Task(
+            self.config, num_classes, train, dev, words, self.recogniser,
+            self.memory if self.recogniser is not None else None, seed=seed, device=device, group=group,
+        )  # fmt: skip
+
+    def predict(self, run: Path, parts: Mapping[str, Sequence[Spoken]], device: str) -> Predicted:
+        """See :class:`sertools.emotion.experiment.EmotionSystem`; where words are recognised, writes tables of them."""
+        checkpoint = load_checkpoint(run / CHECKPOINT)
+        words = WordReader.from_info(checkpoint.info) if self.config.reads_words else None
+        model = JointNetwork(self.config, len(checkpoint.info["classes"]), words, self.recogniser)
+        load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
+        model.to(device)
+        utterances = [one for part in parts.values() for one in part]
+        part_of = {one.id: name for name, part in parts.items() for one in part}
+        heard, files = self._listen(model, utterances, run, device)
+        order, probabilities, _ = predict(model, utterances, self.config, words, heard, device)
+        return Predicted(order, [part_of[one.id] for one in order], probabilities, files)
+
+    def _listen(
+        self, model: JointNetwork, utterances: Sequence[Spoken], run: Path, device: str
+    ) -> tuple[dict[str, Heard], list[str]]:
+        """What the decoder's states are, and the tables of words that were written."""
+        if not self.config.reads_states:
+            return {}, []
+        assert self.recogniser is not None
+        vocabulary, states = self.recogniser.vocabulary, self.config.states
+        now = {TRANSCRIPTS[0]: self.memory.hypotheses(utterances, device)}
+        if model.recogniser is not None:
+            now[TRANSCRIPTS[1]] = hear(model.recogniser, vocabulary, utterances, states, states.search)
+        for name, found in now.items():
+            write_transcripts(transcripts(utterances, found), run / name)
+            log.info("%s: WER %.2f %%", name, word_errors(utterances, found))
+        return model.heard(utterances, states.test, self.memory, now.get(TRANSCRIPTS[1])), list(now)

@@ -1,0 +1,187 @@
+"""Training of S4's systems: emotion alone, or jointly with the recogniser."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sertools.a2w.loss import encode, loss_of_outputs, teach
+from sertools.a2w.training import Recogniser
+from sertools.decoding.beam_search import Hypothesis, beam_search
+from sertools.emotion.data import mean_and_deviation
+from sertools.emotion.joint_asr.config import S4Config
+from sertools.emotion.joint_asr.data import Batch, Spoken, collate, plan, whole
+from sertools.emotion.joint_asr.hearing import Heard, Memory, hear, steps_of, targets, word_errors
+from sertools.emotion.joint_asr.network import JointNetwork, padded_to, predict, sequences_of, stack_states
+from sertools.emotion.joint_asr.words import WordReader
+from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy, weighted_accuracy
+from sertools.models.a2w import A2wModel
+from sertools.models.layers import set_share
+from sertools.training.distributed import SINGLE, Group
+from sertools.training.precision import autocast, check_precision
+
+
+class S4Task:
+    """A :class:`sertools.emotion.experiment.EmotionTask`.
+
+    Args:
+        config: complete.
+        num_classes: of the softmax.
+        train, dev: utterances.
+        words: what the branch ``words`` reads, if there is one.
+        recogniser: to start from, if one is used.
+        memory: of that recogniser, for states while it does not learn.
+        seed: of initialisation and batches.
+        device: where to compute.
+        group: the processes that share the training.
+    """
+
+    def __init__(
+        self,
+        config: S4Config,
+        num_classes: int,
+        train: Sequence[Spoken],
+        dev: Sequence[Spoken],
+        words: WordReader | None = None,
+        recogniser: Recogniser | None = None,
+        memory: Memory | None = None,
+        *,
+        seed: int,
+        device: str,
+        group: Group = SINGLE,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.config = config
+        self.num_classes = num_classes
+        self.train = train
+        self.dev = dev
+        self.words = words
+        self.memory = memory
+        self.seed = seed
+        self.device = device
+        self.dtype = check_precision(config.precision, device)
+        self.group = group
+        self.model = JointNetwork(config, num_classes, words, recogniser)
+        if config.reads_audio:
+            self.model.emotion.set_input_statistics(*mean_and_deviation(one.features for one in train))
+        self.model.to(device)
+        self.class_weights = (
+            balanced_weights(train, num_classes).to(device) if config.data.class_weights == "balanced" else None
+        )
+
+    def about(self) -> dict[str, Any]:
+        """See :class:`sertools.emotion.experiment.EmotionTask`."""
+        return self.words.about() if self.words is not None else {}
+
+    def _generator(self, epoch: int, purpose: int) -> torch.Generator:
+        return torch.Generator().manual_seed((self.seed * 100003 + epoch) * 2 + purpose)
+
+    def num_batches(self, epoch: int) -> int:
+        """See :class:`sertools.training.loop.Task`."""
+        return -(-len(self.train) // self.config.data.batch_size)
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """See :class:`sertools.training.loop.Task`."""
+        for number, indices in enumerate(plan(self.train, self.config.data.batch_size, self._generator(epoch, 0))):
+            if number >= start:
+                # a generator a batch: where the stretches lie does not depend on where one starts
+                generator = self._generator(epoch * 1000003 + number, 1)
+                part = self.group.split.part(len(indices))
+                yield collate([self.train[i] for i in indices], self.config.data, generator, part)
+
+    def before_step(self, progress: float) -> None:
+        """See :class:`sertools.training.loop.Task`."""
+
+    def after_step(self, step: int) -> None:
+        """See :class:`sertools.training.loop.Task`."""
+
+    def loss(self, batch: Batch) -> tuple[Tensor, float]:
+        """See :class:`sertools.training.loop.Task`; a batch weighs its number of utterances."""
+        if self.group.size > 1:
+            set_share(self.model, self.group.share(batch.part))
+        weight = float(len(batch.utterances)) if batch.part is None or batch.part.counts else 0.0
+        recogniser = self.model.recogniser
+        if recogniser is None:
+            states = None
+            if self.config.reads_states:
+                states = stack_states(batch, self._remembered(batch.utterances), self.device)
+            return self._emotion_loss(batch, states), weight
+        joint = self.config.joint
+        states, recognition = self._recognition(recogniser, batch)
+        # a task that counts nothing is left out: 0 times what is infinite is no number
+        if joint.weight == 1.0:
+            return recognition, weight
+        emotion = self._emotion_loss(batch, states)
+        if joint.weight == 0.0:
+            return emotion, weight
+        return joint.weight * recognition + (1.0 - joint.weight) * emotion, weight
+
+    def _remembered(self, utterances: Sequence[Spoken]) -> dict[str, Heard]:
+        assert self.memory is not None
+        return self.memory.states(utterances, self.config.states.train, self.device)
+
+    def _emotion_loss(self, batch: Batch, states: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Mean cross-entropy of utterances; class weights are 1 in the mean over the train part."""
+        labels = batch.labels.to(self.device)
+        sequences = sequences_of(self.config, batch, self.words, states, self.device, training=True)
+        with autocast(self.dtype, torch.device(self.device)):
+            scores = self.model.emotion(sequences, padded_to(self.config))
+        losses = F.cross_entropy(scores, labels, reduction="none")
+        return (losses if self.class_weights is None else losses * self.class_weights[labels]).mean()
+
+    def _recognition(self, recogniser: A2wModel, batch: Batch) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Decoder states with gradients and how many each utterance has; the recogniser's loss."""
+        joint, states = self.config.joint, self.config.states
+        features, lengths = whole(batch.utterances)
+        features = features.to(self.device)
+        # first, without gradients and dropout, what the decoder is to read
+        own = self._own(recogniser, features, lengths) if states.train == "hypothesis" else None
+        encoding = encode(recogniser, features, lengths, self.dtype)
+        references = targets(batch.utterances, self.model.vocabulary)
+        decoded = teach(recogniser, encoding, references)
+        total, count = loss_of_outputs(
+            recogniser, decoded, references, smoothing=joint.smoothing, normalise="utterance"
+        )
+        loss = total / count
+        if joint.normalise == "code":
+            loss = loss * (batch.part.size if batch.part is not None else len(batch.utterances))
+        if own is None:
+            return (steps_of(decoded, states), torch.tensor([len(one) + 1 for one in references])), loss
+        read = teach(recogniser, encoding, [one.tokens for one in own])
+        return (steps_of(read, states), torch.tensor([len(one.tokens) + one.ended for one in own])), loss
+
+    @torch.no_grad()
+    def _own(self, recogniser: A2wModel, features: Tensor, lengths: Tensor) -> list[Hypothesis]:
+        """Best hypotheses, as on test."""
+        recogniser.eval()
+        found = beam_search(recogniser, recogniser.encode(features, lengths), self.config.states.epoch_search)
+        recogniser.train()
+        return [each[0] for each in found]
+
+    def evaluate(self) -> dict[str, float]:
+        """Cross-entropy, UA and WA of the dev part, and the WER in percent while the recogniser learns."""
+        return self.group.from_first(self._evaluate)
+
+    def _evaluate(self) -> dict[str, float]:
+        hypotheses, heard = None, {}
+        if self.model.recogniser is not None:
+            states = self.config.states
+            hypotheses = hear(self.model.recogniser, self.model.vocabulary, self.dev, states, states.epoch_search)
+        if self.config.reads_states:
+            heard = self.model.heard(self.dev, self.config.states.test, self.memory, hypotheses)
+        order, probabilities, loss = predict(self.model, self.dev, self.config, self.words, heard, self.device)
+        counts = confusion([one.label for one in order], probabilities.argmax(1).tolist(), self.num_classes)
+        scores = {
+            "dev_loss": loss,
+            "dev_ua": float(unweighted_accuracy(counts)),
+            "dev_wa": float(weighted_accuracy(counts)),
+        }
+        return scores if hypotheses is None else scores | {"dev_wer": word_errors(self.dev, hypotheses)}
+
+
+def balanced_weights(utterances: Sequence[Spoken], num_classes: int) -> Tensor:
+    """Utterances / (classes x utterances of the class), (classes,): every class weighs the same."""
+    counts = torch.bincount(torch.tensor([one.label for one in utterances]), minlength=num_classes).float()
+    return counts.sum() / (num_classes * counts.clamp(min=1.0))

@@ -1,0 +1,1 @@
+"""Several systems on the same test utterances: tables, plots and page."""

@@ -1,0 +1,188 @@
+"""Comparing experiments: from folders of runs, or prediction tables, to a folder of tables and plots."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sertools.errors import UserError
+from sertools.evaluation.compare import tables
+from sertools.evaluation.compare.comparison import Against, ComparisonTable, compare
+from sertools.evaluation.compare.pairing import System, choose_on_dev
+from sertools.evaluation.compare.plots import draw
+from sertools.evaluation.score.report import embedded, page
+from sertools.evaluation.score.results import to_json
+from sertools.evaluation.score.scoring import dates, refuse_mixed
+from sertools.files import replacing, require, write_json, write_text
+from sertools.partitions.folds import Folds
+from sertools.runs.folder import CONFIG, INFO, MADE_BY, PREDICTIONS, read_run, remarks, run_files
+from sertools.runs.predictions import Predictions, read_predictions
+
+TEXT, MARKDOWN, CSV = "comparison.txt", "comparison.md", "comparison.csv"
+JSON, PAGE = "comparison.json", "comparison.html"
+METHODS = "expanded percentile intervals, corrected t-test, exchange of speakers, Holm; temperatures fitted on dev"
+"""How the numbers are made; part of the stamp, so that other methods make them anew."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the predictions of one system are.
+
+    Attributes:
+        name: of the system.
+        experiments: name to folder (``fold_*/seed_*/predictions.csv``) or to one CSV file; of several,
+            the best on dev is taken in each fold.
+    """
+
+    name: str
+    experiments: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to compare.
+
+    Attributes:
+        title, command: for the page.
+        against: see :func:`~sertools.evaluation.compare.comparison.compare`.
+        seeds: those that every system must have, others are left out; empty: all that are there.
+        unequal_seeds: systems may have different numbers of seeds.
+    """
+
+    title: str = ""
+    command: str = ""
+    against: Against = "first"
+    seeds: tuple[int, ...] = ()
+    unequal_seeds: bool = False
+
+
+def input_files(sources: Sequence[Source], seeds: tuple[int, ...] = ()) -> dict[str, Path]:
+    """Everything that :func:`compare_experiments` reads: a name for each file to its path.
+
+    Raises:
+        UserError: an experiment is not there, has no runs, or a run has no predictions.
+    """
+    files = {}
+    for source in sources:
+        for name, path in source.experiments.items():
+            prefix = source.name if len(source.experiments) == 1 else f"{source.name}/{name}"
+            for run, file in _tables(path, seeds).items():
+                files[f"{prefix}/{run}"] = file
+                beside = {f"{prefix}/{run}/{other}": file.parent / other for other in (CONFIG, INFO)}
+                files |= {key: other for key, other in beside.items() if path.is_dir() and other.exists()}
+    return files
+
+
+def compare_experiments(
+    sources: Sequence[Source], output: Path, folds: Folds | None = None, wishes: Wishes | None = None
+) -> list[str]:
+    """Compare systems and write tables, plots and the page.
+
+    Args:
+        sources: the systems, at least two.
+        output: folder for the results.
+        folds: what should have been tested; needed for the corrected t-test.
+        wishes: how to compare, title and command of the page.
+
+    Returns:
+        Names of the files written to ``output``.
+
+    Raises:
+        UserError: see :func:`~sertools.evaluation.compare.comparison.compare`,
+            :func:`~sertools.evaluation.compare.pairing.choose_on_dev` and
+            :func:`~sertools.runs.predictions.read_predictions`.
+    """
+    wishes = wishes or Wishes()
+    systems = [_system(source, wishes.seeds) for source in sources]
+    compared = compare(systems, folds, against=wishes.against, unequal_seeds=wishes.unequal_seeds)
+    compared = replace(compared, remarks=tuple(_remarks(sources, wishes.seeds)))
+    pictures = draw(compared)
+    paths = [
+        p for source in sources for path in source.experiments.values() for p in _tables(path, wishes.seeds).values()
+    ]
+    title = wishes.title or f"{', '.join(source.name for source in sources)}: a comparison"
+    write_text(output / TEXT, tables.to_text(compared, wishes.title))
+    write_text(output / MARKDOWN, tables.to_markdown(compared, wishes.title))
+    write_text(output / CSV, tables.to_csv(compared))
+    verdicts = [tables.verdict(comparison) for comparison in compared.comparisons]
+    write_json(output / JSON, {"verdicts": verdicts} | to_json(compared))
+    write_text(output / PAGE, to_html(compared, title, wishes.command, dates(paths), pictures))
+    for name, picture in pictures.items():
+        with replacing(output / f"{name}.png") as temporary:
+            temporary.write_bytes(picture)
+    return [TEXT, MARKDOWN, CSV, JSON, PAGE, *(f"{name}.png" for name in pictures)]
+
+
+def to_html(compared: ComparisonTable, title: str, command: str, written: str, pictures: dict[str, bytes]) -> str:
+    """The page; it needs no other file and asks for nothing from anywhere.
+
+    Args:
+        compared: what it shows.
+        title, command: of it, and what was run; the command may be empty.
+        written: when the predictions were, in words.
+        pictures: as from :func:`~sertools.evaluation.compare.plots.draw`.
+    """
+    chosen_headers, chosen_rows = tables.chosen_rows(compared)
+    filters: dict[str, Callable[..., Any]] = {
+        "verdict": tables.verdict,
+        "confusion": tables.confusion_in_words,
+        "words": tables.differences_in_words,
+    }
+    return page("comparison.html", filters).render(
+        compared=compared,
+        title=title,
+        command=command,
+        dates=written,
+        summary=tables.summary(compared),
+        warnings=tables.warnings(compared),
+        system_headers=tables.SYSTEMS,
+        system_rows=tables.system_rows(compared),
+        chosen_headers=chosen_headers,
+        chosen_rows=chosen_rows,
+        comparison_headers=tables.COMPARISONS,
+        comparison_rows=tables.comparison_rows(compared),
+        class_headers=tables.CLASSES,
+        class_rows=[tables.class_rows(compared, comparison) for comparison in compared.comparisons],
+        notes=tables.notes(compared),
+        pictures={name: embedded(data) for name, data in pictures.items()},
+    )
+
+
+def _remarks(sources: Sequence[Source], seeds: tuple[int, ...]) -> list[str]:
+    """What the runs' checkpoints say that a reader must know, with the names of the systems."""
+    systems: dict[str, list[str]] = {}
+    for source in sources:
+        folders = [p for p in source.experiments.values() if p.is_dir()]
+        runs = [read_run(name, f.parent) for p in folders for name, f in _tables(p, seeds).items()]
+        for line in remarks(runs):
+            systems.setdefault(line, []).append(source.name)
+    return [f"{', '.join(names)}: {line}" for line, names in systems.items()]
+
+
+def _system(source: Source, seeds: tuple[int, ...]) -> System:
+    read = {name: _read(path, seeds) for name, path in source.experiments.items()}
+    if len(read) == 1:
+        (table,) = read.values()
+        return System(source.name, table)
+    return System(source.name, *choose_on_dev(read))
+
+
+def _read(path: Path, seeds: tuple[int, ...]) -> Predictions:
+    """The predictions of one experiment, of these seeds."""
+    files = _tables(path, seeds)
+    if path.is_dir():
+        refuse_mixed([read_run(name, file.parent) for name, file in files.items()], path)
+        return read_predictions(files.values())
+    table = read_predictions(files.values())
+    if missing := set(seeds) - set(table.seeds.tolist()):
+        raise UserError(f"{path} has no seed {min(missing)}; --num-seeds asks for {len(seeds)}")
+    return table.rows(np.isin(table.seeds, seeds)) if seeds else table
+
+
+def _tables(path: Path, seeds: tuple[int, ...]) -> dict[str, Path]:
+    """The prediction tables of one experiment: name of the run, or of the file, to path."""
+    if require(path, MADE_BY).is_dir():
+        return {name: folder / PREDICTIONS for name, folder in run_files(path, seeds or None).items()}
+    return {path.name: path}

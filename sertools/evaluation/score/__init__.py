@@ -1,0 +1,1 @@
+"""One experiment: its tables, plots and page."""

@@ -1,0 +1,236 @@
+"""Plots of results, as the bytes of PNG files.
+
+Matplotlib's objects are used directly: no pyplot, no global state, no display.  Colours are those
+of Okabe and Ito (Color Universal Design, 2008), which colour-blind people can tell apart.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+
+from sertools.evaluation.score.results import Results
+from sertools.evaluation.stats.calibration import TemperatureScaling
+from sertools.evaluation.stats.metrics import Floats
+from sertools.runs.folder import History, Run
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b6b6b"
+DPI = 160
+
+
+def confusion_matrix(results: Results) -> bytes:
+    """Confusion matrix: rows are true classes, cells give the share of the row and the count."""
+    shares = 100 * np.array(results.confusion_shares)
+    counts = np.array(results.confusion)
+    size = len(results.classes)
+    figure, axes = new_figure(2.6 + 0.95 * size, 1.9 + 0.8 * size)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for row in range(size):
+        for column in range(size):
+            colour = "white" if shares[row, column] > 55 else "#1a1a1a"
+            share = f"{shares[row, column]:.0f} %"
+            axes.text(column, row - 0.1, share, ha="center", va="center", color=colour, fontsize=11)
+            axes.text(
+                column, row + 0.22, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=7.5
+            )
+    axes.set_xticks(range(size), [fill(name, 11) for name in results.classes], rotation=0 if size <= 5 else 35)
+    axes.set_yticks(range(size), results.classes)
+    axes.set_xlabel("recognised as")
+    axes.set_ylabel("true class")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.colorbar(image, ax=axes, label="% of the true class", fraction=0.046, pad=0.03)
+    seeds = f"{len(results.seeds)} seeds" if len(results.seeds) > 1 else "one seed"
+    axes.set_title(f"Confusion on {results.corpus}, {results.part} ({seeds})", fontsize=11)
+    return png(figure)
+
+
+def fold_scores(results: Results) -> bytes:
+    """UA of each fold: a dot a seed, a bar at their mean; the pooled UA with its interval as a band."""
+    count = len(results.by_fold)
+    figure, axes = new_figure(2.4 + 0.95 * count, 3.8)
+    for index, fold in enumerate(results.by_fold):
+        values = 100 * np.array(fold.ua_by_seed)
+        offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+        axes.scatter(
+            index + offsets, values, s=26, color=BLUE, alpha=0.75, linewidths=0, zorder=3,
+            label="one seed" if index == 0 else "",
+        )  # fmt: skip
+        axes.hlines(
+            values.mean(), index - 0.3, index + 0.3, color=BLUE, linewidth=2.2, zorder=4,
+            label="mean of seeds" if index == 0 else "",
+        )  # fmt: skip
+    pooled = results.ua_pooled
+    axes.axhline(100 * pooled.value, color=ORANGE, linewidth=1.4, label="pooled UA", zorder=2)
+    if pooled.interval:
+        low, high = 100 * pooled.interval.low, 100 * pooled.interval.high
+        axes.axhspan(low, high, color=ORANGE, alpha=0.15, linewidth=0, label="its 95 % CI", zorder=1)
+    axes.axhline(100 * results.chance_ua, color=GREY, linestyle="--", linewidth=1.2, label="chance")
+    axes.set_xticks(range(count), [fill(fold.name, 12) for fold in results.by_fold], rotation=0 if count <= 6 else 35)
+    axes.set_xlim(-0.6, count - 0.4)
+    percent_axis(axes, "UA, %")
+    axes.set_title(f"UA of each fold, {results.part}", fontsize=11)
+    legend_beside(axes)
+    return png(figure)
+
+
+def class_bars(results: Results) -> bytes:
+    """Recall and precision of each class, side by side."""
+    count = len(results.by_class)
+    positions = np.arange(count)
+    figure, axes = new_figure(2.4 + 1.05 * count, 3.8)
+    bars = (("recall", BLUE, -0.2, [c.recall for c in results.by_class], None),
+            ("precision", "#E69F00", 0.2, [c.precision for c in results.by_class], "//"))  # fmt: skip
+    for name, colour, offset, values, hatch in bars:
+        heights = 100 * np.nan_to_num(np.array(values))
+        axes.bar(
+            positions + offset, heights, 0.38, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5, label=name
+        )
+        for position, height, value in zip(positions, heights, values, strict=True):
+            text = "none" if np.isnan(value) else f"{height:.0f}"
+            axes.text(position + offset, height + 1.2, text, ha="center", va="bottom", fontsize=8.5)
+    axes.axhline(
+        100 * results.ua_pooled.value, color=GREY, linewidth=1.2, linestyle=":", label="UA (mean recall)", zorder=0.5
+    )
+    axes.set_xticks(positions, [f"{fill(c.name, 11)}\n(n = {c.count})" for c in results.by_class], fontsize=9)
+    percent_axis(axes, "%")
+    axes.set_ylim(0, 108)
+    axes.set_title(f"Recall and precision, {results.part}", fontsize=11)
+    legend_beside(axes)
+    return png(figure)
+
+
+def training_curves(runs: Sequence[Run]) -> bytes:
+    """Losses and dev UA over epochs: a thin line a run, their mean bold, the best epoch of each run marked.
+
+    The mean ends where the first run ended.  A quantity that some epoch lacks (null) is left out there.
+
+    Raises:
+        ValueError: no epochs at all.
+    """
+    runs = [run for run in runs if run.history]
+    histories = [run.history for run in runs]
+    if not histories:
+        raise ValueError("no epochs to draw")
+    figure = Figure(figsize=(9.2, 3.7), dpi=DPI, layout="constrained", facecolor="white")
+    losses, scores = figure.subplots(1, 2)
+    drawn = 0
+    for key, colour, label in (("train_loss", GREY, "train"), ("dev_loss", ORANGE, "dev")):
+        drawn += _curves(losses, histories, key, colour, label, 1.0)
+    losses.set_ylabel("loss")
+    losses.set_title("Loss", fontsize=11)
+    drawn += _curves(scores, histories, "dev_ua", BLUE, "dev UA", 100.0)
+    best = [(run.best_epoch, entry["dev_ua"]) for run in runs for entry in run.history if _is_best(run, entry)]
+    if best:
+        epochs, values = np.array(best, dtype=np.float64).T
+        scores.scatter(
+            epochs, 100 * values, s=28, color=ORANGE, edgecolors="white", linewidths=0.6, zorder=5, label="best epoch"
+        )
+    scores.set_ylabel("UA, %")
+    scores.set_title("UA on dev", fontsize=11)
+    for axes in (losses, scores):
+        tidy(axes)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=9)
+    if not drawn:
+        raise ValueError("no epoch has train_loss, dev_loss or dev_ua")
+    return png(figure)
+
+
+def reliability_diagram(scaling: TemperatureScaling) -> bytes:
+    """Share of right utterances over top probability, before and after temperature scaling.
+
+    A dot a bin, its area the number of utterances; below the diagonal the model is too sure.
+    """
+    figure = Figure(figsize=(8.2, 4.7), dpi=DPI, layout="constrained", facecolor="white")
+    panels = [("as the models gave them", scaling.raw, ORANGE)]
+    if scaling.calibrated:
+        panels.append(("with temperatures fitted on dev", scaling.calibrated, BLUE))
+    largest = max(b.count for _, calibration, _ in panels for b in calibration.bins)
+    for axes, (words, calibration, colour) in zip(figure.subplots(1, 2).tolist(), panels, strict=False):
+        bins = [b for b in calibration.bins if b.count]
+        axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1.2)
+        x, y = 100 * np.array([b.confidence for b in bins]), 100 * np.array([b.right for b in bins])
+        axes.vlines(x, x, y, color=colour, alpha=0.35, linewidth=1.5)
+        axes.scatter(
+            x, y, s=[12 + 130 * b.count / largest for b in bins], color=colour, linewidths=0, alpha=0.85, zorder=3
+        )
+        axes.set_xlabel("top probability, %")
+        percent_axis(axes, "right, %")
+        axes.set_xlim(0, 100)
+        axes.set_aspect("equal")
+        axes.set_title(f"{words}\nECE {100 * calibration.ece:.1f} %, NLL {calibration.nll:.2f}", fontsize=10.5)
+    for axes in figure.axes[len(panels) :]:
+        axes.set_visible(False)
+    return png(figure)
+
+
+def _curves(axes: Axes, histories: Sequence[History], key: str, colour: str, label: str, scale: float) -> int:
+    series = [(epochs, scale * values) for epochs, values in (_series(h, key) for h in histories) if len(values)]
+    for epochs, values in series:
+        axes.plot(epochs, values, color=colour, linewidth=0.7, alpha=0.3)
+    if series:
+        shortest = min(len(values) for _, values in series)
+        mean = np.mean([values[:shortest] for _, values in series], axis=0)
+        name = label if len(series) == 1 else f"{label}, mean of {len(series)} runs"
+        axes.plot(series[0][0][:shortest], mean, color=colour, linewidth=2.2, label=name)
+    return len(series)
+
+
+def _is_best(run: Run, entry: Mapping[str, Any]) -> bool:
+    return entry["epoch"] == run.best_epoch and entry.get("dev_ua") is not None
+
+
+def _series(history: History, key: str) -> tuple[Floats, Floats]:
+    """Epochs that have a finite number ``key``, and these numbers."""
+    pairs = [
+        (float(entry["epoch"]), float(value))
+        for entry in history
+        if (value := entry.get(key)) is not None and np.isfinite(value)
+    ]
+    return np.array([epoch for epoch, _ in pairs]), np.array([value for _, value in pairs])
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of one plot; sizes in inches."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    return figure, figure.subplots()
+
+
+def tidy(axes: Axes) -> None:
+    """Horizontal grid lines behind the data, no frame above and to the right."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def percent_axis(axes: Axes, label: str) -> None:
+    """A vertical axis of 0 to 100 %."""
+    axes.set_ylabel(label)
+    axes.set_ylim(0, 100)
+    tidy(axes)
+
+
+def legend_beside(axes: Axes) -> None:
+    """The legend to the right of the plot."""
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def png(figure: Figure) -> bytes:
+    """The bytes of a PNG file."""
+    for text in figure.findobj(Text):
+        # $ in the name of a file or a system is no formula; in a logarithmic axis's numbers it is
+        if text.get_text() and r"\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
+    stream = io.BytesIO()
+    # without its version number, matplotlib writes the same bytes for the same picture
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()

@@ -1,0 +1,1 @@
+"""Partitions: who trains, who chooses (dev), who is tested, and the proof that they differ."""

@@ -1,0 +1,212 @@
+"""Comparison of systems: numbers by hand and by other means, verdicts, tables."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inventions import pushed
+
+from sertools.errors import UserError
+from sertools.evaluation.compare import tables
+from sertools.evaluation.compare.comparing import to_html
+from sertools.evaluation.compare.comparison import Comparison, agreement, compare
+from sertools.evaluation.compare.pairing import System
+from sertools.evaluation.compare.plots import draw
+from sertools.evaluation.score.results import score, to_json
+from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy
+from sertools.evaluation.stats.uncertainty import Interval
+from sertools.partitions.folds import Folds
+from sertools.runs.predictions import Predictions, read_predictions
+
+
+@pytest.fixture
+def table(experiment: Path) -> Predictions:
+    return read_predictions(sorted(experiment.glob("*/*/predictions.csv")))
+
+
+def mean_ua(table: Predictions) -> float:
+    seeds = [table.select(seed=seed) for seed in (0, 1)]
+    return float(np.mean([unweighted_accuracy(confusion(s.labels, s.recognised, 3)) for s in seeds]))
+
+
+def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds: Folds) -> None:
+    other = pushed(table, 0.6)
+    (found,) = compare([System("A", table), System("B", other)], folds).comparisons
+    a, b = score(table), score(other)
+    assert found.ua.value == pytest.approx(b.ua_pooled.value - a.ua_pooled.value)
+    assert found.wa.value == pytest.approx(b.wa_pooled.value - a.wa_pooled.value)
+    assert found.ua_folds == pytest.approx(b.ua_folds.value - a.ua_folds.value)
+    assert found.ua.interval.low < found.ua.value < found.ua.interval.high
+    assert found.smallest == pytest.approx((found.ua.interval.high - found.ua.interval.low) / 2)
+    # whole speakers exchanged, with all seeds, and everything scored again
+    one, two = table.select(part="test"), other.select(part="test")
+    names, reached = np.unique(one.speakers), 0
+    for swapped in product((False, True), repeat=len(names)):
+        swap = np.isin(one.speakers, names[np.array(swapped)])[:, None]
+        x = dataclasses.replace(one, probabilities=np.where(swap, two.probabilities, one.probabilities))
+        y = dataclasses.replace(two, probabilities=np.where(swap, one.probabilities, two.probabilities))
+        reached += abs(mean_ua(y) - mean_ua(x)) >= abs(found.ua.value) - 1e-12
+    assert found.permutation.p == pytest.approx(reached / 2 ** len(names))
+    assert found.t_test is not None
+    # 18 utterances are tested, 36 train (strict: of four sessions one tests, one is dev)
+    assert found.t_test.ratio == pytest.approx(0.5)
+    assert found.t_test.difference == pytest.approx(found.ua_folds)
+    assert [c.difference.value for c in found.classes] == pytest.approx(
+        [y.recall - x.recall for x, y in zip(a.by_class, b.by_class, strict=True)]
+    )
+    steps = [speaker.difference for speaker in found.speakers]
+    assert steps == sorted(steps)
+
+
+def test_a_system_against_itself_and_in_turned_order(table: Predictions) -> None:
+    other = pushed(table, 0.6)
+    (same,) = compare([System("A", table), System("B", table)]).comparisons
+    assert (same.ua.value, same.permutation.p, same.certainty, same.t_test) == (0, 1, "none", None)
+    (there,) = compare([System("A", table), System("B", other)]).comparisons
+    (back,) = compare([System("B", other), System("A", table)]).comparisons
+    assert back.ua.value == pytest.approx(-there.ua.value)
+    assert (back.ua.interval.low, back.ua.interval.high) == pytest.approx(
+        (-there.ua.interval.high, -there.ua.interval.low)
+    )
+    assert back.permutation == there.permutation
+
+
+def test_a_much_better_system_is_surely_better(table: Predictions, folds: Folds) -> None:
+    perfect = dataclasses.replace(table, probabilities=np.eye(3)[table.labels])
+    compared = compare([System("A", table), System("B", perfect)], folds)
+    (found,) = compared.comparisons
+    assert found.permutation.p == 2 / 2**8
+    assert found.certainty == "sure"
+    words = tables.verdict(found)
+    assert words.startswith(f"B is better than A by {100 * found.ua.value:.1f} (")
+    assert words.endswith("), sure")
+    assert compared.systems[1].confusion is None
+    assert "B makes no mistake" in tables.to_text(compared)
+    assert (found.agreement.only_first, found.agreement.neither) == (0, 0)
+    (back,) = compare([System("B", perfect), System("A", table)], folds).comparisons
+    assert tables.verdict(back) == words
+    assert tables.short_verdict(back) == "worse, sure"
+
+
+def test_all_pairs_are_corrected_together(table: Predictions, folds: Folds) -> None:
+    systems = [
+        System(name, pushed(table, by, seed)) for seed, (name, by) in enumerate((("A", 0), ("B", 0.8), ("C", 3)))
+    ]
+    pairs = compare(systems, folds, against="all").comparisons
+    assert [(c.first, c.second) for c in pairs] == [("A", "B"), ("A", "C"), ("B", "C")]
+    assert all(c.permutation_holm >= c.permutation.p for c in pairs)
+    smallest = min(pairs, key=lambda c: c.permutation.p)
+    assert smallest.permutation_holm == pytest.approx(3 * smallest.permutation.p)
+    firsts = compare(systems, folds).comparisons
+    assert [(c.first, c.second) for c in firsts] == [("A", "B"), ("A", "C")]
+    assert firsts[0].ua == pairs[0].ua
+
+
+def test_verdict_needs_interval_and_test(table: Predictions) -> None:
+    (found,) = compare([System("A", table), System("B", pushed(table, 0.6))]).comparisons
+
+    def with_(low: float, high: float, p: float) -> Comparison:
+        ua = dataclasses.replace(found.ua, value=(low + high) / 2, interval=Interval(low, high))
+        return dataclasses.replace(found, ua=ua, permutation_holm=p)
+
+    assert with_(0.012, 0.07, 0.01).certainty == "sure"
+    assert tables.verdict(with_(0.012, 0.07, 0.01)) == "B is better than A by 4.1 (1.2 to 7.0), sure"
+    assert tables.verdict(with_(0.012, 0.07, 0.06)) == "B is better than A by 4.1 (1.2 to 7.0), likely, not sure"
+    assert tables.verdict(with_(-0.07, -0.012, 0.06)) == "A is better than B by 4.1 (1.2 to 7.0), likely, not sure"
+    assert tables.verdict(with_(-0.07, 0.002, 0.04)) == "A is better than B by 3.4 (−0.2 to 7.0), likely, not sure"
+    assert tables.verdict(with_(-0.032, 0.014, 0.3)) == "B against A: no difference shown (−0.9, −3.2 to +1.4)"
+
+
+def test_agreement_is_over_all_pairs_of_seeds(table: Predictions) -> None:
+    one = table.select(part="test", fold="Session1", seed=0).rows(np.arange(2))
+    twice = dataclasses.replace(
+        one.rows(np.array([0, 1, 0, 1])), seeds=np.array([1, 1, 2, 2]),
+        probabilities=np.eye(3)[[one.labels[0], one.labels[1], one.labels[0], (one.labels[1] + 1) % 3]],
+    )  # fmt: skip
+    wrong = dataclasses.replace(one, probabilities=np.eye(3)[(one.labels + 1) % 3])
+    right = dataclasses.replace(one, probabilities=np.eye(3)[one.labels])
+    assert dataclasses.astuple(agreement(twice, right)) == (1.5, 0, 0.5, 0)
+    assert dataclasses.astuple(agreement(twice, wrong)) == (0, 1.5, 0, 0.5)
+    assert dataclasses.astuple(agreement(twice, twice)) == (1.25, 0.25, 0.25, 0.25)
+
+
+def test_refusals(table: Predictions) -> None:
+    with pytest.raises(UserError, match="at least two systems, found 1"):
+        compare([System("A", table)])
+    with pytest.raises(UserError, match="two systems are called A"):
+        compare([System("A", table), System("A", table)])
+    lacking = table.rows(~((table.folds == "Session2") & (table.seeds == 1)))
+    with pytest.raises(UserError, match=r"B: .*fold Session2 seed 1"):
+        compare([System("A", table), System("B", lacking)])
+    alone = dataclasses.replace(table, speakers=np.full(len(table), "one"))
+    with pytest.raises(UserError, match="one speaker"):
+        compare([System("A", alone), System("B", alone)])
+
+
+def test_what_a_reader_must_know_comes_first(
+    make_experiment: Callable[[str, str], tuple[Path, Folds]], table: Predictions
+) -> None:
+    directory, folds = make_experiment("random", "iemocap-synthetic")
+    synthetic = read_predictions(sorted(directory.glob("*/*/predictions.csv")))
+    compared = compare([System("A", synthetic), System("B", pushed(synthetic, 1))], folds)
+    lines = tables.to_text(compared).splitlines()
+    assert lines[0].startswith("SYNTHETIC SPEECH")
+    assert lines[1].startswith("SPEAKER-DEPENDENT")
+    page = to_html(compared, "T", "", "", draw(compared))
+    assert page.index("SYNTHETIC SPEECH") < page.index('class="verdict')
+    assert "(synthetic speech)</title>" in page
+
+    uneven = compare([System("A", table), System("B", table.select(seed=1))], unequal_seeds=True)
+    assert any("Different numbers of seeds (A 2, B 1)" in line for line in tables.warnings(uneven))
+    few = table.rows(np.isin(table.speakers, ["Ses01F", "Ses02F", "Ses03F", "Ses04F"]))
+    assert any("With 4 speakers the permutation test cannot" in w for w in tables.warnings(
+        compare([System("A", few), System("B", pushed(few, 1))])
+    ))  # fmt: skip
+    assert "--folds was not given" in tables.to_text(uneven)
+
+
+def test_tables_say_the_same(table: Predictions, folds: Folds) -> None:
+    chosen = System("C|x", pushed(table, -0.5, 2), {fold.name: "exp_a" for fold in folds.folds})
+    compared = compare([System("A", table), System("B", pushed(table, 0.6)), chosen], folds)
+    found = compared.comparisons[0]
+    rows = list(csv.DictReader(io.StringIO(tables.to_csv(compared))))
+    keys = [tuple(row[k] for k in ("first", "second", "scope", "name", "metric")) for row in rows]
+    assert len(set(keys)) == len(keys)
+    by_key = dict(zip(keys, rows, strict=True))
+    row = by_key["A", "B", "all", "pooled", "UA"]
+    assert float(row["value"]) == found.ua.value
+    assert (float(row["p"]), float(row["p_holm"])) == (found.permutation.p, found.permutation_holm)
+    assert float(by_key["", "A", "all", "pooled", "UA"]["low"]) < score(table).ua_pooled.value
+    assert sum(float(by_key["A", "B", "utterances", n, "right"]["value"]) for n in
+               ("both", "only_first", "only_second", "neither")) == pytest.approx(72)  # fmt: skip
+    markdown = tables.to_markdown(compared, "Title")
+    assert markdown.startswith("## Title\n")
+    table_lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in table_lines[:5]} == {len(tables.SYSTEMS) + 1}
+    assert f"| {tables.points(found.ua.value)} | {tables.between(found.ua.interval)} |" in markdown
+    assert "| C\\|x | exp_a | exp_a | exp_a | exp_a |" in markdown
+    text = tables.to_text(compared, "Title")
+    assert tables.verdict(found) in text
+    assert tables.verdict(found) in markdown
+    assert json.loads(json.dumps(to_json(compared), allow_nan=False))["comparisons"][0]["first"] == "A"
+
+
+def test_points() -> None:
+    assert [tables.points(v) for v in (0.041, -0.0104, 0.0001, -0.0001, float("nan"), None)] == [
+        "+4.1", "−1.0", "0.0", "0.0", "–", "–",
+    ]  # fmt: skip
+    assert [tables.probability(p) for p in (0.04567, 0.00004, None)] == ["0.0457", "<0.0001", "–"]
+
+
+def test_plots_are_deterministic_png(table: Predictions, folds: Folds) -> None:
+    compared = compare([System("A", table), System("B", pushed(table, 0.6))], folds)
+    pictures = draw(compared)
+    assert list(pictures) == ["differences", "systems", "classes", "speakers_1"]
+    assert all(picture.startswith(b"\x89PNG") and len(picture) > 5000 for picture in pictures.values())
+    assert pictures == draw(compared)

@@ -1,0 +1,5 @@
+"""Invented experiments."""
+
+from invented_experiments import experiment, folds, make_experiment
+
+__all__ = ["experiment", "folds", "make_experiment"]
