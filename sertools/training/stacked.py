@@ -1,8 +1,8 @@
 """Training of many small networks as one stack: each as if it were alone, but for rounding.
 
 :mod:`sertools.training.loop` trains one network.  Here R networks of one shape learn at once (folds, repetitions,
-seeds): each with batches, dropout, best epoch and early stopping of its own, which depend on its seed alone.  A network that has
-stopped leaves the stack and costs nothing.
+seeds): each with batches, dropout, best epoch and early stopping of its own, which depend on its seed alone.  A
+network that has stopped leaves the stack and costs nothing.
 """
 
 import json
