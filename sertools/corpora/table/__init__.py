@@ -1,0 +1,1 @@
+"""Anyone's own corpus: a table of recordings, or a pattern of file names, to Lhotse manifests."""

@@ -1,0 +1,192 @@
+"""Anyone's own corpus: tables as people have them, and what is said of their defects."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from lhotse import CutSet, SupervisionSet
+
+from sertools.config import from_dict
+from sertools.corpora.table.config import TableConfig
+from sertools.corpora.table.corpus import find, prepare_table
+from sertools.errors import UserError
+
+HEADER = "file,speaker,emotion"
+ROWS = ["a1.wav,anna,angry", "a2.wav,anna,sad", "b1.wav,ben,angry", "b2.wav,ben,sad"]
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four clips of half a second, and two in folders."""
+    folder = tmp_path_factory.mktemp("clips")
+    samples = np.random.default_rng(0).normal(0, 0.1, 8000)
+    for name in ("a1", "a2", "b1", "b2", "angry/c_1", "sad/c_1"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", samples, 16000)
+    return folder
+
+
+def config(**values: Any) -> TableConfig:
+    return from_dict(TableConfig, values)
+
+
+def write(folder: Path, rows: list[str], header: str = HEADER, encoding: str = "utf-8", name: str = "t.csv") -> Path:
+    path = folder / name
+    path.write_bytes("\n".join([header, *rows, ""]).encode(encoding))
+    return path
+
+
+def test_a_plain_table(clips: Path, tmp_path: Path) -> None:
+    table = write(tmp_path, [f"{row},{n},hi {n}" for n, row in enumerate(ROWS)], f"{HEADER},arousal,text")
+    done = prepare_table(table, clips, tmp_path / "out", config())
+    assert done.counts["all utterances"] == 4
+    cuts = CutSet.from_file(tmp_path / "out" / "own_cuts_all.jsonl.gz")
+    one = next(cut for cut in cuts if cut.id == "b1").supervisions[0]
+    assert (one.speaker, one.text, one.duration) == ("ben", "hi 2", 0.5)
+    assert one.custom == {"emotion": "angry", "label": "angry", "session": "group02", "corpus": "own", "arousal": 2.0}
+    assert prepare_table(table, clips, tmp_path / "out", config()).why is None
+    again = prepare_table(table, clips, tmp_path / "out", config(labels={"angry": "hot", "sad": "cold"}))
+    assert again.why is not None
+    assert "labels" in again.why
+
+
+@pytest.mark.parametrize(
+    ("separator", "encoding"), [(";", "utf-8"), ("\t", "utf-8-sig"), (",", "utf-16"), ("|", "utf-8")]
+)
+def test_separators_and_encodings(clips: Path, tmp_path: Path, separator: str, encoding: str) -> None:
+    rows = [row.replace(",", separator).replace("anna", "Änna") for row in ROWS]
+    table = write(tmp_path, rows, HEADER.replace(",", separator), encoding)
+    found = find(table, clips, config())
+    assert {segment.speaker for segment in found.splits["all"][1]} == {"Änna", "ben"}
+
+
+def test_an_encoding_that_is_not_utf8_is_named(clips: Path, tmp_path: Path) -> None:
+    table = write(tmp_path, [ROWS[0], "b1.wav,Bjørn,sad"], encoding="latin-1")
+    with pytest.raises(UserError, match=r"line 3: byte 0xf8 is not UTF-8.*table.encoding"):
+        find(table, clips, config())
+    found = find(table, clips, config(encoding="latin-1"))
+    assert "Bjørn" in {segment.speaker for segment in found.splits["all"][1]}
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "settings", "message"),
+    [
+        ("file,speaker,mood", ROWS[0], {}, "nothing says the emotion"),
+        ("file,who,emotion", ROWS[0], {}, "nothing says who speaks"),
+        ("name,speaker,emotion", ROWS[0], {}, "no column of file names"),
+        (HEADER, ROWS[0], {"columns": {"label": "emotoin"}}, "did you mean 'emotion'"),
+        ("file,speaker,speaker,emotion", "a,b,c,d", {}, "2 columns are called speaker"),
+        ("file,,emotion", ROWS[0], {}, "a column has no name"),
+        (HEADER, "a1.wav,anna,angry,very", {}, "line 2: 4 values where the header has 3"),
+        (HEADER, "", {}, "a header and no rows"),
+        ("file", "a1.wav", {}, "is one column"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said(
+    clips: Path, tmp_path: Path, header: str, row: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        find(write(tmp_path, [row], header), clips, config(**settings))
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "reason"),
+    [
+        ("c9.wav,carl,sad", "missing audio", "no file"),
+        (ROWS[0], "duplicate", "stands there in line 2 too, with the same"),
+        ("a1.wav,anna,sad", "duplicate", "another label"),
+        (",anna,sad", "no file name", "the row has none"),
+        ("a1.wav,anna,", "no label", "has none"),
+    ],
+)
+def test_bad_rows_are_problems_with_their_line(clips: Path, tmp_path: Path, row: str, kind: str, reason: str) -> None:
+    found = find(write(tmp_path, [*ROWS, row]), clips, config())
+    assert [problem.kind for problem in found.problems] == [kind]
+    assert reason in found.problems[0].reason
+    assert found.problems[0].line == 6
+    assert len(found.splits["all"][1]) == 4
+
+
+def test_labels(clips: Path, tmp_path: Path) -> None:
+    mixed = write(tmp_path, [*ROWS[:3], "b2.wav,ben,Angry"])
+    with pytest.raises(UserError, match=r"'Angry' \(1\) and 'angry' \(2\) differ in their letters' case alone"):
+        find(mixed, clips, config())
+    found = find(mixed, clips, config(ignore_case=True))
+    assert sorted(segment.custom["emotion"] for segment in found.splits["all"][1]) == ["angry", "angry", "angry", "sad"]
+    german = write(tmp_path, ["a1.wav,anna,wütend", "a2.wav,anna,traurig", "b1.wav,ben,???"])
+    names = {"wütend": "angry", "traurig": "sad", "froh": "happy"}
+    found = find(german, clips, config(labels=names))
+    assert [problem.kind for problem in found.problems] == ["unknown label"]
+    found = find(german, clips, config(labels=names, leave_out=["???"]))
+    assert not found.problems
+    assert "left out by leave_out: 1 utterances of '???'" in found.notes
+    assert "labels that the configuration has and the corpus has not: froh" in found.notes
+    assert any("class angry has 1 utterances only" in note for note in found.notes)
+
+
+def test_segments_of_a_recording(clips: Path, tmp_path: Path) -> None:
+    rows = ["a1.wav,anna,angry,0,0.2", "a1.wav,ben,sad,00:00.2,", "a1.wav,ben,sad,0.1,0.7", "a1.wav,ben,sad,x,1"]
+    found = find(write(tmp_path, rows, f"{HEADER},start,end"), clips, config())
+    assert [(s.id, s.start, s.duration) for s in found.splits["all"][1]] == [
+        ("a1_0000000_0000200", 0.0, 0.2), ("a1_0000200_0000500", 0.2, 0.3),
+    ]  # fmt: skip
+    assert sorted(problem.kind for problem in found.problems) == ["bad segment", "bad time"]
+
+
+def test_names_of_files_instead_of_a_table(clips: Path) -> None:
+    found = find(None, clips, config(pattern=r"^(?P<label>\w+)/(?P<speaker>\w)_"))
+    segments = found.splits["all"][1]
+    # alike names in two folders stay two utterances
+    assert {segment.id for segment in segments} == {"angry-c_1", "sad-c_1"}
+    assert {segment.custom["emotion"] for segment in segments} == {"angry", "sad"}
+    assert any("4 recordings do not match the pattern" in note for note in found.notes)
+    with pytest.raises(UserError, match="does not say who speaks"):
+        find(None, clips, config())
+    with pytest.raises(UserError, match=r"no file name in .* matches"):
+        find(None, clips, config(pattern=r"(?P<label>\d{9})"))
+
+
+def test_paths_and_suffixes_as_people_write_them(clips: Path, tmp_path: Path) -> None:
+    rows = [f"{clips / 'a1.wav'},anna,angry", "a2,anna,sad", "b1.WAV,ben,angry", r"sad\c_1.wav,ben,sad"]
+    found = find(write(tmp_path, rows), clips, config())
+    assert not found.problems
+    assert {segment.id for segment in found.splits["all"][1]} == {"a1", "a2", "b1", "c_1"}
+
+
+def test_one_speaker_or_none(clips: Path, tmp_path: Path) -> None:
+    found = find(write(tmp_path, ROWS[:2]), clips, config())
+    assert any("all utterances are of one speaker" in note for note in found.notes)
+    nobody = write(tmp_path, ["a1.wav,angry", "b1.wav,sad"], "file,emotion")
+    found = find(nobody, clips, config(speaker_unknown=True))
+    assert {segment.speaker for segment in found.splits["all"][1]} == {"unknown"}
+
+
+def test_json_lines_of_emobox_and_audiofolders(clips: Path, tmp_path: Path) -> None:
+    lines = [{"key": "x", "dataset": "d", "wav": "a1.wav", "emo": "angry", "speaker": "anna"},
+             {"key": "y", "wav": "b1.wav", "emo": "sad", "speaker": "ben", "length": 0.5}]  # fmt: skip
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = find(path, clips, config())
+    segments = SupervisionSet.from_segments(found.splits["all"][1])
+    assert segments["b1"].custom["length"] == 0.5
+    path.write_text('{"wav": "a1.wav", "emo": ["angry"]}\n')
+    with pytest.raises(UserError, match="line 1: emo: a text or a number is expected"):
+        find(path, clips, config())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "my corpus"}, "letters, digits"),
+        ({"columns": {"filename": "x"}}, "no role 'filename'"),
+        ({"pattern": "("}, "no regular expression"),
+        ({"pattern": "abc"}, "no named group"),
+        ({"groups": 2}, "at least 3"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        config(**settings)
