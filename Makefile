@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTEST_ARGS ?=
 
-.PHONY: help env env-modern demo demo-s4 demo-modern run-demo test test-full test-modern lint clean
+.PHONY: help env env-modern env-ssl env-ssl-modern demo demo-s4 demo-modern run-demo test test-full test-modern lint clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
@@ -12,6 +12,7 @@ help:
 	@echo "make test         lint, types and tests, in both environments"
 	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
 	@echo "make env-modern   the second environment, .venv-modern: torch 2.13.0, kaldifeat, no k2"
+	@echo "make env-ssl      adds transformers to .venv, for self-supervised models (env-ssl-modern: to .venv-modern)"
 	@echo "make lint         ruff, mypy and shellcheck alone"
 	@echo "make test-full, make test-modern   the tests of one environment (PYTEST_ARGS=... is passed on)"
 	@echo "make clean        remove the environments; data/ and exp/ in egs/ are yours"
@@ -21,6 +22,12 @@ env:
 
 env-modern:
 	@utils/make_env.sh modern
+
+env-ssl: env
+	@utils/add_extra.sh ssl
+
+env-ssl-modern: env-modern
+	@utils/add_extra.sh ssl modern
 
 demo: env
 	@$(MAKE) --no-print-directory run-demo
@@ -47,11 +54,11 @@ lint: env
 	.venv/bin/mypy
 	git ls-files -z '*.sh' path.sh .ci/run | xargs -0 .venv/bin/shellcheck
 
-test-full: env
+test-full: env-ssl
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 # most recipes and Slurm have run in the full environment; here what depends on torch, lhotse and k2
-test-modern: env-modern
+test-modern: env-ssl-modern
 	.venv-modern/bin/python -m pytest -m "(not recipe or modern) and not slurm" $(PYTEST_ARGS)
 
 clean:

