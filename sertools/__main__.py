@@ -1,4 +1,4 @@
-"""The command ``sertools``: use what was trained, see how far a recipe is.
+"""The command ``sertools``: look at a corpus, use what was trained, see how far a recipe is.
 
 Making things is what the programs in local/ are for.
 """
@@ -198,10 +198,22 @@ def add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.set_defaults(main=status.show)
 
 
+def add_inspect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools inspect``."""
+    from sertools.inspection import command as inspection
+
+    command = commands.add_parser(
+        "inspect", description=inspection.DOC, help="a look at a corpus", formatter_class=RAW, allow_abbrev=False
+    )
+    inspection.add_arguments(command)
+    command.set_defaults(main=inspection.show)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="sertools", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_inspect(commands)
     add_predict(commands)
     add_export(commands)
     add_status(commands)
