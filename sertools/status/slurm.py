@@ -1,11 +1,14 @@
 """What Slurm's queue says of jobs."""
 
-import getpass
+import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 
 _SECONDS_TO_ANSWER = 10.0
+# a site's squeue may say more, before and after
+_ROW = re.compile(r"(\d+)\|([A-Z][A-Z_]+)\|([^|]*)\|(.*)")
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,12 @@ def queued_jobs() -> list[QueuedJob] | None:
         return None
     try:
         done = subprocess.run(
-            ["squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%F|%T|%j|%r"],
+            ["squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", "%F|%T|%j|%r"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_SECONDS_TO_ANSWER,
+            env={name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")} | {"LC_ALL": "C"},
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode:
         return None
-    return [QueuedJob(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3]
+    return [QueuedJob(*row.groups()) for line in done.stdout.splitlines() if (row := _ROW.fullmatch(line.strip()))]

@@ -200,6 +200,56 @@ def test_a_refusal(programs: Programs) -> None:
         submit()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "41\\n12 units will be charged",
+        "Welcome, 3 news\\n41",
+        "41;cluster\\nsbatch: done",
+        "Submitted batch job 41 on cluster main",
+        "Stapeljob 5 von 9: Job-ID: 41",
+        "sbatch: Job 41 wurde eingereicht (Konto: p12)",
+    ],
+)
+def test_an_sbatch_that_says_more(programs: Programs, answer: str) -> None:
+    programs(sbatch=f"printf '{answer}\\n'", squeue="exit 1")
+    assert submit() == "41"
+
+
+@pytest.mark.parametrize(
+    "sbatch", ["echo eingereicht", "true", "echo 12; echo 41", "echo 41; exit 3", "echo trabajo 41 enviado"]
+)
+def test_the_queue_says_what_sbatch_does_not(programs: Programs, sbatch: str) -> None:
+    programs(sbatch=sbatch, squeue='echo "NOTE: 7 nodes are away"; [[ "$*" == *--name=name* ]] && echo 41')
+    assert submit() == "41"
+
+
+def test_a_job_that_nobody_names_is_cancelled(programs: Programs) -> None:
+    folder = programs(sbatch="echo thanks", squeue="echo 'NOTE: maintenance'")
+    with pytest.raises(LaunchError, match=r"does not say which number the job has, .*: thanks"):
+        submit()
+    assert (folder / "cancelled").read_text() == "--name=name\n"
+
+
+def test_an_squeue_that_says_more(programs: Programs) -> None:
+    notes = "echo 'NOTE: a|b|c'; echo 'CLUSTER: main'; echo 'JOBID|INDEX|STATE|NODES|REASON'"
+    programs(squeue=f"{notes}; echo '7|N/A|RUNNING|n1|None'; echo; echo '2 jobs'")
+    assert slurm_queue.states(["7"]) == {("7", None): State("RUNNING", "None", True)}
+    programs(squeue="echo 'slurm_load_jobs error: Invalid job id specified'; exit 1")
+    assert slurm_queue.states(["7"]) == {}
+    programs(squeue="echo NOTE; echo 8; echo 'ten of 10'")
+    assert slurm_queue.named("x") == ["8"]
+    programs(sacct="echo 'NOTE: accounting is late'; echo 'CANCELLED by 12|0:15'")
+    assert slurm_queue.exit_code("7") == ("CANCELLED", 143)
+
+
+def test_a_users_filters_hide_no_job(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQUEUE_PARTITION", "gpu")
+    monkeypatch.setenv("SLURM_CLUSTERS", "other")
+    programs(squeue='[ -z "$SQUEUE_PARTITION$SLURM_CLUSTERS" ] && [ $LC_ALL = C ] && echo 8')
+    assert slurm_queue.named("x") == ["8"]
+
+
 def test_states(programs: Programs) -> None:
     programs(squeue="printf '7|1|RUNNING|n1|None\\n7|N/A|CANCELLED||x|y\\n'")
     found = {("7", 1): State("RUNNING", "None", True), ("7", None): State("CANCELLED", "x|y", False)}

@@ -1,5 +1,6 @@
 """Slurm's own programs: sbatch, squeue, scontrol, scancel, sacct."""
 
+import os
 import re
 import subprocess
 import time
@@ -37,12 +38,18 @@ KEPT = frozenset(
     ]
 )
 _OF_SLURM = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "PMI_", "PMIX_")
+# a user's choices of what squeue and scancel show and touch would hide jobs of ours
+_FILTERS = ("SQUEUE_", "SCANCEL_", "SACCT_", "SCONTROL_")
 # sbatch could not reach the controller, or did not hear its answer
 _AWAY = re.compile(
     r"unable to contact|timed out|connection refused|communication connection failure|not responding|standby mode"
     r"|temporarily unable|zero bytes were transmitted|connection reset|resource temporarily",
     re.I,
 )
+# a site's sbatch and squeue may say more than is asked for, before and after: what has this form is the answer
+_JOB_ID = re.compile(r"(\d+)(?:;[\w.-]+)?")
+_SUBMITTED = re.compile(r"\bjob\W+(?:id\W+)?(\d+)\b", re.I)
+_ROW = re.compile(r"(\d+)\|(\d+|N/A|)\|([A-Z][A-Z_]+)\|([^|]*)\|(.*)")
 SECONDS_TO_SUBMIT = 600.0
 _SECONDS_TO_ANSWER = 30.0
 
@@ -65,6 +72,9 @@ def call(
     command: Sequence[str], environment: Mapping[str, str] | None = None, seconds: float = _SECONDS_TO_ANSWER
 ) -> tuple[int, str, str]:
     """Run one of Slurm's programs; returns exit code, output, errors.  124: no answer in this time."""
+    if environment is None:
+        kept = environment_for_sbatch(os.environ)  # asked must be the cluster that sbatch has asked
+        environment = {name: value for name, value in kept.items() if not name.startswith(_FILTERS)} | {"LC_ALL": "C"}
     try:
         # a session of its own: Ctrl-C at the terminal must not end sbatch between job and answer
         done = subprocess.run(
@@ -87,18 +97,22 @@ def sbatch(
 ) -> str:  # fmt: skip
     """Submit a job of this name, which must be unique; returns its id.
 
-    Waits for a controller that is away, for ten minutes at most.
+    Waits for a controller that is away, for ten minutes at most.  Where the answer does not make clear which
+    number is the job's, the queue is asked for its name.
 
     Raises:
-        LaunchError: Slurm refuses the job, or does not answer.
+        LaunchError: Slurm refuses the job, or does not answer; no job of this name is then left in the queue.
     """
     deadline = time.monotonic() + SECONDS_TO_SUBMIT
     told = False
     while True:
         code, output, errors = call(["sbatch", "--parsable", f"--job-name={name}", *arguments], environment, 180.0)
-        if code == 0 and (found := re.match(r"\d+", output.splitlines()[-1] if output else "")):
+        found = job_ids(output)
+        if code == 0 and len(found) == 1:
             return found[0]
-        if code == 0 or not (code == 124 or _AWAY.search(errors)):
+        if code == 0 or found:
+            return _of_unclear_answer(name, output or errors)
+        if not (code == 124 or _AWAY.search(errors)):
             raise LaunchError(f"sbatch refuses the job: {_words(errors or output)}")
         if not told:
             say(f"Slurm's controller does not answer ({_words(errors)}); trying again")
@@ -106,31 +120,51 @@ def sbatch(
         while True:
             time.sleep(2)
             # the job may be there though the answer was lost
-            there = call(["squeue", "-h", "-t", "all", f"--name={name}", "-o", "%F"])
-            if there[0] == 0 and there[1]:
-                return there[1].split()[0]
+            there = named(name, ended_too=True)
+            if there:
+                return there[0]
             if stopped() or time.monotonic() > deadline:
                 raise LaunchError(f"Slurm's controller does not answer: {_words(errors)}")
-            if there[0] == 0:
+            if there is not None:
                 break
+
+
+def job_ids(output: str) -> list[str]:
+    """The numbers in what sbatch has said that may be the job's, each once: best a line that is nothing else."""
+    lines = [line.strip() for line in output.splitlines()]
+    alone = [found[1] for line in lines if (found := _JOB_ID.fullmatch(line))]
+    return list(dict.fromkeys(alone or [found[1] for line in lines if (found := _SUBMITTED.search(line))]))
+
+
+def _of_unclear_answer(name: str, answer: str) -> str:
+    """The id of the job of this name, whose sbatch has said something of another form."""
+    for wait in (0, 1, 2, 5):
+        time.sleep(wait)
+        if there := named(name, ended_too=True):
+            return there[0]
+    scancel([f"--name={name}"])
+    raise LaunchError(
+        f"sbatch does not say which number the job has, and squeue does not list it: {_words(answer)}; "
+        f"should it run after all: scancel --name={name}"
+    )
 
 
 def states(ids: Sequence[str]) -> dict[tuple[str, int | None], State] | None:
     """The state of every job by (id, array index or None) that Slurm still knows; None: no answer."""
     code, output, errors = call(["squeue", "-h", "-r", "-t", "all", "-j", ",".join(ids), "-o", "%F|%K|%T|%N|%r"])
     if code:
-        return {} if "Invalid job id" in errors else None
-    found = {}
-    for line in output.splitlines():
-        job, index, state, node, reason = line.split("|", 4)
-        found[job, int(index) if index.isdigit() else None] = State(state, reason, bool(node))
-    return found
+        return {} if "Invalid job id" in errors + output else None
+    rows = [found for line in output.splitlines() if (found := _ROW.fullmatch(line.strip()))]
+    return {
+        (job, int(index) if index.isdigit() else None): State(state, reason, bool(node.strip()))
+        for job, index, state, node, reason in (row.groups() for row in rows)
+    }
 
 
-def named(name: str) -> list[str] | None:
-    """The ids of the jobs of this name that have not ended; None: no answer."""
-    code, output, _ = call(["squeue", "-h", f"--name={name}", "-o", "%F"])
-    return None if code else sorted(set(output.split()))
+def named(name: str, ended_too: bool = False) -> list[str] | None:
+    """The ids of the jobs of this name that have not ended, or of all that Slurm knows; None: no answer."""
+    code, output, _ = call(["squeue", "-h", *(["-t", "all"] if ended_too else []), f"--name={name}", "-o", "%F"])
+    return None if code else sorted({line.strip() for line in output.splitlines() if line.strip().isdecimal()})
 
 
 def exit_code(job: str) -> tuple[str, int]:
@@ -142,7 +176,7 @@ def exit_code(job: str) -> tuple[str, int]:
         code, output, _ = call(["sacct", "-n", "-X", "-P", "-j", job, "-o", "State,ExitCode"])
     except LaunchError:
         return "", 0
-    if code == 0 and (found := re.match(r"(\w+)[^|]*\|(\d+):(\d+)", output)):
+    if code == 0 and (found := re.search(r"^([A-Z_]+)[^|\n]*\|(\d+):(\d+)", output, re.M)):
         return found[1], int(found[2]) or (128 + int(found[3]) if int(found[3]) else 0)
     return "", 0
 
