@@ -1,27 +1,31 @@
 #!/usr/bin/env python3
 """Check the feature blocks of all jobs of compute_features.py and write OUTPUT/cuts.jsonl.gz.
 
-collect_features.py --config conf/mfcc.yaml data/manifests/x_cuts_all.jsonl.gz data/mfcc
+    collect_features.py --config conf/mfcc.yaml data/manifests/x_cuts_all.jsonl.gz data/mfcc
+
+Configuration, inputs and cuts are those that compute_features.py was given.
 """
 
 import logging
 from pathlib import Path
 
-from cli import add_config, parser, run
-from sertools.config import load_config
-from sertools.features.pipeline import CUTS, FeaturesConfig, collect_features
+from cli import add_config, add_inputs, parser, read_inputs, run
+from sertools.config import read_values
+from sertools.features.kind import Given
+from sertools.features.pipeline import CUTS, collect_features, features_config
 from sertools.provenance import require_whole
 
 
 def main() -> None:
     arguments = parser(__doc__)
     add_config(arguments)
+    add_inputs(arguments)
     arguments.add_argument("cuts", type=Path, help="cut manifest, as given to compute_features.py")
     arguments.add_argument("output", type=Path, help="folder of the features")
     options = arguments.parse_args()
-    config = load_config(FeaturesConfig, options.config, options.overrides)
-    require_whole(options.cuts, "the preparation stage (local/prepare_corpus.py)")
-    reason = collect_features(options.cuts, options.output, config)
+    config = features_config(*read_values(options.config, options.overrides))
+    require_whole(options.cuts, "the stage before this one")
+    reason = collect_features(options.cuts, options.output, config, Given(read_inputs(options.inputs)))
     where = options.output / CUTS
     logging.info("%s is up to date", where) if reason is None else logging.info("wrote %s (%s)", where, reason)
 

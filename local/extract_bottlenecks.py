@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
-"""Compute layers of a trained acoustic model and put them on the cuts as arrays "bottleneck_LAYER".
+"""Bottleneck features: compute_features.py and collect_features.py with the acoustic model as an argument.
 
     extract_bottlenecks.py --config conf/bottleneck.yaml data/ivector/cuts.jsonl.gz exp/tdnnf/checkpoint data/bottleneck
     extract_bottlenecks.py --layers tdnnf13,prefinal CUTS exp/tdnnf/checkpoint data/bottleneck
 
-The cuts have the MFCC that the model was trained on, and i-vectors of the same i-vector model if it
-takes them.  Writes data/bottleneck/cuts.jsonl.gz, with one row every 3 frames: row k belongs to
-frame 3 k.  As an array of jobs, with --job JOB --num-jobs N, each makes its share on one core; then
-the same without --job finds all of it made, checks it and writes the cuts.  Killed and run again,
-it goes on where it was; what another model or configuration makes stale is made anew.
+Layers of the model become arrays "bottleneck_LAYER" on the cuts.  The cuts have the MFCC that the model was
+trained on, and i-vectors of the same i-vector model if it takes them.  There is one row every 3 frames: row k
+belongs to frame 3 k.  As an array of jobs, with --job JOB --num-jobs N, each makes its share on one core; then
+the same without --job finds all of it made, checks it and writes data/bottleneck/cuts.jsonl.gz.
 """
 
 import logging
+import time
 from pathlib import Path
 
 import torch
 
 from cli import add_config, add_device, parser, progress_bar, resolve_device, run
-from sertools.config import load_config
-from sertools.features.learned.bottlenecks import BottleneckConfig, extract_bottlenecks
+from sertools.config import read_values
+from sertools.features.kind import Given
+from sertools.features.pipeline import collect_features, compute_features, features_config
 from sertools.features.store import CUTS
 from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
@@ -35,8 +36,8 @@ def main() -> None:
     arguments.add_argument("model", type=Path, help="checkpoint of the acoustic model")
     arguments.add_argument("output", type=Path, help="folder for the bottleneck features")
     options = arguments.parse_args()
-    layers = [] if options.layers is None else [f"layers=[{options.layers}]"]
-    config = load_config(BottleneckConfig, options.config, [*options.overrides, *layers])
+    layers = [] if options.layers is None else [f"bottleneck.layers=[{options.layers}]"]
+    config = features_config(*read_values(options.config, [*options.overrides, *layers]))
     require_whole(options.cuts, "the feature stage (local/collect_features.py) or the i-vector stage")
     require_whole(options.model, "the training stage (local/train_asr.py)")
     # a job takes one core
@@ -44,13 +45,16 @@ def main() -> None:
     device = resolve_device(options.device)
     if device == "cpu":
         keep_freed_memory()
+    given = Given({"pretrained": options.model}, device)
+    started = time.monotonic()
     with progress_bar("bottleneck features", "utterances") as progress:
-        made, kept, reason = extract_bottlenecks(
-            options.cuts, options.model, options.output, config, job=options.job, num_jobs=options.num_jobs,
-            device=device, progress=progress,
-        )  # fmt: skip
-    logging.info("job %d of %d: %d blocks computed, %d kept", options.job, options.num_jobs, made, kept)
+        made, kept = compute_features(
+            options.cuts, options.output, config, given, job=options.job, num_jobs=options.num_jobs, progress=progress
+        )
+    logging.info("job %d of %d: %d blocks computed, %d kept, in %.1f s", options.job, options.num_jobs, made, kept,
+                 time.monotonic() - started)  # fmt: skip
     if options.num_jobs == 1:
+        reason = collect_features(options.cuts, options.output, config, given)
         where = options.output / CUTS
         logging.info("%s is up to date", where) if reason is None else logging.info("wrote %s (%s)", where, reason)
 

@@ -19,12 +19,16 @@ from lhotse.cut import Cut
 from lhotse.serialization import deserialize_item
 
 from sertools.errors import UserError
+from sertools.features import arrays  # lets Lhotse read them
 from sertools.provenance import require_whole
 
 __all__ = ["load_cuts", "read_cuts", "read_recordings_or_cuts", "read_supervisions"]
 
 MADE_BY = "an earlier stage, or given by you"
-STORAGE = ("lilcom_chunky", "lilcom_files", "numpy_files", "lilcom_hdf5", "chunked_lilcom_hdf5", "numpy_hdf5")
+STORAGE = (
+    "lilcom_chunky", "lilcom_files", "numpy_files", "lilcom_hdf5", "chunked_lilcom_hdf5", "numpy_hdf5",
+    arrays.STORAGE_TYPE,
+)  # fmt: skip
 """How arrays may be kept: files that hold numbers only.  Lhotse's others are pickles, commands or URLs."""
 # Lhotse reads these through a shell command with the path in it (.opus: with LHOTSE_LEGACY_OPUS_LOADING)
 THROUGH_SHELL = (".sph", ".opus")

@@ -34,7 +34,9 @@ from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.asr.lfmmi_system import AsrConfig, make_model
 from sertools.config import load_config, to_dict
-from sertools.features.learned.bottlenecks import BottleneckConfig, Bottlenecks, extract_bottlenecks
+from sertools.features.kind import Given
+from sertools.features.learned.bottlenecks import BottleneckConfig, Bottlenecks
+from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
 from sertools.features.store import Archive, StoreConfig
 from sertools.files import write_json
 from sertools.lfmmi import Topology, TopologyConfig
@@ -127,16 +129,20 @@ def run_job(options: argparse.Namespace) -> None:
     totals = {"network": 0.0, "writing": 0.0}
     measure_parts(totals)
     start, processor = time.perf_counter(), time.process_time()
-    extract_bottlenecks(options.folder / "cuts.jsonl.gz", options.folder / "model", options.folder / options.out,
-                        config_of(options), job=options.job, num_jobs=options.num_jobs)  # fmt: skip
+    compute_features(options.folder / "cuts.jsonl.gz", options.folder / options.out, config_of(options),
+                     given(options), job=options.job, num_jobs=options.num_jobs)  # fmt: skip
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(seconds, processor, totals["network"], totals["writing"], peak)
 
 
-def config_of(options: argparse.Namespace) -> BottleneckConfig:
+def given(options: argparse.Namespace) -> Given:
+    return Given({"pretrained": options.folder / "model"})
+
+
+def config_of(options: argparse.Namespace) -> FeaturesConfig:
     store = StoreConfig(block_minutes=options.block_minutes, tick_power=options.tick_power)
-    return BottleneckConfig(tuple(options.layers.split(",")), options.batch_frames, store)
+    return FeaturesConfig(BottleneckConfig(tuple(options.layers.split(",")), options.batch_frames), store)
 
 
 def measure(options: argparse.Namespace, cores: int, total: float) -> None:
@@ -153,10 +159,7 @@ def measure(options: argparse.Namespace, cores: int, total: float) -> None:
     results = [job.communicate()[0] for job in jobs]
     if any(job.returncode for job in jobs):
         sys.exit("a job failed")
-    # several jobs' blocks are collected by a call with one job
-    _, _, reason = extract_bottlenecks(options.folder / "cuts.jsonl.gz", options.folder / "model",
-                                       options.folder / options.out, config_of(options))  # fmt: skip
-    assert reason is not None or cores == 1
+    collect_features(options.folder / "cuts.jsonl.gz", options.folder / options.out, config_of(options), given(options))
     everything = time.perf_counter() - start
     values = np.array([[float(value) for value in result.split()] for result in results])
     seconds, processor, network, writing, peak = values.T

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import torch
 
 from sertools.a2w.plot import attention_plot
-from sertools.a2w.training import VOCABULARY, Recogniser, check_features, load_a2w
+from sertools.a2w.training import VOCABULARY, Recogniser, load_a2w
 from sertools.asr.data import Batch, Reader, batches_in_order
 from sertools.asr.entries import entry_of
 from sertools.config import to_dict
@@ -19,11 +19,12 @@ from sertools.decoding.run import TABLE, Reference
 from sertools.decoding.transcripts import Transcript, write_transcripts
 from sertools.decoding.wer import count_errors, score, spoken
 from sertools.errors import UserError
+from sertools.features.origin import check_origin
 from sertools.files import only_writer, read_json, replacing, require, write_json
 from sertools.lang.transcripts import transcript
 from sertools.lang.vocabulary import SETTINGS, Vocabulary
 from sertools.manifests import load_cuts
-from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def decode_a2w(
             return None
         begin(output_dir)
         recogniser = load_a2w(checkpoint, device)
-        check_features(recogniser, cuts_path)
+        check_origin(recogniser.features, made_with(cuts_path), str(cuts_path), recogniser.name)
         cuts = load_cuts(cuts_path)
         references = {cut.id: Reference(cut.supervisions[0].speaker or "unknown", transcript(cut)) for cut in cuts}
         reader = reader_of(recogniser, cuts, str(cuts_path))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sertools.a2w.decoding import SCORES, reader_of
-from sertools.a2w.training import VOCABULARY, Recogniser, check_features, load_a2w
+from sertools.a2w.training import VOCABULARY, Recogniser, load_a2w
 from sertools.asr.data import batches_in_order
 from sertools.config import to_dict
 from sertools.decoding.beam_search import score_tokens
@@ -22,12 +22,13 @@ from sertools.decoding.run import SCALE, TABLE, Reference, read_lm_scale
 from sertools.decoding.transcripts import Transcript, write_transcripts
 from sertools.decoding.wer import count_errors, score, spoken
 from sertools.errors import UserError
+from sertools.features.origin import check_origin
 from sertools.files import only_writer, read_json, require, write_json
 from sertools.lang.folder import load_lexicon
 from sertools.lang.transcripts import transcript
 from sertools.lang.vocabulary import SETTINGS
 from sertools.manifests import load_cuts
-from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
+from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def rescore_a2w(
             return None
         begin(output_dir)
         recogniser = load_a2w(checkpoint, device)
-        check_features(recogniser, cuts_path)
+        check_origin(recogniser.features, made_with(cuts_path), str(cuts_path), recogniser.name)
         cuts = load_cuts(cuts_path)
         lexicon = load_lexicon(lang_dir)
         references = {cut.id: Reference(cut.supervisions[0].speaker or "unknown", transcript(cut)) for cut in cuts}

@@ -14,7 +14,7 @@ from sertools.files import content_hash
 from sertools.lang.vocabulary import MADE_BY as VOCABULARY_MADE_BY
 from sertools.lang.vocabulary import SETTINGS, Vocabulary, load_vocabulary, save_vocabulary
 from sertools.models.a2w import A2wModel
-from sertools.provenance import STAMP, Stamp, made_with, require_whole, stage_settings
+from sertools.provenance import STAMP, Stamp, made_with, require_whole
 from sertools.training.checkpoint import (
     WEIGHTS,
     Checkpoint,
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 MADE_BY = "local/train_a2w.py"
 VOCABULARY = "vocabulary"
-PLACE_ONLY = ("engine", "device")  # settings of features that change no value
 
 
 @dataclass(frozen=True)
@@ -156,34 +155,6 @@ def load_a2w(directory: Path | str, device: str = "cpu") -> Recogniser:
     load_weights(model, checkpoint.weights, str(directory))
     features, sha256 = checkpoint.info["features"], content_hash(directory / WEIGHTS)
     return Recogniser(model.to(device).eval(), vocabulary, config, features, sha256, str(directory))
-
-
-def check_features(recogniser: Recogniser, cuts_path: Path | str) -> None:
-    """Whether cuts have the features that a recogniser was trained on; a warning where that is not recorded.
-
-    Raises:
-        UserError: features of another kind or of other settings.
-    """
-    wanted, own = _feature_settings(recogniser.features), _feature_settings(made_with(cuts_path))
-    if not wanted or not own:
-        log.warning("what features %s has is not recorded, so whether %s has those that %s was trained on is not "
-                    "checked", cuts_path if wanted else recogniser.name, cuts_path, recogniser.name)  # fmt: skip
-        return
-    for key in sorted(wanted.keys() | own.keys()):
-        if wanted.get(key) != own.get(key):
-            raise UserError(
-                f"{cuts_path} has features with {key} {own.get(key)}, but {recogniser.name} was trained on {key} "
-                f"{wanted.get(key)}; make the features with the configuration of its recipe (conf/fbank.yaml)"
-            )
-
-
-def _feature_settings(made: Any) -> dict[str, Any]:
-    """Kind and settings of features, out of what made_with gives; none where that is not recorded."""
-    for kind in ("fbank", "mfcc"):
-        found = stage_settings(made, kind)
-        if found is not None:
-            return {"kind": kind} | {key: value for key, value in found.items() if key not in PLACE_ONLY}
-    return {}
 
 
 def _start_from(model: A2wModel, init: Path, vocabulary: Vocabulary) -> None:

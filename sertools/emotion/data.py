@@ -10,8 +10,9 @@ from lhotse.cut import Cut
 from torch import Tensor
 
 from sertools.errors import UserError
-from sertools.features.ivector.tracks import load_ivectors
-from sertools.features.learned.bottlenecks import load_bottleneck
+from sertools.features import access
+from sertools.features.ivector.reading import load_ivectors
+from sertools.features.learned.bottlenecks import track_name
 from sertools.features.records import check_archive
 from sertools.manifests import read_cuts
 from sertools.models.emotion import Pooling, pool
@@ -141,7 +142,7 @@ def _load(cut: Cut, label: int, reading: Reading, where: Path | str) -> Utteranc
 
 def _bottlenecks(cut: Cut, reading: Reading) -> Tensor:
     """(T', C) in float16, which is still finer than what lilcom keeps; or pooled (1, 2 C) in float32."""
-    rows = torch.cat([load_bottleneck(cut, layer) for layer in reading.layers], 1)
+    rows = torch.cat([access.read(cut, track_name(layer)) for layer in reading.layers], 1)
     if reading.pooling == "frames":
         return rows.half()
     return pool(rows[None], torch.tensor([len(rows)]), reading.pooling)[0][0]

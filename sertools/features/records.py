@@ -8,6 +8,9 @@ from typing import Any
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash, write_json
 
+SUFFIXES = (".lca", ".arrays")
+"""Of the archives that have a record."""
+
 _checked: dict[Path, tuple[int, int]] = {}
 """Archives that this process has found whole, with size and time of change."""
 
@@ -45,7 +48,7 @@ def check_archive(path: Path | str) -> None:
         raise UserError(f"{path} is gone; run the stage that made it again") from None
     state = status.st_size, status.st_mtime_ns
     record_path = path.with_suffix(".json")
-    if _checked.get(path) == state or path.suffix != ".lca" or not record_path.exists():
+    if _checked.get(path) == state or path.suffix not in SUFFIXES or not record_path.exists():
         return
     record = read_record(record_path)
     if record is None:

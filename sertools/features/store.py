@@ -1,34 +1,45 @@
 """Computing what hangs on cuts, so that it can be killed, run again, and trusted.
 
-Cuts are grouped into blocks of some minutes of audio.  A block is one lilcom archive and one
-JSON file that holds the block's cuts, what they were made from and the checksums of both, and
-that is written last.  Run again, a block whose JSON file fits is kept; any other is made anew.
-The blocks do not depend on the number of jobs.  Who reads an archive later checks it first
-(:func:`sertools.features.records.check_archive`).
+Cuts are grouped into blocks of some minutes of audio.  A block is one archive (lilcom's, or exact
+numbers, see sertools.features.arrays) and one JSON file that holds the block's cuts, what they were
+made from and the checksums of both, and that is written last.  Run again, a block whose JSON file fits
+is kept; any other is made anew.  The blocks do not depend on the number of jobs.  Who reads an archive
+later checks it first (:func:`sertools.features.records.check_archive`).
 """
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from lhotse import CutSet
+from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
 from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.errors import UserError
+from sertools.features import arrays
 from sertools.features.records import read_record, write_record
 from sertools.files import content_hash, json_hash, only_writer, read_json, replacing, sweep
 from sertools.provenance import STAMP, Stamp, begin, why_stale, write_stamp
 
-__all__ = ["CUTS", "Archive", "Block", "Maker", "StoreConfig", "extract", "make_blocks", "write_manifest"]
+__all__ = ["CUTS", "FEATURES", "Archive", "Block", "Maker", "Storage", "StoreConfig", "extract", "make_blocks",
+           "write_manifest"]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 CUTS = "cuts.jsonl.gz"
+FEATURES = "features"
+"""The name of the features that lhotse itself knows a cut to have; all others are arrays in cut.custom."""
 NEW = "not made yet, or not finished"
+
+Storage = Literal["lilcom", "float32", "float16"]
+_BYTES: dict[str, float] = {"lilcom": 1.1, "float32": 4.0, "float16": 2.0}
+"""Of a number on the disk; lilcom's at a tick of 2 ** -8, measured on MFCC and bottlenecks."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,8 @@ class StoreConfig:
 
     Attributes:
         block_minutes: audio in a block; what a kill can cost.
-        tick_power: lilcom rounds to multiples of 2 ** tick_power; -8 keeps values within 0.002.
+        tick_power: lilcom rounds to multiples of 2 ** tick_power; -8 keeps values within 0.002.  For
+            kinds that are kept exactly it says nothing.
     """
 
     block_minutes: float = 10.0
@@ -64,35 +76,88 @@ class Archive:
         storage_type: as lhotse calls it.
     """
 
-    def __init__(self, writer: LilcomChunkyWriter, path: Path) -> None:
+    def __init__(self, writer: LilcomChunkyWriter | arrays.ArraysWriter, path: Path) -> None:
         self._writer = writer
         self.path = str(path.resolve())
         self.storage_type = str(writer.name)
 
-    def write(self, name: str, array: np.ndarray[Any, Any]) -> str:
-        """Append an array (T, C); returns lhotse's storage key."""
+    def write(self, name: str, array: np.ndarray[Any, Any], time: int = 0) -> str:
+        """Append a float32 array (T, C), or (L, T, C) with ``time`` 1; returns lhotse's storage key."""
+        if isinstance(self._writer, arrays.ArraysWriter):
+            return self._writer.write(name, array, time)
         return str(self._writer.write(name, array))
 
+    def with_array(self, cut: Cut, name: str, values: np.ndarray[Any, Any], frame_shift: float | None = None) -> Cut:
+        """The cut with an array in ``cut.custom[name]``, after writing that.
 
-class Maker(Protocol):
-    """What computes the arrays of a block of cuts."""
+        Args:
+            values: float32 (T, C), or layers (L, T, C).
+            frame_shift: seconds from row to row; None: there is one row (T is 1), of the whole cut.
 
-    @property
-    def made_by(self) -> str:
-        """The stage, for error messages."""
+        Raises:
+            UserError: values are not finite.
+        """
+        if not np.isfinite(values).all():
+            raise UserError(f"{cut.id}: {name} is not finite; is what it is computed from sound?")
+        time = values.ndim - 2
+        if frame_shift is None:
+            assert values.shape[time] == 1, f"{name}: {values.shape}"
+        key = self.write(f"{cut.id}-{name}", values, time)
+        array = Array(self.storage_type, self.path, key, list(values.shape))
+        shift = cut.duration if frame_shift is None else frame_shift
+        return cut.with_custom(name, TemporalArray(array, time, shift, cut.start))
+
+
+class Maker:
+    """What computes the arrays of a block of cuts.
+
+    Attributes:
+        made_by: the stage, for error messages.
+        storage: how arrays are kept.
+        names: what they are called: :data:`FEATURES`, or names in ``cut.custom``.
+    """
+
+    made_by: str = "the feature stage (local/compute_features.py)"
+    storage: Storage = "lilcom"
+    names: tuple[str, ...] = (FEATURES,)
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that the arrays depend on besides the cuts, JSON-able."""
+        raise NotImplementedError
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the manifest's stamp says of them, JSON-able: kind to settings."""
+        raise NotImplementedError
+
+    def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
+        """Whether the cuts are such that arrays can be computed, before any is.
+
+        Args:
+            cuts: all of them.
+            made: what made them (:func:`sertools.provenance.made_with`).
+            where: their file, for messages.
+
+        Raises:
+            UserError: they are not.
+        """
+
+    def blocks(self, cuts: Iterable[Cut], minutes: float) -> "list[Block]":
+        """The blocks of a cut set, see :func:`make_blocks`."""
+        return make_blocks(cuts, minutes)
 
     def inputs(self, cut: Cut) -> Any:
         """The state of what is read for a cut, JSON-able: cheap signs of another content."""
+        raise NotImplementedError
+
+    def size(self, cut: Cut) -> int:
+        """About how many numbers a cut's arrays have."""
+        raise NotImplementedError
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
         """Compute, write to the archive, and give the cuts with what was written."""
-
-    def relocate(self, cut: dict[str, Any], archive: str) -> None:
-        """Let a cut, as a dictionary, find its array in ``archive`` (a block may be moved)."""
+        raise NotImplementedError
 
 
 def make_blocks(cuts: Iterable[Cut], minutes: float, *, whole_speakers: bool = False) -> list[Block]:
@@ -156,9 +221,9 @@ def extract(
     done = made = 0
     with only_writer(directory / f".job-{job}-of-{num_jobs}"):
         sweep(directory)
-        for block in own:
-            stamp = _fingerprint(block, maker, config)
-            reason = _why_unfit(directory, block, stamp)
+        todo = [(block, *_state(directory, block, maker, config)) for block in own]
+        _announce(directory, [block for block, _, reason in todo if reason is not None], len(own), maker, num_jobs)
+        for block, stamp, reason in todo:
             if reason is not None:
                 if made == 0 and (directory / STAMP).exists():
                     begin(directory)
@@ -169,6 +234,41 @@ def extract(
             done += len(block.cuts)
             progress(done, total)
     return made, len(own) - made
+
+
+def _state(directory: Path, block: Block, maker: Maker, config: StoreConfig) -> tuple[str, str | None]:
+    """A block's fingerprint, and why it has to be made; None if it is as wanted."""
+    stamp = _fingerprint(block, maker, config)
+    return stamp, _why_unfit(directory, block, maker, stamp)
+
+
+def _announce(directory: Path, blocks: Sequence[Block], of: int, maker: Maker, num_jobs: int) -> None:
+    """Say how much there is to do and to keep, before anything is computed.
+
+    Raises:
+        UserError: the disk is too small for what all jobs write.
+    """
+    if not blocks:
+        return
+    hours = sum(cut.duration for block in blocks for cut in block.cuts) / 3600
+    size = _BYTES[maker.storage] * sum(maker.size(cut) for block in blocks for cut in block.cuts)
+    free = shutil.disk_usage(directory).free
+    log.info("%s: %.2f h of audio in %d of %d blocks, about %s on the disk (%s free)", ", ".join(maker.names),
+             hours, len(blocks), of, in_bytes(size), in_bytes(free))  # fmt: skip
+    if size * num_jobs > free:
+        raise UserError(
+            f"{directory} has {in_bytes(free)} free, and {', '.join(maker.names)} will take about "
+            f"{in_bytes(size * num_jobs)} there; make room, give another place, or keep less"
+        )
+
+
+def in_bytes(size: float) -> str:
+    """A number of bytes for people: 1.2 GB."""
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+    return f"{size / 1000:.3g} TB"
 
 
 def write_manifest(
@@ -188,7 +288,7 @@ def write_manifest(
         UserError: a block is missing, damaged or made from something else.
     """
     directory = Path(directory)
-    bad = [b.name for b in blocks if _why_unfit(directory, b, _fingerprint(b, maker, config)) is not None]
+    bad = [block.name for block in blocks if _state(directory, block, maker, config)[1] is not None]
     if bad:
         raise UserError(
             f"{len(bad)} of {len(blocks)} blocks in {directory} are missing, damaged or out of date "
@@ -196,7 +296,7 @@ def write_manifest(
         )
     names = {block.name for block in blocks}
     for path in sorted(directory.glob("block-*")):
-        if path.name.split(".")[0] not in names:
+        if path.name.split(".")[0] not in names or path.suffix not in (_suffix(maker), ".json"):
             path.unlink()
     records = {f"{block.name}.json": content_hash(directory / f"{block.name}.json") for block in blocks}
     # the manifest holds the folder's full name
@@ -210,28 +310,35 @@ def write_manifest(
     return reason
 
 
+def _suffix(maker: Maker) -> str:
+    return ".lca" if maker.storage == "lilcom" else arrays.SUFFIX
+
+
 def _read_cuts(directory: Path, block: Block, maker: Maker) -> Iterator[dict[str, Any]]:
     """The cuts of a block; their arrays are where the block is now, also if the folder was moved."""
+    archive = str((directory / f"{block.name}{_suffix(maker)}").resolve())
     for cut in read_json(directory / f"{block.name}.json", maker.made_by)["cuts"]:
-        maker.relocate(cut, str((directory / f"{block.name}.lca").resolve()))
+        for name in maker.names:
+            (cut["features"] if name == FEATURES else cut["custom"][name]["array"])["storage_path"] = archive
         yield cut
 
 
 def _fingerprint(block: Block, maker: Maker, config: StoreConfig) -> str:
     """Hash of all that a block depends on."""
+    kept = {"tick_power": config.tick_power} if maker.storage == "lilcom" else {"storage": maker.storage}
     return json_hash(
         maker.settings
+        | kept
         | {
-            "tick_power": config.tick_power,
             "cuts": [cut.to_dict() for cut in block.cuts],
             "inputs": [maker.inputs(cut) for cut in block.cuts],
         }
     )
 
 
-def _why_unfit(directory: Path, block: Block, fingerprint: str) -> str | None:
+def _why_unfit(directory: Path, block: Block, maker: Maker, fingerprint: str) -> str | None:
     """Why a block has to be made (again); None if it is as wanted."""
-    record_path, archive = directory / f"{block.name}.json", directory / f"{block.name}.lca"
+    record_path, archive = directory / f"{block.name}.json", directory / f"{block.name}{_suffix(maker)}"
     if not record_path.exists():
         return NEW
     record = read_record(record_path)
@@ -246,8 +353,18 @@ def _why_unfit(directory: Path, block: Block, fingerprint: str) -> str | None:
 
 
 def _make(directory: Path, block: Block, maker: Maker, config: StoreConfig, fingerprint: str) -> None:
-    path = directory / f"{block.name}.lca"
+    path = directory / f"{block.name}{_suffix(maker)}"
     with replacing(path) as temporary:
-        with LilcomChunkyWriter(temporary, tick_power=config.tick_power) as writer:
+        with _writer(temporary, maker, config) as writer:
             cuts = maker.make(block.cuts, Archive(writer, path))
     write_record(path, fingerprint, maker.made_by, [cut.to_dict() for cut in cuts])
+
+
+@contextmanager
+def _writer(path: Path, maker: Maker, config: StoreConfig) -> Iterator[LilcomChunkyWriter | arrays.ArraysWriter]:
+    if maker.storage == "lilcom":
+        with LilcomChunkyWriter(path, tick_power=config.tick_power) as writer:
+            yield writer
+    else:
+        with open(path, "wb") as stream:
+            yield arrays.ArraysWriter(stream, maker.storage)

@@ -15,15 +15,16 @@ from sertools.a2w.auxiliary import AuxiliarySources
 from sertools.a2w.decoding import reader_of, recognise
 from sertools.a2w.loss import off_diagonal, teach
 from sertools.a2w.system import A2wConfig, A2wDataConfig, A2wTask
-from sertools.a2w.training import check_features, load_a2w, train_a2w
+from sertools.a2w.training import load_a2w, train_a2w
 from sertools.asr.data import Reader
 from sertools.asr.entries import read_entries
 from sertools.config import from_dict
 from sertools.decoding.beam_search import BeamConfig
 from sertools.errors import UserError
+from sertools.features.origin import check_origin
 from sertools.lang.vocabulary import VocabularyConfig, load_vocabulary, make_vocabulary
 from sertools.models.a2w import A2wModelConfig
-from sertools.provenance import Stamp, write_stamp
+from sertools.provenance import Stamp, made_with, write_stamp
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.loop import Conditions, Stopped, TrainingConfig
 
@@ -207,20 +208,21 @@ def test_what_does_not_fit(tiny_words: Any, trained: Path, tmp_path: Path) -> No
         with pytest.raises(UserError, match=message):
             from_dict(A2wConfig, values)
     recogniser = load_a2w(trained)
-    check_features(recogniser, tiny_words.dev)  # nothing is recorded: a warning
+    check_origin(recogniser.features, made_with(tiny_words.dev), "CUTS", recogniser.name)  # not recorded: a warning
     recogniser = dataclasses.replace(recogniser, features={"fbank": {"num_mel_bins": 40, "engine": "lhotse"}})
     shutil.copy(tiny_words.dev, tmp_path / "cuts.jsonl.gz")
     for made, message in (
         ({"fbank": {"num_mel_bins": 40, "engine": "kaldifeat"}}, None),
-        ({"fbank": {"num_mel_bins": 80}}, "features with num_mel_bins 80, but .* was trained on num_mel_bins 40"),
-        ({"mfcc": {"num_mel_bins": 40}}, "features with kind mfcc, but .* was trained on kind fbank"),
+        ({"fbank": {"num_mel_bins": 80}}, "fbank features with num_mel_bins 80, but .* was trained on num_mel_bins 40"),
+        ({"mfcc": {"num_mel_bins": 40}}, "has mfcc features, but .* was trained on fbank"),
     ):
-        write_stamp(tmp_path, Stamp(made, {}), ["cuts.jsonl.gz"])
+        cuts = tmp_path / "cuts.jsonl.gz"
+        write_stamp(tmp_path, Stamp(made, {}), [cuts.name])
         if message is None:
-            check_features(recogniser, tmp_path / "cuts.jsonl.gz")
+            check_origin(recogniser.features, made_with(cuts), str(cuts), recogniser.name)
         else:
             with pytest.raises(UserError, match=message):
-                check_features(recogniser, tmp_path / "cuts.jsonl.gz")
+                check_origin(recogniser.features, made_with(cuts), str(cuts), recogniser.name)
     config = dataclasses.replace(recogniser.config, model=dataclasses.replace(MODEL, feature_dim=5))
     with pytest.raises(UserError, match=r"features of dimension 6, .* takes 5"):
         reader_of(dataclasses.replace(recogniser, config=config), CutSet.from_file(tiny_words.dev), "cuts")

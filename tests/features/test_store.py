@@ -34,7 +34,7 @@ def test_features_are_those_of_the_extractor(noise_cuts: Path, tmp_path: Path) -
     cuts = CutSet.from_file(tmp_path / "out" / "cuts.jsonl.gz").to_eager()
     assert [c.id for c in cuts] == [f"utt{n:02d}" for n in range(12)]
     for cut in cuts:
-        expected = Mfcc(CONFIG.mfcc).extract(cut.load_audio(), 16000)
+        expected = Mfcc(CONFIG.options).extract(cut.load_audio(), 16000)
         # lilcom keeps multiples of 2 ** -8
         assert np.abs(cut.load_features() - expected).max() <= 2**-8
         assert cut.supervisions[0].custom["emotion"] == "sad"

@@ -144,7 +144,8 @@ def bottlenecks(corpus: Corpus, directory: Path) -> tuple[Path, Pretrained]:
     from sertools.asr.lfmmi_system import AsrConfig, make_model
     from sertools.config import to_dict
     from sertools.emotion.pretrained import load_pretrained
-    from sertools.features.learned.bottlenecks import BottleneckConfig, extract_bottlenecks
+    from sertools.features.kind import Given
+    from sertools.features.learned.bottlenecks import BottleneckConfig
     from sertools.lfmmi import Topology, TopologyConfig
     from sertools.models.asr import AcousticModelConfig
     from sertools.provenance import made_with
@@ -157,8 +158,12 @@ def bottlenecks(corpus: Corpus, directory: Path) -> tuple[Path, Pretrained]:
     model.trunk.set_input_statistics(torch.zeros(13), torch.full((13,), 10.0))
     info = {"phones": ["a", "b", "c"], "silence": 1, "topology": to_dict(topology), "features": made_with(corpus.cuts)}
     save_checkpoint(directory / "asr", Checkpoint(model.state_dict(), to_dict(config), info))
-    stored = BottleneckConfig(("tdnnf2", "prefinal"), store=FINE)
-    extract_bottlenecks(corpus.cuts, directory / "asr", directory / "bn", stored)
+    stored, given = (
+        FeaturesConfig(BottleneckConfig(("tdnnf2", "prefinal")), FINE),
+        Given({"pretrained": directory / "asr"}),
+    )
+    compute_features(corpus.cuts, directory / "bn", stored, given)
+    collect_features(corpus.cuts, directory / "bn", stored, given)
     return directory / "bn" / "cuts.jsonl.gz", load_pretrained(directory / "asr")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sertools.a2w.training import Recogniser, check_features, load_a2w
+from sertools.a2w.training import Recogniser, load_a2w
 from sertools.decoding.transcripts import write_transcripts
 from sertools.emotion.experiment import Predicted
 from sertools.emotion.joint_asr.config import S4Config
@@ -17,6 +17,7 @@ from sertools.emotion.joint_asr.task import S4Task
 from sertools.emotion.joint_asr.words import WordReader
 from sertools.emotion.pretrained import keep_copy
 from sertools.errors import UserError
+from sertools.features.origin import check_origin
 from sertools.files import content_hash
 from sertools.lang.text import TextConfig
 from sertools.provenance import require_whole
@@ -112,7 +113,7 @@ class S4System:
     def check(self, features: Any, where: str) -> None:
         """See :class:`sertools.emotion.experiment.EmotionSystem`."""
         if self.recogniser is not None and self.config.reads_states:
-            check_features(self.recogniser, where)
+            check_origin(self.recogniser.features, features, where, self.recogniser.name)
 
     def read(self, cuts_path: Path, labels: dict[str, int]) -> dict[str, Spoken]:
         """See :class:`sertools.emotion.experiment.EmotionSystem`."""

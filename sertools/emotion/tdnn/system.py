@@ -11,7 +11,7 @@ from sertools.emotion.experiment import Predicted
 from sertools.emotion.pretrained import EXTRACTOR, PRETRAINED, Pretrained, keep_copy
 from sertools.emotion.tdnn.config import EmotionConfig, resolve
 from sertools.emotion.tdnn.task import EmotionTask, make_model, predict
-from sertools.features.learned.bottlenecks import check_origin
+from sertools.features.origin import check_origin
 from sertools.training.checkpoint import load_checkpoint, load_weights
 from sertools.training.distributed import Group
 from sertools.training.loop import TrainingConfig

@@ -1,21 +1,25 @@
 """Acoustic features of cuts, by any lhotse extractor, for the store."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from lhotse.cut import Cut
 from lhotse.features.base import FeatureExtractor, Features
 from lhotse.utils import compute_num_frames
 
+from sertools.config import to_dict
 from sertools.errors import UserError
-from sertools.features.store import Archive
+from sertools.features.audio import audio_state, load_samples
+from sertools.features.store import Archive, Maker
 
 
-class AcousticFeatures:
-    """A :class:`sertools.features.store.Maker`: features of each cut's audio.
+class AcousticFeatures(Maker):
+    """The features of each cut's audio that lhotse itself knows of.
+
+    Args:
+        extractor: computes them.
+        block: what the extractor's settings are called in a stamp.
 
     Raises:
         UserError: the extractor gives another number of frames than lhotse's manifests need.
@@ -23,13 +27,14 @@ class AcousticFeatures:
 
     made_by = "the feature stage"
 
-    def __init__(self, extractor: FeatureExtractor) -> None:
+    def __init__(self, extractor: FeatureExtractor, block: str = "features") -> None:
         if getattr(extractor.config, "snip_edges", False):
             raise UserError(
                 "snip_edges: true does not go with lhotse manifests, where the number of frames is "
                 "duration / frame_shift; set snip_edges: false in the feature configuration"
             )
         self.extractor = extractor
+        self.block = block
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -42,27 +47,23 @@ class AcousticFeatures:
             "config": {k: v for k, v in config.items() if k not in ("device", "engine")},
         }
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """See :class:`sertools.features.store.Maker`."""
+        return {self.block: to_dict(self.extractor.config), "engine": getattr(self.extractor, "engine", None)}
+
     def inputs(self, cut: Cut) -> Any:
         """Size and time of change of a cut's audio files."""
-        state: list[Any] = []
-        for source in cut.recording.sources:
-            if source.type == "file":
-                try:
-                    info = os.stat(source.source)
-                except OSError:
-                    raise UserError(
-                        f"audio file {source.source} of {cut.id} is gone; mend the corpus, or run the preparation again"
-                    ) from None
-                state.append([info.st_size, info.st_mtime_ns])
-        return state
+        return audio_state(cut)
+
+    def size(self, cut: Cut) -> int:
+        """See :class:`sertools.features.store.Maker`."""
+        width = self.extractor.feature_dim(self.extractor.config.sampling_rate)
+        return round(cut.duration / self.extractor.frame_shift) * int(width)
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
         """See :class:`sertools.features.store.Maker`."""
         return [with_features(cut, self.extractor, archive) for cut in cuts]
-
-    def relocate(self, cut: dict[str, Any], archive: str) -> None:
-        """See :class:`sertools.features.store.Maker`."""
-        cut["features"]["storage_path"] = archive
 
 
 def with_features(cut: Cut, extractor: FeatureExtractor, archive: Archive) -> Cut:
@@ -72,14 +73,7 @@ def with_features(cut: Cut, extractor: FeatureExtractor, archive: Archive) -> Cu
         UserError: audio cannot be read or does not fit, features are not finite.
     """
     sampling_rate = extractor.config.sampling_rate
-    try:
-        audio = cut if cut.sampling_rate == sampling_rate else cut.resample(sampling_rate)
-        samples = audio.load_audio()
-    except (OSError, ValueError, AssertionError, AudioLoadingError, DurationMismatchError) as error:
-        raise UserError(
-            f"cannot read the audio of {cut.id} ({cut.recording.sources[0].source}): {str(error).splitlines()[0]}; "
-            "mend the corpus, or run its preparation again with --skip-bad"
-        ) from error
+    samples = load_samples(cut, sampling_rate)
     features = np.asarray(extractor.extract(samples, sampling_rate))
     expected = int(compute_num_frames(cut.duration, extractor.frame_shift, sampling_rate))
     if features.shape[0] != expected:
@@ -101,6 +95,7 @@ def with_features(cut: Cut, extractor: FeatureExtractor, archive: Archive) -> Cu
         channels=cut.channel,
     )
     # features are of the audio at the extractor's rate: so must the cut's recording be
+    audio = cut if cut.sampling_rate == sampling_rate else cut.resample(sampling_rate)
     result = audio.drop_features()
     result.features = manifest
     return result

@@ -10,7 +10,9 @@ from typing import Any
 
 from lhotse.features.base import register_extractor
 
+from sertools.features.frames.acoustic import AcousticFeatures
 from sertools.features.frames.mfcc import Engine, KaldiFeatures, alone, resolve_engine, set_common
+from sertools.features.kind import FeatureKind, Given
 
 
 @dataclass
@@ -76,6 +78,13 @@ class Fbank(KaldiFeatures):
 
     def feature_dim(self, sampling_rate: int) -> int:
         return int(self.config.num_mel_bins)
+
+
+def _maker(config: FbankConfig, given: Given) -> AcousticFeatures:
+    return AcousticFeatures(Fbank(config), "fbank")
+
+
+FBANK = FeatureKind("fbank", FbankConfig, _maker)
 
 
 def _kaldifeat(config: FbankConfig) -> Any:

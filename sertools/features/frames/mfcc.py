@@ -17,6 +17,8 @@ import torch
 from lhotse.features.base import FeatureExtractor, register_extractor
 
 from sertools.errors import MissingPackage, UserError
+from sertools.features.frames.acoustic import AcousticFeatures
+from sertools.features.kind import FeatureKind, Given
 
 Engine = Literal["auto", "kaldifeat", "lhotse"]
 SAMPLE_SCALE = 32768.0
@@ -172,6 +174,13 @@ class Mfcc(KaldiFeatures):
 
     def feature_dim(self, sampling_rate: int) -> int:
         return int(self.config.num_ceps)
+
+
+def _maker(config: MfccConfig, given: Given) -> AcousticFeatures:
+    return AcousticFeatures(Mfcc(config), "mfcc")
+
+
+MFCC = FeatureKind("mfcc", MfccConfig, _maker)
 
 
 def _kaldifeat(config: MfccConfig) -> Any:

@@ -1,16 +1,12 @@
 """I-vectors of a whole corpus, as a track on its cuts."""
 
-import math
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
 from torch import Tensor
 
@@ -20,8 +16,8 @@ from sertools.features.ivector.config import IvectorConfig, SpeakersConfig
 from sertools.features.ivector.extraction import ExtractionConfig, SpeakerState, extract
 from sertools.features.ivector.model import MADE_BY, IvectorModel, feature_info, load_model
 from sertools.features.ivector.passes import BATCH_FRAMES, make_batches, read_features
-from sertools.features.records import check_archive
-from sertools.features.store import Archive, Block, make_blocks, speaker, write_manifest
+from sertools.features.kind import FeatureKind, Need
+from sertools.features.store import Archive, Block, Maker, StoreConfig, make_blocks, speaker, write_manifest
 from sertools.features.store import extract as make_missing_blocks
 from sertools.files import content_hash, require
 from sertools.manifests import load_cuts
@@ -31,12 +27,25 @@ from sertools.training.checkpoint import WEIGHTS
 FIELD = "ivector"
 
 
-class IvectorTracks:
-    """A :class:`sertools.features.store.Maker`: i-vectors of cuts, speaker by speaker."""
+@dataclass(frozen=True)
+class IvectorTracksConfig:
+    """The block ``ivector:`` of a configuration of features; conf/ivector.yaml has these beside those of training.
+
+    Attributes:
+        extraction, speakers: see :class:`sertools.features.ivector.config.IvectorConfig`.
+    """
+
+    extraction: ExtractionConfig = field(default_factory=ExtractionConfig)
+    speakers: SpeakersConfig = field(default_factory=SpeakersConfig)
+
+
+class IvectorTracks(Maker):
+    """I-vectors of cuts, speaker by speaker."""
 
     made_by = "the i-vector extraction stage (local/extract_ivectors.py)"
+    names = (FIELD,)
 
-    def __init__(self, directory: Path | str, config: IvectorConfig, device: str = "cpu") -> None:
+    def __init__(self, directory: Path | str, config: IvectorConfig | IvectorTracksConfig, device: str = "cpu") -> None:
         require(Path(directory) / WEIGHTS, MADE_BY)
         self.model = load_model(directory)
         self.model_hash = content_hash(Path(directory) / WEIGHTS)
@@ -52,6 +61,25 @@ class IvectorTracks:
             "frontend": {"context": self.model.frontend.context, "cmvn": vars(self.model.frontend.cmvn)},
             "posteriors": vars(self.model.posteriors),
         }  # fmt: skip
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """See :class:`sertools.features.store.Maker`."""
+        return {FIELD: self.settings}
+
+    def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
+        """See :class:`sertools.features.store.Maker`."""
+        missing = next((cut.id for cut in cuts if not cut.has_features), None)
+        if missing is not None:
+            raise UserError(f"{where}: {missing} has no features; run the feature stage")
+
+    def blocks(self, cuts: Iterable[Cut], minutes: float) -> list[Block]:
+        """See :class:`sertools.features.store.Maker`; a speaker is never in two."""
+        return make_blocks(_ordered(cuts, self.config.speakers), minutes, whole_speakers=True)
+
+    def size(self, cut: Cut) -> int:
+        """See :class:`sertools.features.store.Maker`."""
+        return -(-cut.num_frames // self.config.extraction.period) * self.model.dim
 
     def inputs(self, cut: Cut) -> Any:
         """Size and time of change of the archive with the cut's features."""
@@ -71,14 +99,19 @@ class IvectorTracks:
             if found != expected:
                 raise UserError(f"{cut.id} has features {found}, the i-vector model was trained on {expected}")
         return [
-            _with_ivectors(cut, ivectors, self.config.extraction.period, archive)
+            archive.with_array(
+                cut, FIELD, ivectors.contiguous().numpy(), self.config.extraction.period * cut.frame_shift
+            )
             for group in _by_speaker(cuts, self.config.speakers.max_utterances)
             for cut, ivectors in _of_speaker(self.model, group, self.config.extraction, self.device)
         ]
 
-    def relocate(self, cut: dict[str, Any], archive: str) -> None:
-        """See :class:`sertools.features.store.Maker`."""
-        cut["custom"][FIELD]["array"]["storage_path"] = archive
+
+IVECTORS = FeatureKind(
+    FIELD, IvectorTracksConfig, lambda config, given: IvectorTracks(given.inputs["extractor"], config, given.device),
+    reads="features", uses_device=True, needs=(Need("extractor", "an i-vector model", MADE_BY),),
+    store=StoreConfig(tick_power=-10),  # coefficients are of the order of one
+)  # fmt: skip
 
 
 def extract_ivectors(
@@ -112,59 +145,23 @@ def extract_ivectors(
         UserError: no model, no features, features of another kind.
     """
     maker = IvectorTracks(model, config, device)
-    blocks = _blocks(cuts_path, config)
+    cuts = load_cuts(cuts_path)
+    maker.check(list(cuts), None, str(cuts_path))
+    blocks = maker.blocks(cuts, config.store.block_minutes)
     made, kept = make_missing_blocks(
         blocks, maker, directory, config.store, job=job, num_jobs=num_jobs, progress=progress
     )
     reason = None
     if num_jobs == 1:
         stamp = Stamp(
-            {"features": made_with(cuts_path), "ivector": maker.settings, "store": vars(config.store)},
+            {"features": made_with(cuts_path), "store": vars(config.store)} | maker.record,
             {"cuts": content_hash(cuts_path)},
         )
         reason = write_manifest(blocks, maker, directory, config.store, stamp)
     return made, kept, reason
 
 
-@dataclass(frozen=True)
-class Track:
-    """The i-vectors of a cut: row k belongs to frames k period to (k + 1) period - 1.
-
-    Attributes:
-        values: float32 (rows, E).
-        period: in frames.
-    """
-
-    values: Tensor
-    period: int
-
-
-def load_ivectors(cut: Cut) -> Track:
-    """The i-vectors of a cut.
-
-    A last row of fewer frames is there too, which lhotse's own ``cut.load_ivector()`` rounds away.
-
-    Raises:
-        UserError: the cut has none.
-    """
-    track = (cut.custom or {}).get(FIELD)
-    if track is None:
-        raise UserError(f"{cut.id} has no i-vectors; they are made by {IvectorTracks.made_by}")
-    check_archive(track.array.storage_path)
-    rows = math.ceil(round(cut.duration / track.frame_shift, 6))
-    values = torch.from_numpy(track.load(start=cut.start, duration=rows * track.frame_shift)).float()
-    return Track(values, round(track.frame_shift / cut.frame_shift))
-
-
-def _blocks(cuts_path: Path | str, config: IvectorConfig) -> list[Block]:
-    cuts = load_cuts(cuts_path)
-    missing = next((cut.id for cut in cuts if not cut.has_features), None)
-    if missing is not None:
-        raise UserError(f"{cuts_path}: {missing} has no features; run the feature stage")
-    return make_blocks(_ordered(cuts, config.speakers), config.store.block_minutes, whole_speakers=True)
-
-
-def _ordered(cuts: Sequence[Cut], config: SpeakersConfig) -> list[Cut]:
+def _ordered(cuts: Iterable[Cut], config: SpeakersConfig) -> list[Cut]:
     """Cuts, speaker by speaker in the order of their first cuts."""
     groups: dict[str, list[Cut]] = {}
     for cut in cuts:
@@ -196,12 +193,3 @@ def _of_speaker(
     for batch in batches:
         ivectors, state = extract(model, [read_features(cut) for cut in batch], config, state, device)
         yield from zip(batch, ivectors, strict=True)
-
-
-def _with_ivectors(cut: Cut, ivectors: Tensor, period: int, archive: Archive) -> Cut:
-    values = ivectors.contiguous().numpy()
-    if not np.isfinite(values).all():
-        raise UserError(f"{cut.id}: i-vectors are not finite; are its features sound?")
-    array = Array(archive.storage_type, archive.path, archive.write(cut.id, values), list(values.shape))
-    track = TemporalArray(array, temporal_dim=0, frame_shift=period * cut.frame_shift, start=cut.start)
-    return cut.with_custom(FIELD, track)

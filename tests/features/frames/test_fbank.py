@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from lhotse import CutSet
 
-from sertools.config import from_dict, load_config
+from sertools.config import from_dict, read_values
 from sertools.errors import UserError
 from sertools.features.frames.fbank import Fbank, FbankConfig
-from sertools.features.frames.mfcc import Mfcc, MfccConfig
-from sertools.features.pipeline import FeaturesConfig, StoreConfig, collect_features, compute_features
+from sertools.features.frames.mfcc import MFCC, Mfcc, MfccConfig
+from sertools.features.pipeline import FeaturesConfig, StoreConfig, collect_features, compute_features, features_config
 from sertools.files import read_json
 from sertools.provenance import made_with, stage_settings
 
@@ -73,14 +73,14 @@ def test_every_option_changes_the_features(engine: str) -> None:
 
 
 def test_the_stage_and_what_it_tells(noise_cuts: Path, tmp_path: Path) -> None:
-    config = FeaturesConfig(fbank=FbankConfig(engine="lhotse"), store=StoreConfig(block_minutes=0.05))
+    config = FeaturesConfig(FbankConfig(engine="lhotse"), StoreConfig(block_minutes=0.05))
     out = tmp_path / "fbank"
     compute_features(noise_cuts, out, config)
     assert collect_features(noise_cuts, out, config) is not None
     assert collect_features(noise_cuts, out, config) is None
     cut = CutSet.from_file(out / "cuts.jsonl.gz")[0]
     samples = cut.load_audio()
-    direct = Fbank(config.fbank).extract(samples, 16000)
+    direct = Fbank(config.options).extract(samples, 16000)
     assert np.abs(cut.load_features() - direct).max() <= 2.0**-9 + 1e-4
     made = made_with(out / "cuts.jsonl.gz")
     assert stage_settings(made, "fbank")["num_mel_bins"] == 40
@@ -101,16 +101,16 @@ def test_stamps_of_mfcc_are_as_before(noise_features: Path) -> None:
 
 def test_one_kind_of_features(root: Path) -> None:
     for values in ({}, {"fbank": None}, {"mfcc": {}, "fbank": {}}, {"store": {"tick_power": -8}}):
-        with pytest.raises(UserError, match="either mfcc: or fbank: says which features"):
-            from_dict(FeaturesConfig, values)
+        with pytest.raises(UserError, match="conf: one block says which features, called mfcc, fbank, "):
+            features_config(values, "conf")
     with pytest.raises(UserError, match="Hz"):
         from_dict(FbankConfig, {"high_freq": 9000})
     with pytest.raises(UserError, match="num_mel_bins"):
         from_dict(FbankConfig, {"num_mel_bins": 0})
     conf = root / "egs/tedlium2/conf"
-    train, test = (load_config(FeaturesConfig, conf / f"{name}.yaml") for name in ("fbank_train", "fbank"))
-    assert train.fbank == test.fbank == FbankConfig()
+    train, test = (features_config(*read_values(conf / f"{name}.yaml")) for name in ("fbank_train", "fbank"))
+    assert train.options == test.options == FbankConfig()
     assert train.perturb.speed
     assert not test.perturb.speed
     for recipe in sorted(root.glob("egs/*/conf/mfcc*.yaml")):
-        assert load_config(FeaturesConfig, recipe).mfcc is not None
+        assert features_config(*read_values(recipe)).kind is MFCC

@@ -13,7 +13,8 @@ from sertools.features.ivector.config import IvectorConfig, SpeakersConfig
 from sertools.features.ivector.extraction import extract
 from sertools.features.ivector.model import load_model
 from sertools.features.ivector.passes import read_features
-from sertools.features.ivector.tracks import extract_ivectors, load_ivectors
+from sertools.features.ivector.reading import load_ivectors
+from sertools.features.ivector.tracks import extract_ivectors
 from sertools.features.ivector.training import train_ivector
 
 OPTIONS = {
@@ -108,8 +109,8 @@ def test_shuffling_is_within_speakers_and_seeded(noise_features: Path) -> None:
     assert [c.id for c in shuffled] != [c.id for c in tracks._ordered(cuts, SpeakersConfig(order="shuffled", seed=1))]
 
 
-def test_blocks_keep_speakers_whole(noise_features: Path) -> None:
-    blocks = tracks._blocks(noise_features, CONFIG)
+def test_blocks_keep_speakers_whole(noise_features: Path, model: Path) -> None:
+    blocks = tracks.IvectorTracks(model, CONFIG).blocks(CutSet.from_file(noise_features), CONFIG.store.block_minutes)
     owners = [{tracks.speaker(cut) for cut in block.cuts} for block in blocks]
     assert sum(len(o) for o in owners) == 3
 

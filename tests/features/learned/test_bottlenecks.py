@@ -18,13 +18,11 @@ from sertools.asr.apply import load_acoustic_model
 from sertools.asr.lfmmi_system import AsrConfig, make_model
 from sertools.config import to_dict
 from sertools.errors import UserError
-from sertools.features.learned.bottlenecks import (
-    BottleneckConfig,
-    check_origin,
-    extract_bottlenecks,
-    load_bottleneck,
-    plan_padded,
-)
+from sertools.features.access import read as read_features
+from sertools.features.kind import Given
+from sertools.features.learned.bottlenecks import BottleneckConfig, plan_padded
+from sertools.features.origin import check_origin
+from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
 from sertools.features.store import StoreConfig
 from sertools.files import write_json
 from sertools.lfmmi import Topology, TopologyConfig
@@ -37,10 +35,27 @@ TRUNK = TdnnfConfig(
 )
 SYSTEM = AsrConfig(model=AcousticModelConfig(TRUNK, 24, 12), precision="bfloat16")
 LENGTHS = (1, 2, 3, 4, 5, 50, 7, 149, 150, 151, 10, 11, 305, 48, 49, 1)
-ALL = BottleneckConfig(TRUNK.layer_names, 600, StoreConfig(block_minutes=0.04, tick_power=-8))
+ALL = FeaturesConfig(BottleneckConfig(TRUNK.layer_names, 600), StoreConfig(block_minutes=0.04, tick_power=-8))
 TICK = 2.0**-8
 MFCC = {"mfcc": {"num_ceps": 6, "low_freq": 20.0, "engine": "auto", "device": "cpu"}, "engine": "lhotse"}
 RECORD = {"features": MFCC, "ivector": {"model": "a" * 64}}
+
+
+def changed(**options: Any) -> FeaturesConfig:
+    return dataclasses.replace(ALL, options=dataclasses.replace(ALL.options, **options))
+
+
+def extract_bottlenecks(
+    cuts: Path, model: Path, out: Path, config: FeaturesConfig, *, job: int = 1, num_jobs: int = 1, **options: Any
+) -> tuple[int, int, str | None]:
+    """Blocks made and kept, and, of one job, why the manifest was written."""
+    given = Given({"pretrained": model})
+    made, kept = compute_features(cuts, out, config, given, job=job, num_jobs=num_jobs, **options)
+    return made, kept, collect_features(cuts, out, config, given) if num_jobs == 1 else None
+
+
+def load_bottleneck(cut: Any, layer: str) -> torch.Tensor:
+    return read_features(cut, f"bottleneck_{layer}")
 
 
 def save_model(directory: Path, seed: int = 0, info: dict[str, Any] | None = None) -> Path:
@@ -86,7 +101,7 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "cuts.jsonl.gz"
 
 
-def read(directory: Path, layers: tuple[str, ...] = ALL.layers) -> dict[tuple[str, str], torch.Tensor]:
+def read(directory: Path, layers: tuple[str, ...] = ALL.options.layers) -> dict[tuple[str, str], torch.Tensor]:
     found = CutSet.from_file(directory / "cuts.jsonl.gz").to_eager()
     return {(cut.id, layer): load_bottleneck(cut, layer) for cut in found for layer in layers}
 
@@ -105,8 +120,8 @@ def test_equal_the_network_one_utterance_at_a_time(cuts: Path, model: Path, tmp_
         features = torch.from_numpy(cut.load_features())[None]
         last = torch.from_numpy(cut.ivector.load())[-1:]
         with torch.no_grad():
-            expected = trunk(features, torch.tensor([cut.num_frames]), ALL.layers, last)
-        for layer in ALL.layers:
+            expected = trunk(features, torch.tensor([cut.num_frames]), ALL.options.layers, last)
+        for layer in ALL.options.layers:
             values = found[cut.id, layer]
             assert values.dtype == torch.float32
             assert values.shape == (-(-cut.num_frames // 3), 10 if layer == "prefinal" else 24)
@@ -134,8 +149,8 @@ def test_every_row_is_there_and_lhotse_reads_them_too(cuts: Path, model: Path, t
 
 
 def test_batches_change_nothing(cuts: Path, model: Path, tmp_path: Path) -> None:
-    extract_bottlenecks(cuts, model, tmp_path / "alone", dataclasses.replace(ALL, batch_frames=1))
-    whole = dataclasses.replace(ALL, batch_frames=10**6, store=StoreConfig(block_minutes=10, tick_power=-8))
+    extract_bottlenecks(cuts, model, tmp_path / "alone", changed(batch_frames=1))
+    whole = dataclasses.replace(changed(batch_frames=10**6), store=StoreConfig(block_minutes=10, tick_power=-8))
     extract_bottlenecks(cuts, model, tmp_path / "together", whole)
     alone, together = read(tmp_path / "alone"), read(tmp_path / "together")
     # float rounding may tip a value over to the next tick
@@ -182,18 +197,19 @@ def test_what_changed_is_made_again(cuts: Path, model: Path, tmp_path: Path) -> 
     other = save_model(tmp_path / "other", seed=1)
     assert extract_bottlenecks(cuts, other, tmp_path / "out", ALL)[:2] == (made, 0)
     assert not torch.equal(read(tmp_path / "out")["u07", "tdnnf4"], first["u07", "tdnnf4"])
-    few = dataclasses.replace(ALL, layers=("prefinal", "tdnnf3"))
+    few = changed(layers=("prefinal", "tdnnf3"))
     assert extract_bottlenecks(cuts, other, tmp_path / "out", few)[:2] == (made, 0)
     # neither the order of names nor the size of batches changes a value
-    same = dataclasses.replace(few, layers=("tdnnf3", "prefinal"), batch_frames=50)
+    same = changed(layers=("tdnnf3", "prefinal"), batch_frames=50)
     assert extract_bottlenecks(cuts, other, tmp_path / "out", same)[:2] == (0, made)
     cut = next(iter(CutSet.from_file(tmp_path / "out" / "cuts.jsonl.gz")))
-    with pytest.raises(UserError, match=r"no bottleneck_tdnnf4 \(it has bottleneck_prefinal, bottleneck_tdnnf3\)"):
+    others = "features, bottleneck_prefinal, bottleneck_tdnnf3, ivector"
+    with pytest.raises(UserError, match=rf"no bottleneck_tdnnf4 \(it has {others}\); .* block bottleneck:"):
         load_bottleneck(cut, "tdnnf4")
 
 
 def test_layers_that_are_not_there(cuts: Path, model: Path, tmp_path: Path) -> None:
-    unknown = dataclasses.replace(ALL, layers=("tdnnf3", "tdnnf9"))
+    unknown = changed(layers=("tdnnf3", "tdnnf9"))
     with pytest.raises(UserError, match=r"has no layer tdnnf9; it has tdnn1, tdnnf2, tdnnf3, tdnnf4, prefinal"):
         extract_bottlenecks(cuts, model, tmp_path / "out", unknown)
     for layers in ((), ("prefinal", "prefinal")):
@@ -224,10 +240,10 @@ def test_features_and_ivectors_of_other_settings(
     record: dict[str, Any] = copy.deepcopy(RECORD)
     record["features"]["mfcc"]["low_freq"] = 40.0
     other = save_model(tmp_path / "mfcc", info={"features": record})
-    with pytest.raises(UserError, match=r"MFCC with low_freq 20.0, but .* was trained on low_freq 40.0"):
+    with pytest.raises(UserError, match=r"mfcc features with low_freq 20.0, but .* was trained on low_freq 40.0"):
         extract_bottlenecks(cuts, other, tmp_path / "out", ALL)
     other = save_model(tmp_path / "ivector", info={"features": RECORD | {"ivector": {"model": "b" * 64}}})
-    with pytest.raises(UserError, match=r"another i-vector model \(aaaaaaaaaaaa\) than .* \(bbbbbbbbbbbb\)"):
+    with pytest.raises(UserError, match=r"ivector features of another model \(aaaaaaaaaaaa\) than .* \(bbbbbbbbbbbb\)"):
         extract_bottlenecks(cuts, other, tmp_path / "out", ALL)
     # where MFCC are computed is no difference, nor what other stages lie between
     elsewhere = {"mfcc": MFCC["mfcc"] | {"engine": "kaldifeat", "device": "cuda"}}  # type: ignore[operator]
@@ -237,7 +253,7 @@ def test_features_and_ivectors_of_other_settings(
     assert not caplog.messages
     for trained, found, unknown in ((RECORD, None, "CUTS"), (None, RECORD, "MODEL")):
         check_origin(trained, found, "CUTS", "MODEL")
-        assert caplog.messages[-1].startswith(f"the MFCC settings of {unknown} are not recorded")
+        assert caplog.messages[-1].startswith(f"what features {unknown} has is not recorded")
 
 
 def test_other_folders(cuts: Path, tmp_path: Path) -> None:
@@ -254,7 +270,7 @@ def test_activations_that_are_not_finite(cuts: Path, tmp_path: Path) -> None:
     weights = loaded.model.state_dict()
     weights["trunk.layers.2.affine.bias"].fill_(float("inf"))
     save_checkpoint(broken, Checkpoint(weights, to_dict(SYSTEM), loaded.info))
-    with pytest.raises(UserError, match=r"activations of tdnnf4 are not finite"):
+    with pytest.raises(UserError, match=r"bottleneck_tdnnf4 is not finite"):
         extract_bottlenecks(cuts, broken, tmp_path / "out", ALL)
 
 
@@ -262,7 +278,7 @@ def test_program(root: Path, cuts: Path, model: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(root / "local/extract_bottlenecks.py"), "--device", "cpu", "--layers"]
     places = [str(cuts), str(model), str(tmp_path / "out")]
     run = subprocess.run([*command, "tdnnf3,prefinal", *places], capture_output=True, text=True, check=True)
-    assert "times real time" in run.stdout
+    assert "h of audio in" in run.stdout
     assert f"wrote {tmp_path / 'out' / 'cuts.jsonl.gz'}" in run.stdout
     assert read(tmp_path / "out", ("tdnnf3", "prefinal"))["u00", "tdnnf3"].shape == (1, 24)
     wrong = subprocess.run([*command, "tdnnf12", *places], capture_output=True, text=True, check=False)
