@@ -67,7 +67,7 @@ def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
 def transfer(iemocap: Any) -> None:
     """From the demo network of egs/tedlium2 to a comparison of emotion systems, with nothing done by hand."""
     iemocap.write("conf/demo.yaml", DEMO_IEMOCAP)
-    iemocap.write("conf/bottleneck.yaml", "layers: [tdnnf2, tdnnf3, prefinal]")
+    iemocap.write("conf/bottleneck.yaml", "bottleneck: {layers: [tdnnf2, tdnnf3, prefinal]}")
     iemocap.write("conf/s1.yaml", SMALL_HEAD)
     pooled = "base: s1.yaml\nmodel: {pooling: statistics, head_dim: 0}\ndata: {normalise: speaker}"
     iemocap.write("conf/pooled.yaml", pooled)

@@ -64,7 +64,7 @@ class Bottlenecks(Maker):
         UserError: no acoustic model, or it has no such layer.
     """
 
-    made_by = "the bottleneck stage (local/compute_features.py)"
+    made_by = "the bottleneck stage"
 
     def __init__(self, directory: Path | str, config: BottleneckConfig, device: str = "cpu") -> None:
         weights = require(Path(directory) / WEIGHTS, TRAINED_BY)
