@@ -44,7 +44,7 @@ def invented_run(folds: Folds, fold: int, seed: int) -> Predictions:
         folds=folds.folds[fold].name,
         seeds=seed,
         labels=labels,
-        probabilities=probabilities,
+        outputs=probabilities,
     )
 
 

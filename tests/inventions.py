@@ -34,4 +34,4 @@ def pushed(table: Predictions, by: float, seed: int = 0, noise: float = 0.8) -> 
     scores = np.log(table.probabilities) + np.random.default_rng(seed).normal(0, noise, table.probabilities.shape)
     scores[np.arange(len(table)), table.labels] += by
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    return dataclasses.replace(table, probabilities=probabilities)
+    return dataclasses.replace(table, outputs=probabilities)

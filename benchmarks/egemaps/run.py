@@ -64,7 +64,7 @@ def main() -> None:
             folds=fold.name,
             seeds=1,
             labels=[folds.labels[u] for u in utterances],
-            probabilities=shares / shares.sum(axis=1, keepdims=True),
+            outputs=shares / shares.sum(axis=1, keepdims=True),
         )
         write_predictions(options.output / f"fold_{fold.name}" / "seed_1" / "predictions.csv", table)
 

@@ -235,6 +235,6 @@ def _write(predicted: Predicted, folds: Folds, fold: Fold, seed: int, directory:
         folds=fold.name,
         seeds=seed,
         labels=[folds.classes[u.label] for u in rows],
-        probabilities=predicted.probabilities.numpy(),
+        outputs=predicted.probabilities.numpy(),
     )
     write_predictions(directory / PREDICTIONS, table)

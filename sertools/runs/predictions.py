@@ -1,29 +1,38 @@
 """The prediction table: all that scoring, significance tests and comparisons of systems read.
 
-A CSV file with the header ``utterance,speaker,corpus,part,fold,seed,label,p_<class>,...``: one row
-for each utterance, fold and seed.  ``part`` is dev or test, ``label`` is the true class, the last
-columns are the probabilities of the classes in the order of the class set.
+A CSV file with the header ``utterance,speaker,corpus,part,repetition,fold,seed,label,p_<class>,...``: one
+row for each utterance, fold and seed.  ``part`` is dev or test, ``repetition`` counts from 1 (fold names
+are unique over all repetitions), ``label`` is the true class, the last columns are the probabilities of
+the classes in the order of the class set.  Where a number is predicted the header ends in
+``label,prediction``.  A table without the column ``repetition`` is of repetition 1.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sertools.errors import UserError
-from sertools.evaluation.stats.metrics import Floats, Ints
 from sertools.files import replacing, require
 
-COLUMNS = ("utterance", "speaker", "corpus", "part", "fold", "seed", "label")
+COLUMNS = ("utterance", "speaker", "corpus", "part", "repetition", "fold", "seed", "label")
+PREDICTION = "prediction"
+"""Name of the last column where a number is predicted."""
 PARTS = ("dev", "test")
 MADE_BY = "the training stage"
 SUM_TOLERANCE = 1e-3
 
+LARGEST = 10**9
+"""Repetitions and seeds are below it."""
+
 Strings = NDArray[np.str_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,13 @@ class Predictions:
     """A prediction table in memory; row n of every array belongs together.
 
     Attributes:
-        classes: C names, the columns of ``probabilities``.
-        utterances, speakers, corpora, parts, folds: (N,) strings.
+        classes: C names, the columns of ``outputs``; empty where a number is predicted.
+        utterances, speakers, corpora, parts: (N,) strings.
+        repetitions: (N,) int64, from 1.
+        folds: (N,) strings, each of one repetition.
         seeds: (N,) int64.
-        labels: (N,) int64, index into ``classes`` of the true class.
-        probabilities: (N, C) float64; each row sums to 1 within 1e-3.
+        labels: (N,) int64, index into ``classes`` of the true class; or (N,) float64, true numbers.
+        outputs: (N, C) float64 probabilities, each row sums to 1 within 1e-3; or (N,) float64, predicted numbers.
     """
 
     classes: tuple[str, ...]
@@ -43,13 +54,26 @@ class Predictions:
     speakers: Strings
     corpora: Strings
     parts: Strings
+    repetitions: Ints
     folds: Strings
     seeds: Ints
-    labels: Ints
-    probabilities: Floats
+    labels: NDArray[Any]
+    outputs: Floats
 
     def __len__(self) -> int:
         return len(self.utterances)
+
+    @property
+    def kind(self) -> Literal["classes", "number"]:
+        """Whether a class or a number is predicted."""
+        return "classes" if self.classes else "number"
+
+    @property
+    def probabilities(self) -> Floats:
+        """``outputs`` of a table of classes, (N, C)."""
+        if not self.classes:
+            raise ValueError("a table of predicted numbers has no probabilities")
+        return self.outputs
 
     @property
     def recognised(self) -> Ints:
@@ -57,10 +81,22 @@ class Predictions:
         best: Ints = np.argmax(self.probabilities, axis=1).astype(np.int64)
         return best
 
-    def select(self, *, part: str | None = None, fold: str | None = None, seed: int | None = None) -> "Predictions":
-        """The rows of one part, fold or seed (or of their combination); None takes all."""
+    def label_of(self, row: int) -> str:
+        """The true class of a row by name, or the true number as text."""
+        return self.classes[self.labels[row]] if self.classes else f"{self.labels[row]:.9g}"
+
+    def select(
+        self,
+        *,
+        part: str | None = None,
+        fold: str | None = None,
+        seed: int | None = None,
+        repetition: int | None = None,
+    ) -> "Predictions":
+        """The rows of one part, fold, seed or repetition (or of their combination); None takes all."""
         keep = np.ones(len(self), dtype=bool)
-        for values, wanted in ((self.parts, part), (self.folds, fold), (self.seeds, seed)):
+        wants = ((self.parts, part), (self.folds, fold), (self.seeds, seed), (self.repetitions, repetition))
+        for values, wanted in wants:
             if wanted is not None:
                 keep &= values == wanted
         return self.rows(keep)
@@ -79,19 +115,20 @@ def make_predictions(
     parts: Sequence[str] | str,
     folds: Sequence[str] | str,
     seeds: Sequence[int] | int,
-    labels: Sequence[str],
-    probabilities: Any,
+    labels: Sequence[str] | Sequence[float],
+    outputs: Any,
+    repetitions: Sequence[int] | int = 1,
 ) -> Predictions:
     """A table from columns; a single value stands for a column of it.
 
     Args:
-        classes: C names.
-        labels: (N,) names of the true classes.
-        probabilities: (N, C), such as the softmax of a model's outputs.
-        utterances, speakers, corpora, parts, folds, seeds: (N,) each.
+        classes: C names; none where a number is predicted.
+        labels: (N,) names of the true classes, or true numbers.
+        outputs: (N, C) probabilities, such as the softmax of a model's outputs; or (N,) or (N, 1) numbers.
+        utterances, speakers, corpora, parts, folds, seeds, repetitions: (N,) each.
 
     Raises:
-        UserError: lengths differ, an unknown class or part, probabilities that are none.
+        UserError: lengths differ, an unknown class or part, probabilities that are none, numbers that are not finite.
     """
     count = len(utterances)
 
@@ -101,25 +138,28 @@ def make_predictions(
             raise UserError(f"predictions: {count} utterances, but {len(filled)} {name}")
         return filled
 
-    index = {name: number for number, name in enumerate(classes)}
-    for label in labels:
-        if label not in index:
-            raise UserError(f"predictions: class '{label}' is not one of {', '.join(classes)}")
+    truth, where = column("labels", labels), [f"predictions, utterance {name}" for name in utterances]
+    found = np.asarray(outputs, dtype=np.float64).reshape(-1, max(len(classes), 1))
     table = Predictions(
         classes=tuple(classes),
         utterances=np.array(utterances, dtype=np.str_),
         speakers=np.array(column("speakers", speakers), dtype=np.str_),
         corpora=np.array(column("corpora", corpora), dtype=np.str_),
         parts=np.array(column("parts", parts), dtype=np.str_),
+        repetitions=np.array(column("repetitions", repetitions), dtype=np.int64),
         folds=np.array(column("folds", folds), dtype=np.str_),
         seeds=np.array(column("seeds", seeds), dtype=np.int64),
-        labels=np.array(column("labels", [index[label] for label in labels]), dtype=np.int64),
-        probabilities=np.asarray(probabilities, dtype=np.float64).reshape(-1, len(index)),
+        labels=_labels(truth, tuple(classes), where),
+        outputs=found if classes else found[:, 0],
     )
-    if len(table.probabilities) != count:
-        raise UserError(f"predictions: {count} utterances, but {len(table.probabilities)} rows of probabilities")
-    check_predictions(table, [f"predictions, utterance {name}" for name in utterances])
+    if len(table.outputs) != count:
+        raise UserError(f"predictions: {count} utterances, but {len(table.outputs)} rows of {_outputs(table)}")
+    check_predictions(table, where)
     return table
+
+
+def _outputs(table: Predictions) -> str:
+    return "probabilities" if table.classes else "predicted numbers"
 
 
 def check_predictions(table: Predictions, where: Sequence[str]) -> None:
@@ -130,31 +170,65 @@ def check_predictions(table: Predictions, where: Sequence[str]) -> None:
         where: N texts such as ``file, line 7``, for messages.
 
     Raises:
-        UserError: a part other than dev and test; probabilities that are not finite, not in 0 .. 1
-            or do not sum to 1; the same utterance, fold, seed and part twice; an utterance in dev
-            and in test of one fold; an utterance with two labels or two speakers.
+        UserError: a part other than dev and test; a name that is empty or not printable, a fold that cannot name
+            a folder; repetitions and seeds outside 1 (0 for seeds) .. 1e9; probabilities that are not finite, not in
+            0 .. 1 or do not sum to 1, numbers that are not finite; the same utterance, fold, seed and part
+            twice; an utterance in dev and in test of one fold; a fold in two repetitions; an utterance with two
+            labels or two speakers.
     """
     for row in np.flatnonzero(~np.isin(table.parts, PARTS))[:1]:
-        raise UserError(f"{where[row]}: part must be dev or test, not '{table.parts[row]}'")
-    values = table.probabilities
-    bad = ~np.isfinite(values).all(axis=1) | (values < 0).any(axis=1) | (values > 1 + SUM_TOLERANCE).any(axis=1)
-    for row in np.flatnonzero(bad)[:1]:
-        raise UserError(f"{where[row]}: probabilities must be finite and in 0 .. 1, found {values[row].tolist()}")
-    for row in np.flatnonzero(np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE)[:1]:
-        raise UserError(f"{where[row]}: the probabilities sum to {values[row].sum():.6g}, not to 1")
+        raise UserError(f"{where[row]}: part must be dev or test, not {str(table.parts[row])[:40]!r}")
+    _check_names(table, where)
+    for what, numbers, low in (("repetition", table.repetitions, 1), ("seed", table.seeds, 0)):
+        for row in np.flatnonzero((numbers < low) | (numbers >= LARGEST))[:1]:
+            raise UserError(f"{where[row]}: {what} must be a whole number from {low}, not {numbers[row]}")
+    (_check_probabilities if table.classes else _check_numbers)(table, where)
     seen: dict[tuple[str, str, int], int] = {}
     truth: dict[tuple[str, str], int] = {}
-    columns = (table.utterances, table.folds, table.seeds, table.corpora)
-    for row, (utterance, fold, seed, corpus) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+    repeated: dict[str, int] = {}
+    columns = (table.utterances, table.folds, table.seeds, table.corpora, table.repetitions)
+    for row, (utterance, fold, seed, corpus, repetition) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
         before = seen.setdefault((utterance, fold, seed), row)
         if before != row:
             what = "twice" if table.parts[before] == table.parts[row] else "in dev and in test"
             raise UserError(
                 f"{where[row]}: utterance {utterance}, fold {fold}, seed {seed} is there {what} ({where[before]})"
             )
+        if (other := repeated.setdefault(fold, repetition)) != repetition:
+            raise UserError(
+                f"{where[row]}: fold {fold} is of repetitions {other} and {repetition}; a fold's name must be of one"
+            )
         first = truth.setdefault((corpus, utterance), row)
         if table.labels[first] != table.labels[row] or table.speakers[first] != table.speakers[row]:
             raise UserError(f"{where[row]}: utterance {utterance} has another label or speaker than in {where[first]}")
+
+
+def _check_names(table: Predictions, where: Sequence[str]) -> None:
+    for what in ("utterance", "speaker", "fold"):
+        values = getattr(table, f"{what}s")
+        for name in np.unique(values).tolist():
+            unfit = what == "fold" and ("/" in name or name in (".", ".."))
+            if name and name.isprintable() and not unfit:
+                continue
+            row = int(np.flatnonzero(values == name)[0])
+            why = "cannot be the name of a folder" if unfit else "is empty" if not name else "is not printable"
+            raise UserError(f"{where[row]}: the name of the {what}, {name[:40]!r}, {why}")
+
+
+def _check_probabilities(table: Predictions, where: Sequence[str]) -> None:
+    values = table.outputs
+    bad = ~np.isfinite(values).all(axis=1) | (values < 0).any(axis=1) | (values > 1 + SUM_TOLERANCE).any(axis=1)
+    for row in np.flatnonzero(bad)[:1]:
+        raise UserError(f"{where[row]}: probabilities must be finite and in 0 .. 1, found {values[row].tolist()}")
+    for row in np.flatnonzero(np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE)[:1]:
+        raise UserError(f"{where[row]}: the probabilities sum to {values[row].sum():.6g}, not to 1")
+
+
+def _check_numbers(table: Predictions, where: Sequence[str]) -> None:
+    for what, values in (("label", table.labels), ("prediction", table.outputs)):
+        # squares of larger ones would not be finite
+        for row in np.flatnonzero(~(np.abs(values) < LARGEST))[:1]:
+            raise UserError(f"{where[row]}: the {what} must be a finite number within 1e9 of 0, not {values[row]}")
 
 
 def write_predictions(path: Path | str, table: Predictions) -> None:
@@ -164,15 +238,17 @@ def write_predictions(path: Path | str, table: Predictions) -> None:
         UserError: the table is not sound, see :func:`check_predictions`.
     """
     check_predictions(table, [f"{path}, utterance {name}" for name in table.utterances])
-    order = np.lexsort((table.utterances, table.seeds, table.folds, table.parts, table.corpora))
+    order = np.lexsort(
+        (table.utterances, table.seeds, table.folds, table.repetitions, table.parts, table.corpora)
+    )  # fmt: skip
+    columns = [getattr(table, name) for name in ("utterances", "speakers", "corpora", "parts", "repetitions", "folds")]
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, *(f"p_{name}" for name in table.classes)])
+        writer.writerow([*COLUMNS, *([f"p_{name}" for name in table.classes] or [PREDICTION])])
         for row in order:
-            names = (table.utterances, table.speakers, table.corpora, table.parts, table.folds, table.seeds)
             # nine digits bring a float32 back exactly
-            probabilities = [f"{value:.9g}" for value in table.probabilities[row]]
-            writer.writerow([*(column[row] for column in names), table.classes[table.labels[row]], *probabilities])
+            outputs = [f"{value:.9g}" for value in np.atleast_1d(table.outputs[row])]
+            writer.writerow([*(column[row] for column in columns), table.seeds[row], table.label_of(row), *outputs])
 
 
 def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MADE_BY) -> Predictions:
@@ -189,56 +265,91 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not files:
         raise UserError(f"no prediction tables; they are made by {made_by}")
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
     rows: list[list[str]] = []
     where: list[str] = []
     for path in files:
-        require(path, made_by)
-        with open(path, encoding="utf-8", newline="") as stream:
+        if not require(path, made_by).is_file():
+            raise UserError(f"{path} is not a file; a prediction table is needed, which {made_by} makes")
+        with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
             try:
-                found = _classes(path, next(reader, []))
-                if classes and found != classes:
-                    raise UserError(f"{path}: classes {', '.join(found)}, but {files[0]} has {', '.join(classes)}")
+                found, repeated = _header(path, next(reader, []))
+                if classes is not None and found != classes:
+                    raise UserError(f"{path}: {_said(found)}, but {files[0]} has {_said(classes)}")
                 classes = found
+                width = len(COLUMNS) - (not repeated) + max(len(classes), 1)
                 for row in reader:
-                    if len(row) != len(COLUMNS) + len(classes):
+                    if len(row) != width:
                         raise UserError(
-                            f"{path}, line {reader.line_num}: {len(row)} columns instead of "
-                            f"{len(COLUMNS) + len(classes)}; make it again with {made_by}"
+                            f"{path}, line {reader.line_num}: {len(row)} columns instead of {width}; make it again "
+                            f"with {made_by}"
                         )
-                    rows.append(row)
+                    rows.append(row if repeated else [*row[:4], "1", *row[4:]])
                     where.append(f"{path}, line {reader.line_num}")
             except (csv.Error, UnicodeDecodeError) as error:
                 raise UserError(f"{path} is not a CSV table ({error}); make it again with {made_by}") from error
-    table = _parse(classes, rows, where)
+    table = _parse(classes or (), rows, where)
     check_predictions(table, where)
     return table
 
 
-def _classes(path: Path, header: list[str]) -> tuple[str, ...]:
-    names = header[len(COLUMNS) :]
-    if tuple(header[: len(COLUMNS)]) != COLUMNS or len(names) < 2 or not all(n.startswith("p_") for n in names):
-        raise UserError(f"{path}: the first line must be '{','.join(COLUMNS)},p_<class>,...', not '{','.join(header)}'")
+def _said(classes: tuple[str, ...]) -> str:
+    return f"classes {', '.join(classes)}" if classes else "a predicted number"
+
+
+def _header(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
+    """The classes (none where a number is predicted), and whether there is a column of repetitions."""
+    repeated = "repetition" in header[:5]
+    columns = [name for name in COLUMNS if repeated or name != "repetition"]
+    names = header[len(columns) :]
+    right = names == [PREDICTION] or (len(names) > 1 and all(n.startswith("p_") and len(n) > 2 for n in names))
+    if header[: len(columns)] != columns or not right:
+        raise UserError(
+            f"{path}: the first line must be '{','.join(COLUMNS)},p_<class>,...' or '...,label,{PREDICTION}', "
+            f"not '{','.join(header)[:200]}'"
+        )
     if len(set(names)) != len(names):
         raise UserError(f"{path}: a class has two columns: {', '.join(names)}")
-    return tuple(name[2:] for name in names)
+    return (() if names == [PREDICTION] else tuple(name[2:] for name in names)), repeated
 
 
 def _parse(classes: tuple[str, ...], rows: list[list[str]], where: list[str]) -> Predictions:
-    index = {name: number for number, name in enumerate(classes)}
-    seeds, labels = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    probabilities = np.zeros((len(rows), len(classes)))
+    whole = {name: np.zeros(len(rows), np.int64) for name in ("repetition", "seed")}
+    outputs = np.zeros((len(rows), max(len(classes), 1)))
     for number, row in enumerate(rows):
-        if row[6] not in index:
-            raise UserError(f"{where[number]}: class '{row[6]}' is not one of {', '.join(classes)}")
-        labels[number] = index[row[6]]
+        for name, column in whole.items():
+            text = row[COLUMNS.index(name)]
+            if not re.fullmatch(r"[0-9]{1,9}", text):
+                raise UserError(f"{where[number]}: {name} must be a whole number, not {text[:40]!r}")
+            column[number] = int(text)
         try:
-            seeds[number] = int(row[5])
-            probabilities[number] = [float(value) for value in row[7:]]
+            outputs[number] = [float(value) for value in row[len(COLUMNS) :]]
         except ValueError as error:
-            raise UserError(f"{where[number]}: {error}") from error
+            raise UserError(f"{where[number]}: {str(error)[:100]}") from error
     utterances, speakers, corpora, parts, folds = (
-        np.array([row[column] for row in rows], dtype=np.str_) for column in range(5)
+        np.array([row[COLUMNS.index(name)] for row in rows], dtype=np.str_)
+        for name in ("utterance", "speaker", "corpus", "part", "fold")
     )
-    return Predictions(classes, utterances, speakers, corpora, parts, folds, seeds, labels, probabilities)
+    labels = _labels([row[COLUMNS.index("label")] for row in rows], classes, where)
+    return Predictions(
+        classes, utterances, speakers, corpora, parts, whole["repetition"], folds, whole["seed"], labels,
+        outputs if classes else outputs[:, 0],
+    )  # fmt: skip
+
+
+def _labels(labels: Sequence[Any], classes: tuple[str, ...], where: Sequence[str]) -> NDArray[Any]:
+    """(N,) int64 numbers of classes, or float64."""
+    if not classes:
+        numbers = np.zeros(len(labels))
+        for row, label in enumerate(labels):
+            try:
+                numbers[row] = float(label)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{where[row]}: the label must be a number, not {str(label)[:40]!r}") from error
+        return numbers
+    index = {name: number for number, name in enumerate(classes)}
+    for row, label in enumerate(labels):
+        if label not in index:
+            raise UserError(f"{where[row]}: class '{str(label)[:40]}' is not one of {', '.join(classes)}")
+    return np.array([index[label] for label in labels], dtype=np.int64)

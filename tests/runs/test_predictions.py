@@ -9,6 +9,7 @@ from sertools.errors import UserError
 from sertools.runs.predictions import Predictions, make_predictions, read_predictions, write_predictions
 
 HEADER = "utterance,speaker,corpus,part,fold,seed,label,p_happy,p_sad\n"
+"""Of an older table, or one from elsewhere: it has no repetitions."""
 
 
 def table(seed: int = 1, fold: str = "Session1", part: str = "test") -> Predictions:
@@ -22,7 +23,7 @@ def table(seed: int = 1, fold: str = "Session1", part: str = "test") -> Predicti
         folds=fold,
         seeds=seed,
         labels=["sad", "happy", "sad"],
-        probabilities=probabilities,
+        outputs=probabilities,
     )
 
 
@@ -36,7 +37,8 @@ def test_roundtrip_is_exact_and_sorted(tmp_path: Path) -> None:
     first = (tmp_path / "p.csv").read_bytes()
     write_predictions(tmp_path / "p.csv", back)
     assert (tmp_path / "p.csv").read_bytes() == first
-    assert first.decode().startswith(HEADER + "u1,a,iemocap,test,Session1,1,happy,0.")
+    header = HEADER.replace("fold", "repetition,fold")
+    assert first.decode().startswith(header + "u1,a,iemocap,test,1,Session1,1,happy,0.")
 
 
 def test_several_files_and_selection(tmp_path: Path) -> None:
@@ -93,21 +95,90 @@ def test_wrong_files(tmp_path: Path) -> None:
         read_predictions(tmp_path / "empty.csv")
     (tmp_path / "a.csv").write_text(HEADER)
     (tmp_path / "b.csv").write_text(HEADER.replace("p_happy,p_sad", "p_sad,p_happy"))
-    with pytest.raises(UserError, match=r"b\.csv: classes sad, happy, but .*a\.csv has happy, sad"):
+    with pytest.raises(UserError, match=r"b\.csv: classes sad, happy, but .*a\.csv has classes happy, sad"):
         read_predictions([tmp_path / "a.csv", tmp_path / "b.csv"])
 
 
 def test_unsound_tables_are_not_made() -> None:
     sound = {
         "utterances": ["u1"], "speakers": ["a"], "corpora": "c", "parts": "test", "folds": "1", "seeds": 1,
-        "labels": ["sad"], "probabilities": [[0.5, 0.5]],
+        "labels": ["sad"], "outputs": [[0.5, 0.5]],
     }  # fmt: skip
     assert len(make_predictions(("happy", "sad"), **sound)) == 1  # type: ignore[arg-type]
     for change, words in [
         ({"speakers": ["a", "b"]}, "1 utterances, but 2 speakers"),
         ({"labels": ["angry"]}, "'angry' is not one of"),
-        ({"probabilities": [[0.5, 0.6]]}, "u1.* sum to 1.1"),
-        ({"probabilities": [[0.5, 0.5], [0.5, 0.5]]}, "2 rows of probabilities"),
+        ({"outputs": [[0.5, 0.6]]}, "u1.* sum to 1.1"),
+        ({"outputs": [[0.5, 0.5], [0.5, 0.5]]}, "2 rows of probabilities"),
     ]:
         with pytest.raises(UserError, match=words):
             make_predictions(("happy", "sad"), **{**sound, **change})  # type: ignore[arg-type]
+
+
+def numbers(**changes: object) -> Predictions:
+    columns = {
+        "utterances": ["u2", "u1"], "speakers": "a", "corpora": "c", "parts": "test", "folds": "1", "seeds": 1,
+        "labels": [2.5, -1], "outputs": [[2.25], [-0.1]], "repetitions": 3,
+    } | changes  # fmt: skip
+    return make_predictions((), **columns)  # type: ignore[arg-type]
+
+
+def test_a_number_as_target(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p.csv", numbers())
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert lines[0] == "utterance,speaker,corpus,part,repetition,fold,seed,label,prediction"
+    assert lines[1] == "u1,a,c,test,3,1,1,-1,-0.1"
+    back = read_predictions(tmp_path / "p.csv")
+    assert (back.kind, back.labels.tolist(), back.outputs.tolist()) == ("number", [-1, 2.5], [-0.1, 2.25])
+    assert back.repetitions.tolist() == [3, 3]
+    with pytest.raises(ValueError, match="no probabilities"):
+        back.recognised  # noqa: B018
+    write_predictions(tmp_path / "c.csv", table())
+    with pytest.raises(UserError, match=r"c\.csv: classes happy, sad, but .*p\.csv has a predicted number"):
+        read_predictions([tmp_path / "p.csv", tmp_path / "c.csv"])
+    for change, words in (
+        ({"outputs": [1.0, float("nan")]}, "u1: the prediction must be a finite number"),
+        ({"labels": [1e300, 1]}, "u2: the label must be a finite number"),
+        ({"labels": ["sad", 1]}, "u2: the label must be a number, not 'sad'"),
+        ({"repetitions": 0}, "repetition must be a whole number from 1, not 0"),
+    ):
+        with pytest.raises(UserError, match=words):
+            numbers(**change)
+
+
+def test_repetitions(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text(HEADER + "u1,a,c,test,1,1,happy,0.5,0.5\n")
+    assert read_predictions(tmp_path / "old.csv").repetitions.tolist() == [1]
+    repeated = HEADER.replace("fold", "repetition,fold")
+    rows = "u1,a,c,test,1,r1,1,happy,0.5,0.5\nu1,a,c,test,2,r2,1,happy,0.5,0.5\n"
+    (tmp_path / "new.csv").write_text("\ufeff" + repeated + rows)
+    read = read_predictions(tmp_path / "new.csv")
+    assert read.repetitions.tolist() == [1, 2]
+    assert read.select(repetition=2).folds.tolist() == ["r2"]
+    (tmp_path / "new.csv").write_text(repeated + rows.replace("r2", "r1").replace("u1,a,c,test,2", "u2,a,c,test,2"))
+    with pytest.raises(UserError, match="fold r1 is of repetitions 1 and 2"):
+        read_predictions(tmp_path / "new.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("u1,a,c,test,1,1e3,happy,0.5,0.5", "seed must be a whole number, not '1e3'"),
+        ("u1,a,c,test,1,99999999999999999999,happy,0.5,0.5", "seed must be a whole number"),
+        (",a,c,test,1,1,happy,0.5,0.5", "the name of the utterance, '', is empty"),
+        ("u1,,c,test,1,1,happy,0.5,0.5", "the name of the speaker, '', is empty"),
+        ("u1,a,c,test,../x,1,happy,0.5,0.5", "fold, '../x', cannot be the name of a folder"),
+        ("u\x07,a,c,test,1,1,happy,0.5,0.5", "is not printable"),
+        ("u1,a,c,test,1,1,happy,0.5,half", "could not convert"),
+        ("u1,a,c,test,1,1,happy,inf,0.5", "must be finite"),
+    ],
+)
+def test_wrong_values_have_a_sentence(tmp_path: Path, row: str, words: str) -> None:
+    (tmp_path / "p.csv").write_text(HEADER + row + "\n")
+    with pytest.raises(UserError, match=rf"p\.csv, line 2: .*{words}"):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a file"):
+        read_predictions(tmp_path)

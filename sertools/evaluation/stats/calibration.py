@@ -177,7 +177,7 @@ def calibrate(table: Predictions) -> tuple[Predictions, dict[tuple[str, int], fl
         temperatures[fold, seed] = fit_temperature(dev.probabilities, dev.labels)
         rows = (test.folds == fold) & (test.seeds == seed)
         probabilities[rows] = apply_temperature(test.probabilities[rows], temperatures[fold, seed])
-    return replace(test, probabilities=probabilities), temperatures
+    return replace(test, outputs=probabilities), temperatures
 
 
 def measure(table: Predictions) -> Calibration:

@@ -49,8 +49,8 @@ def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds
     names, reached = np.unique(one.speakers), 0
     for swapped in product((False, True), repeat=len(names)):
         swap = np.isin(one.speakers, names[np.array(swapped)])[:, None]
-        x = dataclasses.replace(one, probabilities=np.where(swap, two.probabilities, one.probabilities))
-        y = dataclasses.replace(two, probabilities=np.where(swap, one.probabilities, two.probabilities))
+        x = dataclasses.replace(one, outputs=np.where(swap, two.probabilities, one.probabilities))
+        y = dataclasses.replace(two, outputs=np.where(swap, one.probabilities, two.probabilities))
         reached += abs(mean_ua(y) - mean_ua(x)) >= abs(found.ua.value) - 1e-12
     assert found.permutation.p == pytest.approx(reached / 2 ** len(names))
     assert found.t_test is not None
@@ -78,7 +78,7 @@ def test_a_system_against_itself_and_in_turned_order(table: Predictions) -> None
 
 
 def test_a_much_better_system_is_surely_better(table: Predictions, folds: Folds) -> None:
-    perfect = dataclasses.replace(table, probabilities=np.eye(3)[table.labels])
+    perfect = dataclasses.replace(table, outputs=np.eye(3)[table.labels])
     compared = compare([System("A", table), System("B", perfect)], folds)
     (found,) = compared.comparisons
     assert found.permutation.p == 2 / 2**8
@@ -127,10 +127,10 @@ def test_agreement_is_over_all_pairs_of_seeds(table: Predictions) -> None:
     one = table.select(part="test", fold="Session1", seed=0).rows(np.arange(2))
     twice = dataclasses.replace(
         one.rows(np.array([0, 1, 0, 1])), seeds=np.array([1, 1, 2, 2]),
-        probabilities=np.eye(3)[[one.labels[0], one.labels[1], one.labels[0], (one.labels[1] + 1) % 3]],
+        outputs=np.eye(3)[[one.labels[0], one.labels[1], one.labels[0], (one.labels[1] + 1) % 3]],
     )  # fmt: skip
-    wrong = dataclasses.replace(one, probabilities=np.eye(3)[(one.labels + 1) % 3])
-    right = dataclasses.replace(one, probabilities=np.eye(3)[one.labels])
+    wrong = dataclasses.replace(one, outputs=np.eye(3)[(one.labels + 1) % 3])
+    right = dataclasses.replace(one, outputs=np.eye(3)[one.labels])
     assert dataclasses.astuple(agreement(twice, right)) == (1.5, 0, 0.5, 0)
     assert dataclasses.astuple(agreement(twice, wrong)) == (0, 1.5, 0, 0.5)
     assert dataclasses.astuple(agreement(twice, twice)) == (1.25, 0.25, 0.25, 0.25)

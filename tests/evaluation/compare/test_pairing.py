@@ -66,7 +66,7 @@ def better_on(table: Predictions, part: str, folds: tuple[str, ...]) -> Predicti
     right = np.eye(3)[table.labels]
     wrong = np.eye(3)[(table.labels + 1) % 3]
     probabilities = np.where(here[:, None], right, np.where(there[:, None], wrong, table.probabilities))
-    return dataclasses.replace(table, probabilities=probabilities)
+    return dataclasses.replace(table, outputs=probabilities)
 
 
 def test_the_best_on_dev_is_taken_whatever_it_does_on_test(table: Predictions) -> None:
@@ -95,7 +95,7 @@ def test_the_mean_over_seeds_chooses(table: Predictions) -> None:
     half[dev & (table.seeds == 1)] = np.eye(3)[(table.labels[dev & (table.seeds == 1)] + 1) % 3]
     # UA 1 and 0: a mean of 0.5, less than the plain system's
     assert group_score("Session1", table.select(part="dev", fold="Session1")).ua > 0.5
-    _, chosen = choose_on_dev({"half": dataclasses.replace(table, probabilities=half), "plain": table})
+    _, chosen = choose_on_dev({"half": dataclasses.replace(table, outputs=half), "plain": table})
     assert chosen["Session1"] == "plain"
 
 

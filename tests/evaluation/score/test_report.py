@@ -25,7 +25,7 @@ def table(corpus: str = "iemocap", utterance: str = "u") -> Predictions:
         folds=[f"f{n % 4 // 2}" for n in range(count)] * 2,
         seeds=[1] * count + [2] * count,
         labels=["a", "b", "b"] * (count * 2 // 3),
-        probabilities=generator.dirichlet([1, 1], 2 * count),
+        outputs=generator.dirichlet([1, 1], 2 * count),
     )
 
 
@@ -97,7 +97,7 @@ def test_mistakes_are_those_that_all_seeds_share() -> None:
         folds="f",
         seeds=[row[1] for row in rows],
         labels=[row[2] for row in rows],
-        probabilities=[row[3] for row in rows],
+        outputs=[row[3] for row in rows],
     )
     mistakes = confident_mistakes(predictions)
     assert [mistake.utterance for mistake in mistakes] == ["sure", "less"]
@@ -112,6 +112,6 @@ def test_mistakes_are_those_that_all_seeds_share() -> None:
 def test_page_without_common_mistakes_says_so() -> None:
     predictions = table()
     right = np.eye(2)[predictions.labels]
-    html = page(dataclasses.replace(predictions, probabilities=right))
+    html = page(dataclasses.replace(predictions, outputs=right))
     assert "No utterance was taken for the same wrong class" in html
     assert re.search(r"The runs left no configuration", html)

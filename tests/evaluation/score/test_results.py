@@ -32,7 +32,7 @@ def small(seeds: tuple[int, ...] = (1, 2), corpus: str = "iemocap") -> Predictio
         folds=[row[2] for row in rows],
         seeds=[row[4] for row in rows],
         labels=[row[3] for row in rows],
-        probabilities=[[0.9, 0.1] if guess == "a" else [0.2, 0.8] for guess in guesses],
+        outputs=[[0.9, 0.1] if guess == "a" else [0.2, 0.8] for guess in guesses],
     )
 
 

@@ -36,7 +36,7 @@ def runs(directory: Path, after: bool = True) -> tuple[dict[str, Path], Predicti
     table = make_predictions(
         ("angry", "sad"), utterances=names, speakers=[SAID[n][0] for n in names], corpora="c",
         parts=[SAID[n][2] for n in names], folds="A", seeds=[1] * 4 + [2] * 4, labels=[SAID[n][1] for n in names],
-        probabilities=[[0.5, 0.5]] * 8,
+        outputs=[[0.5, 0.5]] * 8,
     )  # fmt: skip
     return folders, table
 

@@ -130,7 +130,7 @@ def test_each_run_is_calibrated_on_its_own_dev_rows(predictions: Predictions) ->
 
 def test_test_rows_do_not_touch_the_temperatures(predictions: Predictions) -> None:
     tested = (predictions.parts == "test")[:, None]
-    other = dataclasses.replace(predictions, probabilities=np.where(tested, 1 / 3, predictions.probabilities))
+    other = dataclasses.replace(predictions, outputs=np.where(tested, 1 / 3, predictions.probabilities))
     assert calibrate(other)[1] == calibrate(predictions)[1]
 
 

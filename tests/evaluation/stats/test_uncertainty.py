@@ -141,7 +141,7 @@ def test_counts_by_speaker() -> None:
         folds="1",
         seeds=[5, 5, 7, 7],
         labels=["a", "b", "a", "b"],
-        probabilities=[[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9]],
+        outputs=[[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9]],
     )
     right, total = counts_by_speaker(table)
     assert total.tolist() == [[[0, 1], [0, 1]], [[1, 0], [1, 0]]]
