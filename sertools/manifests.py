@@ -18,6 +18,7 @@ from lhotse import CutSet, Recording, RecordingSet, SupervisionSegment
 from lhotse.cut import Cut
 from lhotse.serialization import deserialize_item
 
+import sertools.features.band_pass  # noqa: F401  (lets Lhotse apply it)
 from sertools.errors import UserError
 from sertools.features import arrays  # lets Lhotse read them
 from sertools.provenance import require_whole

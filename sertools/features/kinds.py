@@ -1,12 +1,13 @@
 """The kinds of features that there are: to add one, write its module and a line here."""
 
 from sertools.features.frames.fbank import FBANK
+from sertools.features.frames.logmel import LOGMEL
 from sertools.features.frames.mfcc import MFCC
 from sertools.features.ivector.tracks import IVECTORS
 from sertools.features.kind import FeatureKind
 from sertools.features.learned.bottlenecks import BOTTLENECK
 
-KINDS: dict[str, FeatureKind] = {kind.name: kind for kind in (MFCC, FBANK, BOTTLENECK, IVECTORS)}
+KINDS: dict[str, FeatureKind] = {kind.name: kind for kind in (MFCC, FBANK, LOGMEL, BOTTLENECK, IVECTORS)}
 
 
 def kind_of(name: str) -> FeatureKind | None:

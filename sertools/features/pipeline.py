@@ -7,6 +7,7 @@ from typing import Any
 
 from sertools.config import from_dict, to_dict
 from sertools.errors import UserError
+from sertools.features.band_pass import BandPassConfig, band_pass
 from sertools.features.frames.perturb import perturb
 from sertools.features.kind import FeatureKind, Given
 from sertools.features.kinds import KINDS
@@ -21,11 +22,17 @@ __all__ = ["CUTS", "FeaturesConfig", "PerturbConfig", "collect_features", "compu
 
 @dataclass(frozen=True)
 class PerturbConfig:
-    """Perturbation of training data, see :func:`sertools.features.frames.perturb.perturb`."""
+    """What is done to audio before features are computed.
+
+    Attributes:
+        speed, volume, seed: of training data, see :func:`sertools.features.frames.perturb.perturb`.
+        band_pass: a band that is kept of it, see :mod:`sertools.features.band_pass`.
+    """
 
     speed: bool = False
     volume: bool = False
     seed: int = 0
+    band_pass: BandPassConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class FeaturesConfig:
     Attributes:
         options: of one kind: an instance of its dataclass, which says which kind it is.
         store: how they are kept.
-        perturb: of training data, for kinds that read audio.
+        perturb: of the audio, for kinds that read it.
     """
 
     options: Any
@@ -135,7 +142,8 @@ def collect_features(
     made_from = made_with(cuts_path)
     settings = maker.record | {"store": vars(config.store)}
     if config.kind.reads == "audio":
-        settings["perturb"] = to_dict(config.perturb)
+        # as before there were band-pass filters
+        settings["perturb"] = {key: value for key, value in to_dict(config.perturb).items() if value is not None}
     if config.kind.reads != "audio" or kinds_of(made_from).keys() & KINDS.keys():
         settings["features"] = made_from  # what else is on the cuts
     stamp = Stamp(settings, {"cuts": content_hash(cuts_path)})
@@ -150,4 +158,6 @@ def _maker_and_blocks(cuts_path: Path | str, config: FeaturesConfig, given: Give
     maker.check(list(cuts), made_with(cuts_path), str(cuts_path))
     options = config.perturb
     cuts = perturb(cuts, speed=options.speed, volume=options.volume, seed=options.seed)
+    if options.band_pass is not None:
+        cuts = band_pass(cuts, options.band_pass)
     return maker, maker.blocks(cuts, config.store.block_minutes)
