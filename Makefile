@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTEST_ARGS ?=
 
-.PHONY: help env env-modern env-ssl env-ssl-modern demo demo-s4 demo-modern run-demo test test-full test-modern lint clean
+.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo test test-full test-modern lint clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
@@ -13,6 +13,7 @@ help:
 	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
 	@echo "make env-modern   the second environment, .venv-modern: torch 2.13.0, kaldifeat, no k2"
 	@echo "make env-ssl      adds transformers to .venv, for self-supervised models (env-ssl-modern: to .venv-modern)"
+	@echo "make env-opensmile  adds openSMILE's functionals (licence: research, not commercial; env-opensmile-modern)"
 	@echo "make lint         ruff, mypy and shellcheck alone"
 	@echo "make test-full, make test-modern   the tests of one environment (PYTEST_ARGS=... is passed on)"
 	@echo "make clean        remove the environments; data/ and exp/ in egs/ are yours"
@@ -25,6 +26,12 @@ env-modern:
 
 env-ssl: env
 	@utils/add_extra.sh ssl
+
+env-opensmile: env
+	@utils/add_extra.sh opensmile
+
+env-opensmile-modern: env-modern
+	@utils/add_extra.sh opensmile modern
 
 env-ssl-modern: env-modern
 	@utils/add_extra.sh ssl modern
@@ -54,11 +61,11 @@ lint: env
 	.venv/bin/mypy
 	git ls-files -z '*.sh' path.sh .ci/run | xargs -0 .venv/bin/shellcheck
 
-test-full: env-ssl
+test-full: env-ssl env-opensmile
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 # most recipes and Slurm have run in the full environment; here what depends on torch, lhotse and k2
-test-modern: env-ssl-modern
+test-modern: env-ssl-modern env-opensmile-modern
 	.venv-modern/bin/python -m pytest -m "(not recipe or modern) and not slurm" $(PYTEST_ARGS)
 
 clean:

@@ -2,6 +2,7 @@
 # Add an optional part to an environment, without changing anything that is in it; then check that.
 #
 #   utils/add_extra.sh ssl          to .venv: transformers, for self-supervised models
+#   utils/add_extra.sh opensmile    functionals (eGeMAPS, ComParE); audEERING's licence: research, not commercial
 #   utils/add_extra.sh ssl modern   to .venv-modern; a third argument names another folder that has it
 #
 # Installs requirements/EXTRA-KIND.txt, the packages that the environment lacks, by version and hash.
@@ -43,4 +44,17 @@ if [ -n "$changed$wrong" ]; then
   echo "make it anew: rm -r $env; then make env (or make env-modern)" >&2
   exit 1
 fi
+# numpy to torch and back, which fails where something wants another numpy
+"$env/bin/python" - "$lock" <<'PY' || { echo "$0: with $extra, $env does not work; make it anew: rm -r $env" >&2; exit 1; }
+import sys
+from importlib.metadata import version
+
+import numpy
+import torch
+
+assert torch.from_numpy(numpy.ones(3, numpy.float32)).sum().numpy() == 3
+for line in open(sys.argv[1]):
+    name, _, rest = line.partition("==")
+    assert line.startswith("#") or version(name) == rest.split(" ")[0], line
+PY
 echo "$stamp" > "$env/sertools-extra-$extra"

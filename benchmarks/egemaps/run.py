@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a user would pick today: eGeMAPS functionals (Eyben et al. 2016) and a support vector machine.
 
-    pip install opensmile
+    utils/add_extra.sh opensmile
     benchmarks/egemaps/run.py --cuts egs/ravdess/data/manifests/ravdess_cuts_all.jsonl.gz \\
         --folds egs/ravdess/data/folds/four egs/ravdess/exp/egemaps_four
 

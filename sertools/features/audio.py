@@ -24,7 +24,10 @@ def load_samples(cut: Cut, sampling_rate: int) -> np.ndarray[Any, Any]:
             f"cannot read the audio of {cut.id} ({cut.recording.sources[0].source}): {str(error).splitlines()[0]}; "
             "mend the corpus, or run its preparation again with --skip-bad"
         ) from error
-    return np.asarray(samples, dtype=np.float32)
+    samples = np.asarray(samples, dtype=np.float32)
+    if not np.isfinite(samples).all():
+        raise UserError(f"{cut.id}: samples of {cut.recording.sources[0].source} are not finite; write the file anew")
+    return samples
 
 
 def audio_state(cut: Cut) -> Any:

@@ -6,8 +6,9 @@ from sertools.features.frames.mfcc import MFCC
 from sertools.features.ivector.tracks import IVECTORS
 from sertools.features.kind import FeatureKind
 from sertools.features.learned.bottlenecks import BOTTLENECK
+from sertools.features.utterance.opensmile import FUNCTIONALS
 
-KINDS: dict[str, FeatureKind] = {kind.name: kind for kind in (MFCC, FBANK, LOGMEL, BOTTLENECK, IVECTORS)}
+KINDS: dict[str, FeatureKind] = {kind.name: kind for kind in (MFCC, FBANK, LOGMEL, FUNCTIONALS, BOTTLENECK, IVECTORS)}
 
 
 def kind_of(name: str) -> FeatureKind | None:

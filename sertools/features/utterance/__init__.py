@@ -1,0 +1,1 @@
+"""Features of which an utterance has one row: functionals."""
