@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lhotse.cut import Cut
@@ -12,9 +12,7 @@ from torch import Tensor
 from sertools.errors import UserError
 from sertools.features import access
 from sertools.features.ivector.reading import load_ivectors
-from sertools.features.learned.bottlenecks import track_name
-from sertools.features.records import check_archive
-from sertools.manifests import read_cuts
+from sertools.features.store import FEATURES
 from sertools.models.emotion import Pooling, pool
 from sertools.training.batching import Part, plan_batches
 
@@ -26,15 +24,16 @@ class Reading:
     """What is read of a cut.
 
     Attributes:
-        layers: bottlenecks, put side by side; empty for the features themselves.
-        pooling: of bottlenecks, done while reading.
+        arrays: names of features of the cut (:func:`sertools.features.access.find`) that are put side by side,
+            ``ssl:3`` for one layer of several; empty for the cut's own.
+        pooling: of all rows of an utterance, done while reading.
         ivector_dim: dimension of the i-vectors to read too; 0 for none.
         normalise: ``speaker`` gives every dimension mean 0 and variance 1 over each speaker's own
             utterances.  It needs no labels, but several utterances of a speaker at once, also of
             one who is tested.
     """
 
-    layers: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
     pooling: Pooling = "frames"
     ivector_dim: int = 0
     normalise: Normalise = "none"
@@ -47,8 +46,8 @@ class Utterance:
     Attributes:
         id: as in folds and predictions.
         speaker, corpus: who speaks, and where it is from.
-        features: (T, F): float32; bottlenecks of frames float16.
-        label: index of its class.
+        features: (T, F): float32; frames of arrays that were kept by lilcom float16.
+        label: index of its class, or its value.
         ivectors: float32 (rows, D), or None.
         ivector_period: frames that a row stands for.
     """
@@ -57,7 +56,7 @@ class Utterance:
     speaker: str
     corpus: str
     features: Tensor
-    label: int
+    label: int | float
     ivectors: Tensor | None = None
     ivector_period: int = 10
 
@@ -69,7 +68,8 @@ class Batch:
     Attributes:
         utterances: in the order of the rows.
         features: float32 (N, T, F).
-        lengths, labels: int64 (N,).
+        lengths: int64 (N,).
+        labels: (N,), int64 classes or float32 values.
         ivectors: float32 (N, D), one of each utterance, or None.
         part: which utterances of a larger batch these are; None: all.
     """
@@ -83,40 +83,38 @@ class Batch:
 
 
 def load_utterances(
-    cuts_path: Path | str, labels: dict[str, int], reading: Reading | None = None
+    cuts: Sequence[Path] | Path | str, labels: Mapping[str, int | float], reading: Reading | None = None
 ) -> dict[str, Utterance]:
     """Read the features of labelled utterances.
 
     Args:
-        cuts_path: cuts with features, from the feature stage; with bottlenecks, from theirs.
-        labels: utterance id to index of class.
+        cuts: manifests with features, or with arrays of the stages that make them; several are joined.
+        labels: utterance id to index of class, or value.
         reading: what is read; None for the features alone.
 
     Raises:
-        UserError: an utterance is not in the cuts, or has no features, no such bottlenecks, or no
-            such i-vectors.
+        UserError: an utterance is not in the cuts, or has no features, no such array, or no such i-vectors.
     """
     reading = reading or Reading()
-    found: dict[str, Utterance] = {}
-    for cut in read_cuts(cuts_path):
-        if cut.id in labels:
-            found[cut.id] = _load(cut, labels[cut.id], reading, cuts_path)
-    check_all_found(labels, found, cuts_path)
+    paths = [Path(cuts)] if isinstance(cuts, str | Path) else list(cuts)
+    where = ", ".join(map(str, paths))
+    found = {cut.id: _load(cut, labels[cut.id], reading, where) for cut in access.join_cuts(paths) if cut.id in labels}
+    check_all_found(labels, found, where)
     return normalise_speakers(found) if reading.normalise == "speaker" else found
 
 
-def check_all_found(labels: Mapping[str, int], found: Mapping[str, object], cuts_path: Path | str) -> None:
+def check_all_found(labels: Mapping[str, Any], found: Mapping[str, object], where: str) -> None:
     """Raise UserError if an utterance that has a label was not found in the cuts."""
     missing = [utterance for utterance in labels if utterance not in found]
     if missing:
         raise UserError(
-            f"{len(missing)} utterances of the folds are not in {cuts_path} (the first: {missing[0]}); "
+            f"{len(missing)} utterances of the folds are not in {where} (the first: {missing[0]}); "
             "folds and features come from different manifests: run the stages for folds and features again"
         )
 
 
-def _load(cut: Cut, label: int, reading: Reading, where: Path | str) -> Utterance:
-    if not cut.has_features:
+def _load(cut: Cut, label: int | float, reading: Reading, where: str) -> Utterance:
+    if not cut.has_features and not reading.arrays:
         raise UserError(f"{where}: {cut.id} has no features; run the feature stage again")
     if not cut.supervisions:
         raise UserError(f"{where}: {cut.id} has no supervision, so nobody knows its speaker; keep them in the cuts")
@@ -127,25 +125,27 @@ def _load(cut: Cut, label: int, reading: Reading, where: Path | str) -> Utteranc
             f"{where}: i-vectors have dimension {track.values.shape[1]}, the network takes {reading.ivector_dim}; "
             f"set model.trunk.ivector_dim: {track.values.shape[1]}, or extract others"
         )
-    if not reading.layers:
-        check_archive(cut.features.storage_path)
+    rows = torch.cat([_rows(cut, name, reading) for name in reading.arrays or (FEATURES,)], 1)
     return Utterance(
         id=cut.id,
         speaker=str(supervision.speaker),
         corpus=str((supervision.custom or {}).get("corpus", "unknown")),
-        features=_bottlenecks(cut, reading) if reading.layers else torch.from_numpy(cut.load_features()).float(),
+        features=pool(rows[None], torch.tensor([len(rows)]), reading.pooling)[0][0],
         label=label,
         ivectors=track.values if track is not None else None,
         ivector_period=track.period if track is not None else 10,
     )
 
 
-def _bottlenecks(cut: Cut, reading: Reading) -> Tensor:
-    """(T', C) in float16, which is still finer than what lilcom keeps; or pooled (1, 2 C) in float32."""
-    rows = torch.cat([access.read(cut, track_name(layer)) for layer in reading.layers], 1)
-    if reading.pooling == "frames":
-        return rows.half()
-    return pool(rows[None], torch.tensor([len(rows)]), reading.pooling)[0][0]
+def _rows(cut: Cut, name: str, reading: Reading) -> Tensor:
+    """Features of a cut, (T, F); frames of arrays that lilcom keeps are float16, which is still finer."""
+    name, colon, layer = name.partition(":")
+    place = access.find(cut, name)
+    rows = place.read(int(layer) if colon else None)
+    if rows.dim() != 2:
+        raise UserError(f"{cut.id}: {name} has {len(rows)} layers; say which one is read, {name}:0, {name}:1, ...")
+    coarse = name != FEATURES and place.kind.startswith("lilcom") and reading.pooling == "frames"
+    return rows.half() if coarse else rows
 
 
 def normalise_speakers(utterances: dict[str, Utterance]) -> dict[str, Utterance]:

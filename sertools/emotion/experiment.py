@@ -1,114 +1,43 @@
-"""Emotion experiments: each run is one fold and one seed, from features to a prediction table.
-
-What a system reads, trains and predicts with is behind :class:`EmotionSystem`; the kinds there are
-stand in :mod:`sertools.emotion.systems`.
-"""
+"""Emotion experiments: each run is one fold and one seed, from features to a prediction table."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import resource
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import Any
 
 from sertools.config import to_dict
-from sertools.files import content_hash, json_hash
+from sertools.emotion.inputs import Inputs, fill_in
+from sertools.emotion.system import (
+    Fit,
+    Fitted,
+    FittedTogether,
+    Label,
+    LoopTrained,
+    Predicted,
+    RunData,
+    RunId,
+    System,
+    SystemTask,
+)
+from sertools.errors import UserError
+from sertools.features.origin import kinds_of
+from sertools.files import content_hash, json_hash, only_writer, write_text
 from sertools.partitions.folds import Fold, Folds, find_fold
-from sertools.provenance import Stamp, made_with
-from sertools.runs.folder import PREDICTIONS, TRANSCRIPTS
+from sertools.partitions.target import Target
+from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
+from sertools.runs.folder import PREDICTIONS, REMARKS, TRANSCRIPTS
 from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
-from sertools.training.distributed import Group
-from sertools.training.loop import HERE, Conditions, Task, Trained, TrainingConfig
+from sertools.training.loop import HERE, HISTORY, Conditions, Trained, json_line
 from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
 
 log = logging.getLogger(__name__)
 
-
-class Labelled(Protocol):
-    """An utterance, whatever else a system reads of it."""
-
-    @property
-    def id(self) -> str:
-        """As in folds and predictions."""
-
-    @property
-    def speaker(self) -> str:
-        """Who speaks."""
-
-    @property
-    def corpus(self) -> str:
-        """Where it is from."""
-
-    @property
-    def label(self) -> int:
-        """Index of its class."""
-
-
-class EmotionTask(Task, Protocol):
-    """The training of a run."""
-
-    def about(self) -> dict[str, Any]:
-        """What the weights cannot be used without and the configuration does not say, JSON-able: it goes into
-        the checkpoint's ``info.json``."""
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What a trained run says of its dev and test parts.
-
-    Attributes:
-        utterances: in the order of the rows.
-        parts: dev or test, of each.
-        probabilities: (N, classes).
-        files: names of what else was written into the run's folder.
-    """
-
-    utterances: Sequence[Labelled]
-    parts: Sequence[str]
-    probabilities: Tensor
-    files: Sequence[str] = ()
-
-
-class EmotionSystem(Protocol):
-    """A kind of system with its settings, complete: what :func:`train_run` has to know of it."""
-
-    @property
-    def config(self) -> Any:
-        """The dataclass of all settings."""
-
-    @property
-    def training(self) -> TrainingConfig:
-        """Those of the loop."""
-
-    def inputs(self) -> dict[str, str]:
-        """Role to hash of what a run depends on besides settings, features, folds and labels."""
-
-    def check(self, features: Any, where: str) -> None:
-        """Raise UserError if cuts of these features are not for this system.
-
-        ``features`` is what :func:`sertools.provenance.made_with` says of the cuts in ``where``.
-        """
-
-    def read(self, cuts_path: Path, labels: dict[str, int]) -> Mapping[str, Any]:
-        """The utterances with these labels, by id; each is :class:`Labelled`."""
-
-    def keep(self, run: Path, extractor: Path | None) -> dict[str, Any]:
-        """Copy what the run cannot be used without into the experiment; what ``info.json`` is to say of it."""
-
-    def task(
-        self, num_classes: int, train: Sequence[Any], dev: Sequence[Any], *, seed: int, device: str, group: Group
-    ) -> EmotionTask:
-        """The training, from the beginning; parts are of what :meth:`read` gave."""
-
-    def predict(self, run: Path, parts: Mapping[str, Sequence[Any]], device: str) -> Predicted:
-        """Apply the checkpoint that lies in the folder of a run, which may get further tables."""
-
-
-def run_directory(experiment: Path | str, fold: str, seed: int) -> Path:
-    """Where the run of a fold and seed lives: EXPERIMENT/fold_NAME/seed_N."""
-    return Path(experiment) / f"fold_{fold}" / f"seed_{seed}"
+MAKES_CUTS = "the feature stage (local/collect_features.py), or that of i-vectors or bottlenecks (local/extract_*.py)"
+MAX_OPEN = 4096  # files, of which every run that is trained together with others holds one
 
 
 @dataclass(frozen=True)
@@ -116,125 +45,244 @@ class Experiment:
     """What all runs of an experiment share.
 
     Attributes:
-        system: what is trained.
+        systems: gives the system of a run, and what it was given (:class:`sertools.emotion.kinds.SystemMaker`).
         folds: who trains, who chooses, who is tested.
         directory: of the experiment.
+        cuts: manifests that are joined by utterance; a part FOLD or SEED of a path is the run's.
     """
 
-    system: EmotionSystem
+    systems: Callable[[RunId], tuple[System, Inputs]]
     folds: Folds
     directory: Path
+    cuts: tuple[Path, ...]
 
-    def labels(self) -> dict[str, int]:
-        """Index of the class of every utterance of the folds."""
-        index = {name: number for number, name in enumerate(self.folds.classes)}
-        return {utterance: index[label] for utterance, label in self.folds.labels.items()}
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+        return Target("emotion", classes=self.folds.classes)
 
-
-class Corpus:
-    """The utterances of an experiment, read when they are first needed; those of one manifest are kept."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self._experiment = experiment
-        self._path: Path | None = None
-        self._utterances: Mapping[str, Any] = {}
-
-    def __call__(self, cuts_path: Path) -> Mapping[str, Any]:
-        """All utterances of the folds, by id."""
-        if cuts_path != self._path:
-            self._utterances = {}  # two corpora may not fit into memory
-            self._utterances = self._experiment.system.read(cuts_path, self._experiment.labels())
-            self._path = cuts_path
-        return self._utterances
+    def labels(self) -> dict[str, Label]:
+        """Index of the class of every utterance of the folds, or its value."""
+        if self.target.kind == "number":
+            return {utterance: float(value) for utterance, value in self.folds.labels.items()}
+        index = {name: number for number, name in enumerate(self.target.classes)}
+        return {utterance: index[str(label)] for utterance, label in self.folds.labels.items()}
 
 
-def train_run(
+def always(system: System, inputs: Inputs = Inputs()) -> Callable[[RunId], tuple[System, Inputs]]:  # noqa: B008
+    """``Experiment.systems`` that gives every run the same system."""
+    return lambda run_id: (system, inputs)
+
+
+def run_directory(experiment: Path | str, fold: str, seed: int) -> Path:
+    """Where the run of a fold and seed lives: EXPERIMENT/fold_NAME/seed_N."""
+    return Path(experiment) / f"fold_{fold}" / f"seed_{seed}"
+
+
+def train_run(experiment: Experiment, fold: str, seed: int, *, conditions: Conditions = HERE) -> Path:
+    """Train one run; see :func:`train_runs`."""
+    return next(train_runs(experiment, [RunId(find_fold(experiment.folds, fold).name, seed)], conditions=conditions))
+
+
+def train_runs(
     experiment: Experiment,
-    fold_name: str,
-    seed: int,
-    cuts_path: Path,
+    run_ids: Sequence[RunId],
     *,
-    corpus: Corpus | None = None,
-    extractor: Path | None = None,
     conditions: Conditions = HERE,
-) -> Path:
-    """Train on a fold's train part, select on dev, predict dev and test.
+    conditions_of: Callable[[int, Conditions], Conditions] = lambda number, conditions: conditions,
+) -> Iterator[Path]:
+    """Train runs that are not up to date: on their fold's train part, selecting on dev; predict dev and test.
 
     Args:
         experiment: see :class:`Experiment`.
-        fold_name: name or number (from 1) of a fold.
-        seed: of initialisation and training.
-        cuts_path: cuts with features, and what else the system reads.
-        corpus: shared by several runs of an experiment; None for one of its own.
-        extractor: the i-vector model that ``cuts_path`` was made with, to be kept beside the run.
+        run_ids: folds and seeds.
         conditions: see :class:`sertools.training.loop.Conditions`.
+        conditions_of: of the run with a number (for a progress bar each).
 
-    Returns:
-        The run's folder, with ``predictions.csv``, ``history.jsonl`` and ``checkpoint/``.
+    Yields:
+        The folder of each run, with ``predictions.csv``, ``checkpoint/`` and, where there are epochs,
+        ``history.jsonl``; in the order of ``run_ids``.
 
     Raises:
-        UserError: no such fold; features are missing.
+        UserError: no such fold; features or inputs are missing.
         Stopped: see :func:`sertools.training.loop.train`.
     """
-    system, folds = experiment.system, experiment.folds
-    fold = find_fold(folds, fold_name)
-    directory = run_directory(experiment.directory, fold.name, seed)
-    stamp = _stamp(experiment, fold, seed, cuts_path)
-    group = conditions.group
+    if not run_ids:
+        return
+    corpus = _Corpus(experiment)
+    if isinstance(experiment.systems(run_ids[0])[0], FittedTogether):
+        runs = [_Run(experiment, run_id, corpus) for run_id in run_ids]
+        _fit(runs, conditions)
+        yield from (run.directory for run in runs)
+        return
+    for number, run_id in enumerate(run_ids):
+        run, own = _Run(experiment, run_id, corpus), conditions_of(number, conditions)
+        if isinstance(run.system, LoopTrained):
+            _train(run, own)
+        else:
+            _fit([run], own)
+        yield run.directory
 
-    def clear() -> None:
-        # what is out of date must not be scored if this run does not reach its end
+
+class _Corpus:
+    """The utterances of an experiment, read when they are first needed; those of the last manifests are kept."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._of: tuple[Any, list[Path]] | None = None
+        self._utterances: Mapping[str, Any] = {}
+
+    def __call__(self, system: System, cuts: Sequence[Path]) -> Mapping[str, Any]:
+        """All utterances of the folds, by id, as a system reads them."""
+        wanted = system.reading, list(cuts)
+        if self._of != wanted:
+            self._utterances = {}  # two corpora may not fit into memory
+            self._utterances = system.read(cuts, self._experiment.labels())
+            self._of = wanted
+        return self._utterances
+
+
+class _Run:
+    """One run: what it is made of, and what becomes of it.
+
+    Raises:
+        UserError: no such fold; cuts or inputs are missing.
+    """
+
+    def __init__(self, experiment: Experiment, run_id: RunId, corpus: _Corpus) -> None:
+        self.run_id = run_id
+        self.target = experiment.target
+        self.folds = experiment.folds
+        self.fold: Fold = find_fold(experiment.folds, run_id.fold)
+        self.directory = run_directory(experiment.directory, self.fold.name, run_id.seed)
+        self.cuts = [require_whole(fill_in(path, run_id), MAKES_CUTS) for path in experiment.cuts]
+        self.system, self.inputs = experiment.systems(run_id)
+        self.stamp = self._stamp()
+        self._corpus = corpus
+
+    def _stamp(self) -> Stamp:
+        folds, fold = self.folds, self.fold
+        # the first manifest is called as it was when there was one only
+        roles = ["features", *(f"features{number}" for number in range(2, len(self.cuts) + 1))]
+        inputs = {role: content_hash(path) for role, path in zip(roles, self.cuts, strict=True)} | {
+            "fold": json_hash([fold.train, fold.dev, fold.test, self.target.classes or self.target.name]),
+            "labels": json_hash([folds.labels[u] for part in (fold.train, fold.dev, fold.test) for u in part]),
+        }
+        settings = to_dict(self.system.config) | {"seed": self.run_id.seed, "fold": fold.name}
+        return Stamp(settings, inputs | self.inputs.hashes())
+
+    def info(self) -> dict[str, Any]:
+        """For the checkpoint, after checks that need no utterances."""
+        made = [made_with(path) for path in self.cuts]
+        # what several manifests have together, by kind
+        features = made[0] if len(made) == 1 else dict(item for each in made for item in kinds_of(each).items())
+        self.inputs.check_features(features, ", ".join(map(str, self.cuts)))
+        return {"classes": list(self.target.classes), "corpus": self.folds.corpus, "features": features,
+                "inputs": self.stamp.inputs, REMARKS: list(self.system.remarks(features))}  # fmt: skip
+
+    def parts(self) -> dict[str, list[Any]]:
+        """Utterances of train, dev and test."""
+        utterances = self._corpus(self.system, self.cuts)
+        fold = self.fold
+        parts = {"train": fold.train, "dev": fold.dev, "test": fold.test}
+        log.info("fold %s: %s", fold.name, ", ".join(f"{len(names)} {part}" for part, names in parts.items())
+                 + " utterances")  # fmt: skip
+        return {part: [utterances[name] for name in names] for part, names in parts.items()}
+
+    def clear(self) -> None:
+        """Remove what is out of date and must not be scored if this run does not reach its end."""
         for name in (PREDICTIONS, *TRANSCRIPTS):
-            (directory / name).unlink(missing_ok=True)
+            (self.directory / name).unlink(missing_ok=True)
+
+    def finish(self, checkpoint: Checkpoint, parts: Mapping[str, Sequence[Any]], conditions: Conditions) -> list[str]:
+        """Write checkpoint and predictions; the names of all files."""
+        save_checkpoint(self.directory / CHECKPOINT, checkpoint)
+        heard = {part: parts[part] for part in ("dev", "test")}
+        predicted = self.system.predict(self.directory, self.target, heard, conditions.device)
+        self._write(predicted)
+        return [PREDICTIONS, *predicted.files, *checkpoint_files(self.directory)]
+
+    def _write(self, predicted: Predicted) -> None:
+        rows, classes = predicted.utterances, self.target.classes
+        table = make_predictions(
+            classes,
+            utterances=[u.id for u in rows],
+            speakers=[u.speaker for u in rows],
+            corpora=[u.corpus for u in rows],
+            parts=list(predicted.parts),
+            folds=self.fold.name,
+            seeds=self.run_id.seed,
+            labels=[classes[int(u.label)] for u in rows] if classes else [float(u.label) for u in rows],
+            outputs=predicted.outputs.numpy(),
+        )
+        write_predictions(self.directory / PREDICTIONS, table)
+
+
+def _train(run: _Run, conditions: Conditions) -> None:
+    """By the loop."""
+    system, group = run.system, conditions.group
+    assert isinstance(system, LoopTrained)
 
     def prepare() -> Prepared:
-        info = {"classes": list(folds.classes), "corpus": folds.corpus, "features": made_with(cuts_path),
-                "inputs": stamp.inputs}  # fmt: skip
-        system.check(info["features"], str(cuts_path))
+        info = run.info()
         if group.first:
-            info |= system.keep(directory, extractor)
-        utterances = (corpus or Corpus(experiment))(cuts_path)
-        train, dev, test = ([utterances[u] for u in part] for part in (fold.train, fold.dev, fold.test))
-        log.info("fold %s: %d train, %d dev, %d test utterances", fold.name, len(train), len(dev), len(test))
-        task = system.task(len(folds.classes), train, dev, seed=seed, device=conditions.device, group=group)
+            info |= run.inputs.keep(run.directory)
+        parts = run.parts()
+        task: SystemTask = system.task(
+            run.target, parts["train"], parts["dev"], seed=run.run_id.seed, device=conditions.device, group=group
+        )
 
         def save(trained: Trained) -> list[str]:
-            made = Checkpoint(trained.weights, stamp.config, info | task.about() | trained.about())
-            save_checkpoint(directory / CHECKPOINT, made)
-            predicted = system.predict(directory, {"dev": dev, "test": test}, conditions.device)
-            _write(predicted, folds, fold, seed, directory)
-            return [PREDICTIONS, *predicted.files, *checkpoint_files(directory)]
+            about = info | task.about() | trained.about()
+            return run.finish(Checkpoint(trained.weights, run.stamp.config, about), parts, conditions)
 
-        return Prepared(task, save, clear)
+        return Prepared(task, save, run.clear)
 
-    done = run_training(directory, stamp, system.training, prepare, seed=seed, conditions=conditions)
+    done = run_training(run.directory, run.stamp, system.training, prepare, seed=run.run_id.seed, conditions=conditions)
     if not done and group.first:
-        system.keep(directory, extractor)  # a copy may be damaged
-    return directory
+        run.inputs.keep(run.directory)  # a copy may be damaged
 
 
-def _stamp(experiment: Experiment, fold: Fold, seed: int, cuts_path: Path) -> Stamp:
-    folds = experiment.folds
-    inputs = {
-        "features": content_hash(cuts_path),
-        "fold": json_hash([fold.train, fold.dev, fold.test, folds.classes]),
-        "labels": json_hash([folds.labels[u] for part in (fold.train, fold.dev, fold.test) for u in part]),
-    }
-    settings = to_dict(experiment.system.config) | {"seed": seed, "fold": fold.name}
-    return Stamp(settings, inputs | experiment.system.inputs())
+def _fit(runs: Sequence[_Run], conditions: Conditions) -> None:
+    """At once, or together those that are not up to date."""
+    if conditions.group.size > 1:
+        raise UserError("this kind of system is trained by one process: start it without --tasks-per-node and --nodes")
+    with ExitStack() as held:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, MAX_OPEN)), hard))
+        stale = []
+        for run in runs:
+            held.enter_context(only_writer(run.directory))
+            reason = why_stale(run.directory, run.stamp)
+            log.info("%s%s", run.directory, " is up to date" if reason is None else f": {reason}")
+            if reason is None:
+                run.inputs.keep(run.directory)
+            else:
+                stale.append(run)
+        # all that can be wrong shows before anything is removed
+        infos = [run.info() | run.inputs.keep(run.directory) for run in stale]
+        parts = [run.parts() for run in stale]
+        data = [
+            RunData(run.run_id, run.directory, run.system, run.target, part["train"], part["dev"])
+            for run, part in zip(stale, parts, strict=True)
+        ]
+        for run in stale:
+            begin(run.directory)
+            run.clear()
+        for number, fit in _fits(data, conditions):
+            run = stale[number]
+            (run.directory / HISTORY).unlink(missing_ok=True)
+            if fit.history:
+                write_text(run.directory / HISTORY, "".join(json_line(dict(entry)) for entry in fit.history))
+            checkpoint = Checkpoint(fit.weights, run.stamp.config, infos[number] | fit.about)
+            files = run.finish(checkpoint, parts[number], conditions)
+            write_stamp(run.directory, run.stamp, [*files, *([HISTORY] if fit.history else [])])
 
 
-def _write(predicted: Predicted, folds: Folds, fold: Fold, seed: int, directory: Path) -> None:
-    rows = predicted.utterances
-    table = make_predictions(
-        folds.classes,
-        utterances=[u.id for u in rows],
-        speakers=[u.speaker for u in rows],
-        corpora=[u.corpus for u in rows],
-        parts=list(predicted.parts),
-        folds=fold.name,
-        seeds=seed,
-        labels=[folds.classes[u.label] for u in rows],
-        outputs=predicted.probabilities.numpy(),
-    )
-    write_predictions(directory / PREDICTIONS, table)
+def _fits(data: Sequence[RunData], conditions: Conditions) -> Iterator[tuple[int, Fit]]:
+    if data and isinstance(data[0].system, FittedTogether):
+        yield from data[0].system.fit_together(data, conditions)
+        return
+    for number, run in enumerate(data):
+        assert isinstance(run.system, Fitted)
+        yield number, run.system.fit(run, conditions)

@@ -82,19 +82,31 @@ class EmotionHead(nn.Module):
     Args:
         in_dim: width of what it reads.
         hidden_dim: of the dense layer; 0 for none.
-        num_classes: of the softmax.
+        num_classes: of the softmax; of a number, its outputs (1).
+        number: whether it gives numbers, with no softmax.
     """
 
     input_mean: Tensor
     input_scale: Tensor
+    output_mean: Tensor
+    output_scale: Tensor
 
-    def __init__(self, in_dim: int, hidden_dim: int, num_classes: int) -> None:
+    def __init__(self, in_dim: int, hidden_dim: int, num_classes: int, number: bool = False) -> None:
         super().__init__()
         self.register_buffer("input_mean", torch.zeros(in_dim))
         self.register_buffer("input_scale", torch.ones(in_dim))
         self.hidden = nn.Linear(in_dim, hidden_dim) if hidden_dim else None
         self.dropout = SharedDropout()
         self.output = nn.Linear(hidden_dim or in_dim, num_classes)
+        self.number = number
+        if number:
+            self.register_buffer("output_mean", torch.zeros(num_classes))
+            self.register_buffer("output_scale", torch.ones(num_classes))
+
+    def scale_outputs(self, mean: float, std: float) -> None:
+        """Let outputs of mean 0 and variance 1 become a number's, given its moments in the training data."""
+        self.output_mean.fill_(mean)
+        self.output_scale.fill_(max(std, 1e-4))
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Let what is read have mean 0 and variance 1, given its moments (in_dim,) in the training data."""
@@ -102,19 +114,21 @@ class EmotionHead(nn.Module):
         self.input_scale.copy_(1.0 / std.clamp(min=1e-4))
 
     def forward(self, x: Tensor, lengths: Tensor, ivectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Log-posteriors (N, T, classes) of (N, T, in_dim), and the lengths as they are."""
+        """Log-posteriors (N, T, classes) or numbers (N, T, 1) of (N, T, in_dim), and the lengths as they are."""
         x = (x - self.input_mean) * self.input_scale
         if self.hidden is not None:
             x = F.relu(self.hidden(x))
         x = self.dropout(x.transpose(0, 1)).transpose(0, 1)
+        if self.number:
+            return self.output(x) * self.output_scale + self.output_mean, lengths
         return F.log_softmax(self.output(x), dim=-1), lengths
 
 
-def make_head(config: EmotionModelConfig, trunk: TdnnfConfig, num_classes: int) -> EmotionHead:
+def make_head(config: EmotionModelConfig, trunk: TdnnfConfig, num_classes: int, number: bool = False) -> EmotionHead:
     """The head that fits the layers and the pooling of a configuration, with random weights."""
     check_layers(config.layers, trunk)
     width = sum(layer_width(name, trunk) for name in config.layers)
-    return EmotionHead(width * (2 if config.pooling == "statistics" else 1), config.head_dim, num_classes)
+    return EmotionHead(width * (2 if config.pooling == "statistics" else 1), config.head_dim, num_classes, number)
 
 
 class EmotionNetwork(nn.Module):
@@ -123,18 +137,19 @@ class EmotionNetwork(nn.Module):
     Args:
         config: its trunk is not None.
         num_classes: of the softmax.
+        number: see :class:`EmotionHead`.
 
     Attributes:
         trunk_trains: False leaves the trunk's batch normalisation and dropout in evaluation mode
             while the rest trains.
     """
 
-    def __init__(self, config: EmotionModelConfig, num_classes: int) -> None:
+    def __init__(self, config: EmotionModelConfig, num_classes: int, number: bool = False) -> None:
         super().__init__()
         assert config.trunk is not None
         self.config = config
         self.trunk = Tdnnf(config.trunk)
-        self.head = make_head(config, config.trunk, num_classes)
+        self.head = make_head(config, config.trunk, num_classes, number)
         self.trunk_trains = True
 
     def train(self, mode: bool = True) -> "EmotionNetwork":
@@ -175,6 +190,12 @@ class EmotionNetwork(nn.Module):
 def frame_mask(lengths: Tensor, frames: int) -> Tensor:
     """Which frames exist: bool (N, frames)."""
     return torch.arange(frames, device=lengths.device)[None] < lengths[:, None]
+
+
+def mean_of_frames(x: Tensor, lengths: Tensor) -> Tensor:
+    """Mean over the frames of each utterance: (N, C) of (N, T, C), those beyond lengths (N,) left out."""
+    mask = frame_mask(lengths, x.shape[1])[..., None]
+    return x.masked_fill(~mask, 0.0).sum(1) / lengths[:, None]
 
 
 def aggregate_frames(log_posteriors: Tensor, lengths: Tensor, how: Aggregate) -> Tensor:

@@ -11,10 +11,11 @@ from lhotse import CutSet
 from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.emotion.data import Utterance
-from sertools.emotion.experiment import Experiment, train_run
+from sertools.emotion.experiment import Experiment, always, train_run
+from sertools.emotion.frames import balanced_weights
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig
-from sertools.emotion.tdnn.system import TdnnSystem
-from sertools.emotion.tdnn.task import balanced_weights, feature_statistics
+from sertools.emotion.tdnn.system import make_system
+from sertools.emotion.tdnn.task import feature_statistics
 from sertools.errors import UserError
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import TdnnfConfig
@@ -33,7 +34,8 @@ CONFIG = EmotionConfig(
 
 def run(corpus: tuple[Path, Path], out: Path, config: EmotionConfig = CONFIG, **options: object) -> Path:
     cuts, folds = corpus
-    return train_run(Experiment(TdnnSystem(config), read_folds(folds), out), "Session1", 1, cuts, **options)  # type: ignore[arg-type]
+    experiment = Experiment(always(make_system(config)), read_folds(folds), out, (cuts,))
+    return train_run(experiment, "Session1", 1, **options)  # type: ignore[arg-type]
 
 
 def test_learns_and_writes_everything(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
@@ -109,8 +111,9 @@ def test_test_data_touches_nothing_but_its_own_predictions(tiny_corpus: tuple[Pa
 
 
 def test_unknown_fold(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    experiment = Experiment(always(make_system(CONFIG)), read_folds(tiny_corpus[1]), tmp_path, tiny_corpus[:1])
     with pytest.raises(UserError, match="no fold 'Session9'; there are Session1, Session2"):
-        train_run(Experiment(TdnnSystem(CONFIG), read_folds(tiny_corpus[1]), tmp_path), "Session9", 1, tiny_corpus[0])
+        train_run(experiment, "Session9", 1)
 
 
 def test_balanced_weights_and_statistics() -> None:

@@ -7,17 +7,31 @@ import pytest
 import torch
 
 from sertools.config import from_dict
+from sertools.emotion.copies import keep_copy
 from sertools.emotion.data import Utterance, mean_and_deviation, normalise_speakers
-from sertools.emotion.pretrained import Pretrained, keep_copy
+from sertools.emotion.frames import FrameTask, predict
 from sertools.emotion.tdnn.config import EmotionConfig, TransferConfig, resolve
-from sertools.emotion.tdnn.task import EmotionTask, predict
+from sertools.emotion.tdnn.pretrained import Pretrained
+from sertools.emotion.tdnn.system import make_system
 from sertools.errors import UserError
 from sertools.models.emotion import EmotionModelConfig, EmotionNetwork, pool
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
+from sertools.partitions.target import Target
 from sertools.training.checkpoint import CONFIG, INFO, WEIGHTS
+from sertools.training.distributed import SINGLE
 from sertools.training.loop import TrainingConfig, train
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 3))
+
+TARGET = Target("emotion", classes=("angry", "sad"))
+
+
+def make_task(
+    config: EmotionConfig, train: list[Utterance], dev: list[Utterance], *, seed: int = 1,
+    pretrained: dict[str, torch.Tensor] | None = None,
+) -> FrameTask:  # fmt: skip
+    given = Pretrained(Path("asr"), TRUNK, pretrained, "0") if pretrained is not None else None
+    return make_system(config, given).task(TARGET, train, dev, seed=seed, device="cpu", group=SINGLE)
 
 
 def utterances(count: int = 24, seed: int = 0) -> list[Utterance]:
@@ -76,8 +90,8 @@ def test_head_alone_is_the_network_with_its_trunk_frozen(pooling: str, tmp_path:
         object.__setattr__(c, "data", dataclasses.replace(c.data, max_frames=0, batch_frames=10**6))
         object.__setattr__(c, "dropout", 0.0)
     rows = bottlenecks(samples, pooling)
-    one = EmotionTask(alone, 2, rows, rows, seed=1, device="cpu")
-    two = EmotionTask(whole, 2, samples, samples, seed=1, device="cpu", pretrained=trunk_weights())
+    one = make_task(alone, rows, rows, pretrained=trunk_weights())
+    two = make_task(whole, samples, samples, pretrained=trunk_weights())
     assert isinstance(two.model, EmotionNetwork)
     torch.testing.assert_close(one.model.input_mean, two.model.head.input_mean)
     two.model.head.load_state_dict(one.model.state_dict())
@@ -89,7 +103,7 @@ def test_head_alone_is_the_network_with_its_trunk_frozen(pooling: str, tmp_path:
     torch.testing.assert_close(one.model.state_dict(), two.model.head.state_dict(), rtol=1e-4, atol=1e-5)
     found = []
     for task, read in ((one, rows), (two, samples)):
-        order, probabilities, _ = predict(task.model, read, 10**6, "probabilities", "cpu")
+        order, probabilities, _ = predict(task.model, read, task.settings, task.objective, "cpu")
         found.append({u.id: p for u, p in zip(order, probabilities, strict=True)})
     for name, probability in found[0].items():
         torch.testing.assert_close(probability, found[1][name], rtol=1e-4, atol=1e-5)
@@ -97,7 +111,7 @@ def test_head_alone_is_the_network_with_its_trunk_frozen(pooling: str, tmp_path:
 
 def test_head_first_then_everything(tmp_path: Path) -> None:
     settings = config(TransferConfig("pretrained", "head_then_all", head_part=0.5, trunk_learning_rate_factor=0.1))
-    task = EmotionTask(settings, 2, utterances(), utterances(8, 5), seed=1, device="cpu", pretrained=trunk_weights())
+    task = make_task(settings, utterances(), utterances(8, 5), pretrained=trunk_weights())
     assert isinstance(task.model, EmotionNetwork)
     task.model.train()
     seen = []
@@ -112,14 +126,10 @@ def test_head_first_then_everything(tmp_path: Path) -> None:
 
 def test_start_from_pretrained_weights_or_at_random() -> None:
     weights = trunk_weights()
-    taken = EmotionTask(
-        config(TransferConfig("pretrained", "all")), 2, utterances(), [], seed=1, device="cpu", pretrained=weights
-    )
+    taken = make_task(config(TransferConfig("pretrained", "all")), utterances(), [], pretrained=weights)
     assert torch.equal(taken.model.state_dict()["trunk.first.weight"], weights["first.weight"])
     assert torch.equal(taken.model.state_dict()["trunk.input_offset"], weights["input_offset"])
-    random = EmotionTask(
-        config(TransferConfig()), 2, utterances(), [], seed=1, device="cpu", pretrained=weights
-    )  # fmt: skip
+    random = make_task(config(TransferConfig()), utterances(), [], pretrained=weights)
     assert not torch.equal(random.model.state_dict()["trunk.first.weight"], weights["first.weight"])
 
 
@@ -129,9 +139,9 @@ def test_bfloat16_while_it_trains(pooling: str) -> None:
     samples = utterances()
     losses = {}
     for precision in ("float32", "bfloat16"):
-        task = EmotionTask(
-            dataclasses.replace(settings, precision=precision), 2, samples, samples,  # type: ignore[arg-type]
-            seed=1, device="cpu", pretrained=trunk_weights(),
+        task = make_task(
+            dataclasses.replace(settings, precision=precision),  # type: ignore[arg-type]
+            samples, samples, pretrained=trunk_weights(),
         )  # fmt: skip
         kinds: list[torch.dtype] = []
         task.model.trunk.layers[0].register_forward_hook(lambda *found: kinds.append(found[2].dtype))  # noqa: B023
@@ -142,7 +152,7 @@ def test_bfloat16_while_it_trains(pooling: str) -> None:
         assert loss.dtype == torch.float32
         assert {p.grad.dtype for p in task.model.parameters() if p.grad is not None} == {torch.float32}
         losses[precision] = float(loss)
-        predict(task.model, samples, 500, "probabilities", "cpu")
+        predict(task.model, samples, task.settings, task.objective, "cpu")
         assert set(kinds[1:]) == {torch.float32}
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)

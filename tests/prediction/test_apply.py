@@ -13,10 +13,11 @@ import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 
 from sertools.__main__ import main
-from sertools.emotion.experiment import Experiment, train_run
-from sertools.emotion.pretrained import Pretrained
+from sertools.emotion.experiment import Experiment, always, train_run
+from sertools.emotion.inputs import Inputs, Need
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
-from sertools.emotion.tdnn.system import TdnnSystem
+from sertools.emotion.tdnn.pretrained import Pretrained
+from sertools.emotion.tdnn.system import make_system
 from sertools.errors import UserError
 from sertools.evaluation.stats.calibration import apply_temperature
 from sertools.features.frames.mfcc import MfccConfig
@@ -53,8 +54,13 @@ class Corpus:
         )
         for fold in self.folds.folds[:2]:
             for seed in range(1, seeds + 1):
-                train_run(Experiment(TdnnSystem(config), self.folds, out), fold.name, seed, self.cuts)
+                train_run(Experiment(always(make_system(config)), self.folds, out, (self.cuts,)), fold.name, seed)
         return out
+
+
+def given(name: str, path: Path) -> Inputs:
+    """One input, of which a copy is kept."""
+    return Inputs((Need(name, "a network", "another stage", kept=True),), {name: path}, {name: path})
 
 
 def noise(seconds: float, label: int, seed: int, rate: int = RATE) -> np.ndarray:
@@ -143,7 +149,7 @@ def bottlenecks(corpus: Corpus, directory: Path) -> tuple[Path, Pretrained]:
 
     from sertools.asr.lfmmi_system import AsrConfig, make_model
     from sertools.config import to_dict
-    from sertools.emotion.pretrained import load_pretrained
+    from sertools.emotion.tdnn.pretrained import load_pretrained
     from sertools.features.kind import Given
     from sertools.features.learned.bottlenecks import BottleneckConfig
     from sertools.lfmmi import Topology, TopologyConfig
@@ -158,12 +164,12 @@ def bottlenecks(corpus: Corpus, directory: Path) -> tuple[Path, Pretrained]:
     model.trunk.set_input_statistics(torch.zeros(13), torch.full((13,), 10.0))
     info = {"phones": ["a", "b", "c"], "silence": 1, "topology": to_dict(topology), "features": made_with(corpus.cuts)}
     save_checkpoint(directory / "asr", Checkpoint(model.state_dict(), to_dict(config), info))
-    stored, given = (
+    stored, network = (
         FeaturesConfig(BottleneckConfig(("tdnnf2", "prefinal")), FINE),
         Given({"pretrained": directory / "asr"}),
     )
-    compute_features(corpus.cuts, directory / "bn", stored, given)
-    collect_features(corpus.cuts, directory / "bn", stored, given)
+    compute_features(corpus.cuts, directory / "bn", stored, network)
+    collect_features(corpus.cuts, directory / "bn", stored, network)
     return directory / "bn" / "cuts.jsonl.gz", load_pretrained(directory / "asr")
 
 
@@ -183,7 +189,11 @@ def test_heads_on_bottlenecks_share_a_trunk(
         training=TrainingConfig(epochs=2, learning_rate=1e-2, final_learning_rate=1e-3),
     )
     for fold in corpus.folds.folds[:2]:
-        train_run(Experiment(TdnnSystem(config, pretrained), corpus.folds, tmp_path / "exp"), fold.name, 1, cuts)
+        inputs = given("pretrained", pretrained.directory)
+        experiment = Experiment(
+            always(make_system(config, pretrained), inputs), corpus.folds, tmp_path / "exp", (cuts,)
+        )
+        train_run(experiment, fold.name, 1)
     model = load_emotion(tmp_path / "exp", calibrated=False)
     assert [len(branch.members) for branch in model.system.branches] == [2]
     tables = [read_predictions(tmp_path / "exp" / name / "predictions.csv") for name in model.members]
@@ -239,15 +249,14 @@ def test_ivectors_are_of_the_utterance_alone(corpus: Corpus, tmp_path: Path) -> 
         training=TrainingConfig(epochs=2, learning_rate=1e-2, final_learning_rate=1e-3),
     )
     cuts = tmp_path / "ivectors" / "cuts.jsonl.gz"
-    run = train_run(
-        Experiment(TdnnSystem(config), corpus.folds, tmp_path / "exp"), "Session1", 1, cuts, extractor=extractor
-    )
+    systems = always(make_system(config), given("extractor", extractor))
+    run = train_run(Experiment(systems, corpus.folds, tmp_path / "exp", (cuts,)), "Session1", 1)
     shutil.rmtree(extractor)  # the experiment keeps a copy
     table = read_predictions(run / "predictions.csv")
     found = all_of(load_emotion(run, calibrated=False), corpus)
     ours = np.array([found[name] for name in table.utterances])
     assert np.abs(ours - table.probabilities).max() < 1e-3
-    shutil.rmtree(run.parent / "extractor")
+    shutil.rmtree(run.parents[1] / "extractor")
     with pytest.raises(UserError, match=r"takes i-vectors of the model in .*, which is not there"):
         load_emotion(run)
 

@@ -26,13 +26,14 @@ from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.asr.training import train_asr
 from sertools.emotion.data import Utterance
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
-from sertools.emotion.tdnn.task import EmotionTask
+from sertools.emotion.tdnn.task import TdnnTask
 from sertools.errors import UserError
 from sertools.lang.folder import load_lexicon, save_lexicon
 from sertools.lang.lexicon import LangConfig, from_words
 from sertools.models.asr import AcousticModelConfig
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
+from sertools.partitions.target import Target
 from sertools.training.batching import Split
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.distributed import SINGLE, Gradients, Group, join
@@ -96,13 +97,14 @@ def utterances(count: int, seed: int) -> list[Utterance]:
     return made
 
 
-def emotion_task(group: Group, config: EmotionConfig = EMOTION) -> EmotionTask:
+def emotion_task(group: Group, config: EmotionConfig = EMOTION) -> TdnnTask:
     pretrained = None
     if config.transfer.start == "pretrained":
         torch.manual_seed(5)
         pretrained = Tdnnf(config.trunk).state_dict()
-    return EmotionTask(
-        config, 2, utterances(21, 1), utterances(6, 2), seed=3, device="cpu", pretrained=pretrained, group=group
+    target = Target("emotion", classes=("angry", "sad"))
+    return TdnnTask(
+        config, target, utterances(21, 1), utterances(6, 2), seed=3, device="cpu", pretrained=pretrained, group=group
     )
 
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sertools.decoding.beam_search import BeamConfig
+from sertools.emotion.objective import Loss
 from sertools.models.a2w import A2wModelConfig
 from sertools.models.speech_text import SpeechTextConfig
 from sertools.training.loop import TrainingConfig
 from sertools.training.precision import Precision
 
-Source = Literal["reference", "asr"]
+WordSource = Literal["reference", "asr"]
 Tokens = Literal["reference", "hypothesis"]
 
 
@@ -51,8 +52,8 @@ class WordsConfig:
             recogniser that learns along; else no word.
     """
 
-    train: Source = "reference"
-    test: Source = "reference"
+    train: WordSource = "reference"
+    test: WordSource = "reference"
     vocabulary: Literal["train", "recogniser"] = "train"
     min_count: int = 2
     keep_events: bool = False
@@ -124,6 +125,7 @@ class S4Config:
         precision: of activations while it trains: those of the emotion network, and of the encoder of a
             recogniser that learns along.  Weights, the recogniser's attention and decoder, class scores
             and losses are in float32, and LSTM layers on a GPU, for cuDNN has none in bfloat16.
+        loss: None for the usual one of the folds' target, see :class:`sertools.emotion.objective.Objective`.
     """
 
     system: Literal["s4"] = "s4"
@@ -135,6 +137,7 @@ class S4Config:
     recogniser: A2wModelConfig | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
     precision: Precision = "float32"
+    loss: Loss | None = None
 
     @property
     def reads_audio(self) -> bool:

@@ -12,9 +12,9 @@ from sertools.decoding.transcripts import read_transcripts
 from sertools.emotion.data import check_all_found
 from sertools.emotion.joint_asr.config import DataConfig, S4Config
 from sertools.errors import UserError
+from sertools.features.access import join_cuts
 from sertools.features.records import check_archive
 from sertools.lang.text import TextConfig, is_event, to_words
-from sertools.manifests import read_cuts
 from sertools.training.batching import Part, plan_batches
 
 TEXT = TextConfig(lower_case=True, drop_punctuation=True)
@@ -28,7 +28,7 @@ class Spoken:
     Attributes:
         id: as in folds and predictions.
         speaker, corpus: who speaks, and where it is from.
-        label: index of its class.
+        label: index of its class, or its value.
         frames: number of them.
         features: float32 (frames, F); (0, F) if the system reads none.
         words: what was said, marks such as [laughter] among it.
@@ -38,7 +38,7 @@ class Spoken:
     id: str
     speaker: str
     corpus: str
-    label: int
+    label: int | float
     frames: int
     features: Tensor
     words: tuple[str, ...] = ()
@@ -63,13 +63,13 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """int64 (N,)."""
+        """(N,), int64 classes or float32 values."""
         return torch.tensor([utterance.label for utterance in self.utterances])
 
 
 def load_spoken(
-    cuts_path: Path | str,
-    labels: Mapping[str, int],
+    cuts: Sequence[Path],
+    labels: Mapping[str, int | float],
     config: S4Config,
     transcripts: Path | None = None,
     text: TextConfig = TEXT,
@@ -77,8 +77,8 @@ def load_spoken(
     """Read labelled utterances.
 
     Args:
-        cuts_path: cuts with filter banks, from the feature stage.
-        labels: utterance id to index of class.
+        cuts: manifests with filter banks, from the feature stage; several are joined.
+        labels: utterance id to index of class, or value.
         config: says what is read.
         transcripts: table of recognised words, if ``config`` needs one.
         text: how references become words.
@@ -86,11 +86,9 @@ def load_spoken(
     Raises:
         UserError: an utterance is not in the cuts or in the table, has no features or no transcript.
     """
-    found: dict[str, Spoken] = {}
-    for cut in read_cuts(cuts_path):
-        if cut.id in labels:
-            found[cut.id] = _load(cut, labels[cut.id], config, text, cuts_path)
-    check_all_found(labels, found, cuts_path)
+    where = ", ".join(map(str, cuts))
+    found = {cut.id: _load(cut, labels[cut.id], config, text, where) for cut in join_cuts(cuts) if cut.id in labels}
+    check_all_found(labels, found, where)
     if transcripts is None or not config.uses_transcripts:
         return found
     recognised = {one.id: one.hypothesis for one in read_transcripts(transcripts)}
@@ -103,7 +101,7 @@ def load_spoken(
     return {name: replace(one, recognised=recognised[name]) for name, one in found.items()}
 
 
-def _load(cut: Cut, label: int, config: S4Config, text: TextConfig, where: Path | str) -> Spoken:
+def _load(cut: Cut, label: int | float, config: S4Config, text: TextConfig, where: str) -> Spoken:
     supervision = cut.supervisions[0]
     needs_words = config.reads_words or config.reads_states
     if supervision.text is None and needs_words:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sertools.a2w.training import Recogniser
@@ -11,6 +10,7 @@ from sertools.emotion.joint_asr.config import S4Config, Tokens
 from sertools.emotion.joint_asr.data import Batch, Spoken, batches_in_order
 from sertools.emotion.joint_asr.hearing import Heard, Memory, follow
 from sertools.emotion.joint_asr.words import WordReader
+from sertools.emotion.objective import Objective, label_tensor
 from sertools.models.a2w import A2wModel
 from sertools.models.speech_text import SpeechTextNetwork
 
@@ -20,17 +20,17 @@ class JointNetwork(nn.Module):
 
     Args:
         config: complete.
-        num_classes: of the softmax.
+        num_outputs: classes of the softmax, or 1.
         words: what the branch ``words`` reads, if there is one.
         given: the recogniser to start from; this network has one of its own if it learns.
     """
 
-    def __init__(self, config: S4Config, num_classes: int, words: WordReader | None, given: Recogniser | None) -> None:
+    def __init__(self, config: S4Config, num_outputs: int, words: WordReader | None, given: Recogniser | None) -> None:
         super().__init__()
         state_dim = config.recogniser.decoder_dim if config.recogniser is not None else 0
         num_words = len(words.vocabulary) if words is not None else 0
         self.config = config
-        self.emotion = SpeechTextNetwork(config.model, num_classes, num_words, state_dim)
+        self.emotion = SpeechTextNetwork(config.model, num_outputs, num_words, state_dim)
         self.recogniser: A2wModel | None = None
         if config.joint_training:
             assert given is not None
@@ -91,9 +91,9 @@ def padded_to(config: S4Config) -> int:
 @torch.no_grad()
 def predict(
     model: JointNetwork, utterances: Sequence[Spoken], config: S4Config, words: WordReader | None,
-    heard: Mapping[str, Heard], device: str,
+    heard: Mapping[str, Heard], objective: Objective, device: str,
 ) -> tuple[list[Spoken], Tensor, float]:  # fmt: skip
-    """Class probabilities of utterances.
+    """What the network says of utterances.
 
     Args:
         model: put into evaluation mode.
@@ -101,20 +101,20 @@ def predict(
         config: complete.
         words: what the branch ``words`` reads, if there is one.
         heard: see :meth:`JointNetwork.heard`; empty without the branch ``decoder_states``.
+        objective: of the target.
         device: of the model.
 
     Returns:
-        The utterances in the order of the rows, probabilities float64 (N, classes), and the mean
-        cross-entropy in nats.
+        The utterances in the order of the rows; probabilities (N, C) or values (N,), float64; and the mean loss.
     """
     model.eval()
     order: list[Spoken] = []
-    rows, total = [], 0.0
+    rows = []
     for batch in batches_in_order(utterances, config.data):
         states = stack_states(batch, heard, device) if config.reads_states else None
         sequences = sequences_of(config, batch, words, states, device, training=False)
-        scores = model.emotion(sequences, padded_to(config)).double().cpu()
-        total += float(F.cross_entropy(scores, batch.labels, reduction="sum"))
-        rows.append(scores.softmax(-1))
+        rows.append(model.emotion(sequences, padded_to(config)).double().cpu())
         order += batch.utterances
-    return order, torch.cat(rows), total / len(order)
+    scores = torch.cat(rows)
+    loss = float(objective.of_utterances(scores, label_tensor(objective.target, [one.label for one in order])))
+    return order, scores[:, 0] if objective.target.kind == "number" else scores.softmax(-1), loss

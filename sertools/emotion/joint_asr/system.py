@@ -1,4 +1,4 @@
-"""S4's systems as :class:`sertools.emotion.experiment.EmotionSystem`."""
+"""S4's systems: training and prediction."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,28 +8,23 @@ from typing import Any
 
 from sertools.a2w.training import Recogniser, load_a2w
 from sertools.decoding.transcripts import write_transcripts
-from sertools.emotion.experiment import Predicted
 from sertools.emotion.joint_asr.config import S4Config
 from sertools.emotion.joint_asr.data import TEXT, Spoken, load_spoken
 from sertools.emotion.joint_asr.hearing import Heard, Memory, hear, transcripts, word_errors
 from sertools.emotion.joint_asr.network import JointNetwork, predict
 from sertools.emotion.joint_asr.task import S4Task
 from sertools.emotion.joint_asr.words import WordReader
-from sertools.emotion.pretrained import keep_copy
+from sertools.emotion.objective import Objective
+from sertools.emotion.system import Label, Predicted
 from sertools.errors import UserError
-from sertools.features.origin import check_origin
-from sertools.files import content_hash
 from sertools.lang.text import TextConfig
-from sertools.provenance import require_whole
-from sertools.runs.folder import REMARKS, TRANSCRIPTS
+from sertools.partitions.target import Target
+from sertools.runs.folder import TRANSCRIPTS
 from sertools.training.checkpoint import load_checkpoint, load_weights
 from sertools.training.distributed import Group
 from sertools.training.loop import TrainingConfig
 from sertools.training.run import CHECKPOINT
 
-RECOGNISER = "recogniser"
-MAKES_RECOGNISER = "the recogniser's training (egs/tedlium2/run.sh, stage 10)"
-MAKES_TRANSCRIPTS = "the stage that recognises the corpus (local/decode_a2w.py)"
 REFERENCE = "TESTED WITH REFERENCE TRANSCRIPTS: told what was said, so no recognition of emotion from speech alone"
 
 log = logging.getLogger(__name__)
@@ -47,10 +42,8 @@ def make_system(config: S4Config, recogniser: Path | None, transcripts: Path | N
         UserError: something that is needed is not given, or does not fit.
     """
     loaded = None
-    if config.uses_recogniser:
-        if recogniser is None:
-            raise UserError("this system needs --recogniser, the checkpoint of an acoustic-to-word recogniser")
-        loaded = load_a2w(require_whole(recogniser, MAKES_RECOGNISER))
+    if recogniser is not None and config.uses_recogniser:
+        loaded = load_a2w(recogniser)
         shape = loaded.config.model
         if config.recogniser is not None and config.recogniser != shape:
             raise UserError(f"recogniser: is not the shape of {recogniser}; leave it out, it is taken from there")
@@ -60,12 +53,7 @@ def make_system(config: S4Config, recogniser: Path | None, transcripts: Path | N
                 "cuts with such features"
             )
         config = replace(config, recogniser=shape)
-    if config.uses_transcripts and transcripts is None:
-        raise UserError("this system reads recognised words (words.train, words.test): give --transcripts")
-    table = (
-        require_whole(transcripts, MAKES_TRANSCRIPTS) if config.uses_transcripts and transcripts is not None else None
-    )
-    return S4System(config, loaded, table)
+    return S4System(config, loaded, transcripts if config.uses_transcripts else None)
 
 
 @dataclass
@@ -85,8 +73,17 @@ class S4System:
 
     @property
     def training(self) -> TrainingConfig:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        """Settings of the loop."""
         return self.config.training
+
+    @property
+    def reading(self) -> int:
+        """Its own: it remembers what its recogniser makes of what it has read."""
+        return id(self)
+
+    def remarks(self, features: Any) -> list[str]:
+        """Whether it is told what was said."""
+        return [REFERENCE] if self.config.reads_reference else []
 
     @property
     def text(self) -> TextConfig:
@@ -101,63 +98,40 @@ class S4System:
         assert self._memory is not None  # what is asked for was read before
         return self._memory
 
-    def inputs(self) -> dict[str, str]:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        found: dict[str, str] = {}
-        if self.recogniser is not None:
-            found |= {"recogniser": self.recogniser.sha256, "vocabulary": self.recogniser.vocabulary.sha256}
-        if self.transcripts is not None:
-            found["transcripts"] = content_hash(self.transcripts)
-        return found
-
-    def check(self, features: Any, where: str) -> None:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        if self.recogniser is not None and self.config.reads_states:
-            check_origin(self.recogniser.features, features, where, self.recogniser.name)
-
-    def read(self, cuts_path: Path, labels: dict[str, int]) -> dict[str, Spoken]:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        found = load_spoken(cuts_path, labels, self.config, self.transcripts, self.text)
+    def read(self, cuts: Sequence[Path], labels: Mapping[str, Label]) -> dict[str, Spoken]:
+        """Utterances with words, features if a branch hears them, and recognised words if it reads them."""
+        found = load_spoken(cuts, labels, self.config, self.transcripts, self.text)
         if self.recogniser is not None:
             model, vocabulary = self.recogniser.model, self.recogniser.vocabulary
             self._memory = Memory(model, vocabulary, self.config.states, [found[name] for name in sorted(found)])
         return found
 
-    def keep(self, run: Path, extractor: Path | None) -> dict[str, Any]:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        if extractor is not None:
-            raise UserError("a system of the kind s4 takes no i-vectors: leave out --extractor")
-        kept: dict[str, Any] = {REMARKS: [REFERENCE] if self.config.reads_reference else []}
-        if self.recogniser is not None and self.config.reads_states:
-            keep_copy(Path(self.recogniser.name), run.parents[1] / RECOGNISER)
-            kept[RECOGNISER] = f"../../{RECOGNISER}"
-        return kept
-
     def task(
-        self, num_classes: int, train: Sequence[Spoken], dev: Sequence[Spoken], *, seed: int, device: str, group: Group
+        self, target: Target, train: Sequence[Spoken], dev: Sequence[Spoken], *, seed: int, device: str, group: Group
     ) -> S4Task:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        """Emotion alone, or jointly with the recogniser."""
         words = None
         if self.config.reads_words:
             vocabulary = self.recogniser.vocabulary if self.recogniser is not None else None
             words = WordReader.of(self.config.words, train, vocabulary)
         return S4Task(
-            self.config, num_classes, train, dev, words, self.recogniser,
+            self.config, target, train, dev, words, self.recogniser,
             self.memory if self.recogniser is not None else None, seed=seed, device=device, group=group,
         )  # fmt: skip
 
-    def predict(self, run: Path, parts: Mapping[str, Sequence[Spoken]], device: str) -> Predicted:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`; where words are recognised, writes tables of them."""
+    def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Spoken]], device: str) -> Predicted:
+        """Outputs of utterances; where words are recognised, writes tables of them."""
         checkpoint = load_checkpoint(run / CHECKPOINT)
         words = WordReader.from_info(checkpoint.info) if self.config.reads_words else None
-        model = JointNetwork(self.config, len(checkpoint.info["classes"]), words, self.recogniser)
+        model = JointNetwork(self.config, target.num_outputs, words, self.recogniser)
         load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
         model.to(device)
         utterances = [one for part in parts.values() for one in part]
         part_of = {one.id: name for name, part in parts.items() for one in part}
         heard, files = self._listen(model, utterances, run, device)
-        order, probabilities, _ = predict(model, utterances, self.config, words, heard, device)
-        return Predicted(order, [part_of[one.id] for one in order], probabilities, files)
+        objective = Objective.of(target, self.config.loss)
+        order, outputs, _ = predict(model, utterances, self.config, words, heard, objective, device)
+        return Predicted(order, [part_of[one.id] for one in order], outputs, files)
 
     def _listen(
         self, model: JointNetwork, utterances: Sequence[Spoken], run: Path, device: str

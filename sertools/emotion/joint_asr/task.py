@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from sertools.a2w.loss import encode, loss_of_outputs, teach
@@ -16,19 +15,21 @@ from sertools.emotion.joint_asr.data import Batch, Spoken, collate, plan, whole
 from sertools.emotion.joint_asr.hearing import Heard, Memory, hear, steps_of, targets, word_errors
 from sertools.emotion.joint_asr.network import JointNetwork, padded_to, predict, sequences_of, stack_states
 from sertools.emotion.joint_asr.words import WordReader
-from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy, weighted_accuracy
+from sertools.emotion.objective import Objective
+from sertools.errors import UserError
 from sertools.models.a2w import A2wModel
 from sertools.models.layers import set_share
+from sertools.partitions.target import Target
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.precision import autocast, check_precision
 
 
 class S4Task:
-    """A :class:`sertools.emotion.experiment.EmotionTask`.
+    """A :class:`sertools.emotion.system.SystemTask`: its methods are the loop's.
 
     Args:
         config: complete.
-        num_classes: of the softmax.
+        target: what is predicted.
         train, dev: utterances.
         words: what the branch ``words`` reads, if there is one.
         recogniser: to start from, if one is used.
@@ -41,7 +42,7 @@ class S4Task:
     def __init__(
         self,
         config: S4Config,
-        num_classes: int,
+        target: Target,
         train: Sequence[Spoken],
         dev: Sequence[Spoken],
         words: WordReader | None = None,
@@ -54,7 +55,7 @@ class S4Task:
     ) -> None:
         torch.manual_seed(seed)
         self.config = config
-        self.num_classes = num_classes
+        self.objective = Objective.of(target, config.loss, group.size)
         self.train = train
         self.dev = dev
         self.words = words
@@ -63,27 +64,29 @@ class S4Task:
         self.device = device
         self.dtype = check_precision(config.precision, device)
         self.group = group
-        self.model = JointNetwork(config, num_classes, words, recogniser)
+        self.model = JointNetwork(config, target.num_outputs, words, recogniser)
         if config.reads_audio:
             self.model.emotion.set_input_statistics(*mean_and_deviation(one.features for one in train))
         self.model.to(device)
-        self.class_weights = (
-            balanced_weights(train, num_classes).to(device) if config.data.class_weights == "balanced" else None
-        )
+        self.class_weights: Tensor | None = None
+        if config.data.class_weights == "balanced":
+            if target.kind == "number":
+                raise UserError(f"data.class_weights: balanced: the target {target.name} has no classes")
+            self.class_weights = balanced_weights(train, target.num_outputs).to(device)
 
     def about(self) -> dict[str, Any]:
-        """See :class:`sertools.emotion.experiment.EmotionTask`."""
+        """The words that the branch ``words`` knows."""
         return self.words.about() if self.words is not None else {}
 
     def _generator(self, epoch: int, purpose: int) -> torch.Generator:
         return torch.Generator().manual_seed((self.seed * 100003 + epoch) * 2 + purpose)
 
     def num_batches(self, epoch: int) -> int:
-        """See :class:`sertools.training.loop.Task`."""
+        """The same number in every epoch."""
         return -(-len(self.train) // self.config.data.batch_size)
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """See :class:`sertools.training.loop.Task`."""
+        """Utterances of similar length, another grouping in every epoch."""
         for number, indices in enumerate(plan(self.train, self.config.data.batch_size, self._generator(epoch, 0))):
             if number >= start:
                 # a generator a batch: where the stretches lie does not depend on where one starts
@@ -92,13 +95,13 @@ class S4Task:
                 yield collate([self.train[i] for i in indices], self.config.data, generator, part)
 
     def before_step(self, progress: float) -> None:
-        """See :class:`sertools.training.loop.Task`."""
+        """Nothing."""
 
     def after_step(self, step: int) -> None:
-        """See :class:`sertools.training.loop.Task`."""
+        """Nothing."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """See :class:`sertools.training.loop.Task`; a batch weighs its number of utterances."""
+        """L of a batch, which weighs its number of utterances."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
         weight = float(len(batch.utterances)) if batch.part is None or batch.part.counts else 0.0
@@ -123,13 +126,12 @@ class S4Task:
         return self.memory.states(utterances, self.config.states.train, self.device)
 
     def _emotion_loss(self, batch: Batch, states: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Mean cross-entropy of utterances; class weights are 1 in the mean over the train part."""
+        """Mean loss of utterances; class weights are 1 in the mean over the train part."""
         labels = batch.labels.to(self.device)
         sequences = sequences_of(self.config, batch, self.words, states, self.device, training=True)
         with autocast(self.dtype, torch.device(self.device)):
             scores = self.model.emotion(sequences, padded_to(self.config))
-        losses = F.cross_entropy(scores, labels, reduction="none")
-        return (losses if self.class_weights is None else losses * self.class_weights[labels]).mean()
+        return self.objective.of_utterances(scores, labels, self.class_weights)
 
     def _recognition(self, recogniser: A2wModel, batch: Batch) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Decoder states with gradients and how many each utterance has; the recogniser's loss."""
@@ -161,7 +163,7 @@ class S4Task:
         return [each[0] for each in found]
 
     def evaluate(self) -> dict[str, float]:
-        """Cross-entropy, UA and WA of the dev part, and the WER in percent while the recogniser learns."""
+        """Loss and scores of the dev part, and the WER in percent while the recogniser learns."""
         return self.group.from_first(self._evaluate)
 
     def _evaluate(self) -> dict[str, float]:
@@ -171,17 +173,14 @@ class S4Task:
             hypotheses = hear(self.model.recogniser, self.model.vocabulary, self.dev, states, states.epoch_search)
         if self.config.reads_states:
             heard = self.model.heard(self.dev, self.config.states.test, self.memory, hypotheses)
-        order, probabilities, loss = predict(self.model, self.dev, self.config, self.words, heard, self.device)
-        counts = confusion([one.label for one in order], probabilities.argmax(1).tolist(), self.num_classes)
-        scores = {
-            "dev_loss": loss,
-            "dev_ua": float(unweighted_accuracy(counts)),
-            "dev_wa": float(weighted_accuracy(counts)),
-        }
+        order, outputs, loss = predict(
+            self.model, self.dev, self.config, self.words, heard, self.objective, self.device
+        )
+        scores = self.objective.dev_scores(loss, [one.label for one in order], outputs)
         return scores if hypotheses is None else scores | {"dev_wer": word_errors(self.dev, hypotheses)}
 
 
 def balanced_weights(utterances: Sequence[Spoken], num_classes: int) -> Tensor:
     """Utterances / (classes x utterances of the class), (classes,): every class weighs the same."""
-    counts = torch.bincount(torch.tensor([one.label for one in utterances]), minlength=num_classes).float()
+    counts = torch.bincount(torch.tensor([int(one.label) for one in utterances]), minlength=num_classes).float()
     return counts.sum() / (num_classes * counts.clamp(min=1.0))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sertools.config import from_dict, to_dict
-from sertools.emotion.joint_asr.config import Source, WordsConfig
+from sertools.emotion.joint_asr.config import WordsConfig, WordSource
 from sertools.emotion.joint_asr.data import Spoken
 from sertools.errors import UserError
 from sertools.lang.text import TextConfig, is_event
@@ -56,14 +56,14 @@ class WordReader:
         pieces = self.vocabulary.pieces.model.hex() if self.vocabulary.pieces is not None else ""
         return {KEY: {"tokens": list(self.vocabulary.tokens), "text": to_dict(self.vocabulary.text), "pieces": pieces}}
 
-    def __call__(self, utterances: Sequence[Spoken], source: Source) -> tuple[Tensor, Tensor]:
+    def __call__(self, utterances: Sequence[Spoken], source: WordSource) -> tuple[Tensor, Tensor]:
         """Ids (N, L), padded with the end symbol, and how many count (N,), both int64."""
         rows = [torch.tensor([*self.vocabulary.encode_words(_words(one, source)), END]) for one in utterances]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=END)
         return padded, torch.tensor([len(row) for row in rows])
 
 
-def _words(one: Spoken, source: Source) -> list[str]:
+def _words(one: Spoken, source: WordSource) -> list[str]:
     if source == "asr":
         if one.recognised is None:
             raise UserError(f"there is no recognised transcript of {one.id}")

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sertools.emotion.data import Normalise, Reading
-from sertools.emotion.pretrained import Pretrained
+from sertools.emotion.features_head.config import HeadConfig, HeadDataConfig
+from sertools.emotion.objective import Loss
+from sertools.emotion.tdnn.pretrained import Pretrained
 from sertools.errors import UserError
+from sertools.features.learned.bottlenecks import track_name
 from sertools.models.emotion import EmotionModelConfig, check_layers
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.loop import TrainingConfig
@@ -71,6 +74,7 @@ class EmotionConfig:
             (Kaldi: each with probability 1/4); 0 for never.
         precision: of the trunk's activations while it trains; weights, statistics, the head, losses and
             all of prediction are in float32.
+        loss: None for the usual one of the folds' target, see :class:`sertools.emotion.objective.Objective`.
     """
 
     model: EmotionModelConfig = field(default_factory=EmotionModelConfig)
@@ -80,6 +84,7 @@ class EmotionConfig:
     dropout: str | float = "0,0@0.20,0.5@0.50,0"
     orthonormal_every: int = 4
     precision: Precision = "float32"
+    loss: Loss | None = None
 
     def __post_init__(self) -> None:
         piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
@@ -103,10 +108,23 @@ class EmotionConfig:
 
     @property
     def reading(self) -> Reading:
-        """What is read of every cut."""
-        if self.head_alone:
-            return Reading(self.model.layers, self.model.pooling, 0, self.data.normalise)
+        """What is read of every cut, if the whole network is trained."""
         return Reading((), "frames", self.trunk.ivector_dim, self.data.normalise)
+
+    @property
+    def head(self) -> HeadConfig:
+        """The head alone, as a system on stored features."""
+        data = self.data
+        return HeadConfig(
+            features=tuple(map(track_name, self.model.layers)),
+            pooling=self.model.pooling,
+            head_dim=self.model.head_dim,
+            aggregate=self.model.aggregate,
+            data=HeadDataConfig(data.batch_frames, data.max_frames, data.class_weights, data.normalise),
+            training=self.training,
+            dropout=self.dropout,
+            loss=self.loss,
+        )
 
 
 def resolve(config: EmotionConfig, pretrained: Pretrained | None) -> EmotionConfig:

@@ -1,4 +1,4 @@
-"""The systems of S1 as :class:`sertools.emotion.experiment.EmotionSystem`."""
+"""The systems of S1: a network that is trained whole, or its head on bottlenecks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,88 +7,81 @@ from typing import Any
 import torch
 
 from sertools.emotion.data import Utterance, load_utterances
-from sertools.emotion.experiment import Predicted
-from sertools.emotion.pretrained import EXTRACTOR, PRETRAINED, Pretrained, keep_copy
+from sertools.emotion.features_head.system import HeadSystem
+from sertools.emotion.frames import predict
+from sertools.emotion.objective import Objective
+from sertools.emotion.system import Label, Predicted
 from sertools.emotion.tdnn.config import EmotionConfig, resolve
-from sertools.emotion.tdnn.task import EmotionTask, make_model, predict
-from sertools.features.origin import check_origin
+from sertools.emotion.tdnn.pretrained import Pretrained
+from sertools.emotion.tdnn.task import TdnnTask, frame_settings
+from sertools.emotion.transductive import BY_SPEAKER, of_ivectors
+from sertools.models.emotion import EmotionNetwork
+from sertools.partitions.target import Target
 from sertools.training.checkpoint import load_checkpoint, load_weights
 from sertools.training.distributed import Group
 from sertools.training.loop import TrainingConfig
 from sertools.training.run import CHECKPOINT
 
 
-class TdnnSystem:
-    """A :class:`sertools.emotion.experiment.EmotionSystem`.
+def make_system(config: EmotionConfig, pretrained: Pretrained | None = None) -> "TdnnSystem | HeadSystem":
+    """The system of a configuration: the whole network, or the head alone on stored bottlenecks.
 
     Args:
         config: see :func:`resolve`, which completes it.
         pretrained: the network that is transferred, if any.
     """
+    complete = resolve(config, pretrained)
+    return HeadSystem(complete.head, complete) if complete.head_alone else TdnnSystem(complete, pretrained)
+
+
+class TdnnSystem:
+    """A whole network, trained by the loop (:mod:`sertools.emotion.system`).
+
+    Args:
+        config: complete.
+        pretrained: the network that is transferred, if any.
+    """
 
     def __init__(self, config: EmotionConfig, pretrained: Pretrained | None = None) -> None:
-        self.config = resolve(config, pretrained)
-        self.pretrained = pretrained
+        self.config = config
+        self.reading = config.reading
+        self._pretrained = pretrained
 
     @property
     def training(self) -> TrainingConfig:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
+        """Settings of the loop."""
         return self.config.training
 
-    def inputs(self) -> dict[str, str]:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        transferred = self._transferred
-        return {} if transferred is None else {"pretrained": transferred.sha256}
+    def remarks(self, features: Any) -> list[str]:
+        """Whether speakers are normalised, or remembered by i-vectors."""
+        said = [BY_SPEAKER] if self.config.data.normalise == "speaker" else []
+        if self.config.trunk.ivector_dim:
+            said += of_ivectors(features)
+        return said
 
-    def check(self, features: Any, where: str) -> None:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        transferred = self._transferred
-        if transferred is not None:
-            check_origin(transferred.features, features, where, str(transferred.directory))
-
-    def read(self, cuts_path: Path, labels: dict[str, int]) -> dict[str, Utterance]:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        return load_utterances(cuts_path, labels, self.config.reading)
-
-    def keep(self, run: Path, extractor: Path | None) -> dict[str, Any]:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        kept = {}
-        if self.config.head_alone and self.pretrained is not None:
-            keep_copy(self.pretrained.directory, run.parents[1] / PRETRAINED)
-            kept["pretrained"] = f"../../{PRETRAINED}"
-        if extractor is not None and self.config.trunk.ivector_dim:
-            keep_copy(extractor, run.parent / EXTRACTOR)
-            kept["extractor"] = f"../{EXTRACTOR}"
-        return kept
+    def read(self, cuts: Sequence[Path], labels: Mapping[str, Label]) -> dict[str, Utterance]:
+        """Utterances with features, and i-vectors if the network takes them."""
+        return load_utterances(cuts, labels, self.reading)
 
     def task(
-        self, num_classes: int, train: Sequence[Utterance], dev: Sequence[Utterance], *, seed: int, device: str,
+        self, target: Target, train: Sequence[Utterance], dev: Sequence[Utterance], *, seed: int, device: str,
         group: Group,
-    ) -> EmotionTask:  # fmt: skip
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        weights = self.pretrained.weights if self.pretrained is not None else None
-        return EmotionTask(
-            self.config, num_classes, train, dev, seed=seed, device=device, pretrained=weights, group=group
-        )
+    ) -> TdnnTask:  # fmt: skip
+        """Cross-entropy of frames (or pooled utterances), or the loss of a number."""
+        weights = self._pretrained.weights if self._pretrained is not None else None
+        return TdnnTask(self.config, target, train, dev, seed=seed, device=device, pretrained=weights, group=group)
 
-    def predict(self, run: Path, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
-        """See :class:`sertools.emotion.experiment.EmotionSystem`."""
-        checkpoint = load_checkpoint(run / CHECKPOINT)
-        model = make_model(self.config, len(checkpoint.info["classes"]))
-        load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
-        model.to(device)
+    def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
+        """Outputs of whole utterances."""
+        model = EmotionNetwork(self.config.model, target.num_outputs, number=target.kind == "number")
+        load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
+        settings, objective = frame_settings(self.config), Objective.of(target, self.config.loss)
         rows: list[Utterance] = []
         names: list[str] = []
-        probabilities = []
+        outputs = []
         for part, utterances in parts.items():
-            order, values, _ = predict(
-                model, utterances, self.config.data.batch_frames, self.config.model.aggregate, device
-            )
+            order, values, _ = predict(model.to(device), utterances, settings, objective, device)
             rows += order
             names += [part] * len(order)
-            probabilities.append(values)
-        return Predicted(rows, names, torch.cat(probabilities))
-
-    @property
-    def _transferred(self) -> Pretrained | None:
-        return self.pretrained if self.config.transfer.start == "pretrained" else None
+            outputs.append(values)
+        return Predicted(rows, names, torch.cat(outputs))

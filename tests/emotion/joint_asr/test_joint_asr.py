@@ -14,7 +14,8 @@ from sertools.a2w.loss import loss_of_outputs, teach
 from sertools.config import from_dict
 from sertools.decoding.beam_search import BeamConfig
 from sertools.decoding.transcripts import read_transcripts
-from sertools.emotion.experiment import Experiment, train_run
+from sertools.emotion.experiment import Experiment, always, train_run, train_runs
+from sertools.emotion.inputs import Inputs
 from sertools.emotion.joint_asr.config import DataConfig, S4Config, WordsConfig
 from sertools.emotion.joint_asr.data import Spoken, collate, events_as_words, plan, whole
 from sertools.emotion.joint_asr.hearing import Memory, follow, hear, targets
@@ -22,17 +23,20 @@ from sertools.emotion.joint_asr.network import sequences_of
 from sertools.emotion.joint_asr.system import S4System, make_system
 from sertools.emotion.joint_asr.task import S4Task, balanced_weights
 from sertools.emotion.joint_asr.words import WordReader
-from sertools.emotion.systems import Given, load_system
+from sertools.emotion.kinds import SystemMaker, find_kind, load_system
+from sertools.emotion.system import RunId
 from sertools.errors import UserError
 from sertools.evaluation.score.scoring import evaluate
 from sertools.models.a2w import UtteranceDropout
 from sertools.partitions.folds import read_folds
+from sertools.partitions.target import Target
 from sertools.runs.predictions import read_predictions
 from sertools.training.batching import Part
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.distributed import SINGLE
 from sertools.training.loop import Conditions, Stopped
 
+TARGET = Target("emotion", classes=("angry", "sad"))
 SMALL: dict[str, Any] = {
     "system": "s4",
     "model": {"feature_dim": 6, "word_dim": 5, "lstm_dim": 6, "heads": 2, "attention_dim": 8, "hidden_dim": 16},
@@ -61,18 +65,22 @@ def system(told: Any, **changes: Any) -> S4System:
 
 
 def run(told: Any, made: S4System, out: Path, **options: Any) -> Path:
-    return train_run(Experiment(made, read_folds(told.folds), out), "Session1", 1, told.cuts, **options)
+    given = {"recogniser": told.recogniser, "transcripts": told.transcripts}
+    inputs = Inputs.of(find_kind("s4").needs(made.config), given, RunId("Session1", 1))
+    return train_run(
+        Experiment(always(made, inputs), read_folds(told.folds), out, (told.cuts,)), "Session1", 1, **options
+    )
 
 
 def utterances(told: Any, made: S4System) -> list[Spoken]:
     folds = read_folds(told.folds)
-    found = made.read(told.cuts, {name: folds.classes.index(label) for name, label in folds.labels.items()})
+    found = made.read([told.cuts], {name: folds.classes.index(label) for name, label in folds.labels.items()})
     return [found[name] for name in sorted(found)]
 
 
 def task(told: Any, made: S4System, count: int = 12) -> S4Task:
     some = utterances(told, made)
-    return made.task(2, some[:count], some[count : count + 6], seed=3, device="cpu", group=SINGLE)
+    return made.task(TARGET, some[:count], some[count : count + 6], seed=3, device="cpu", group=SINGLE)
 
 
 SYSTEMS: dict[str, dict[str, Any]] = {
@@ -335,11 +343,10 @@ def test_what_a_process_has_done_before_changes_nothing(
     monkeypatch.setattr(hearing, "BATCH_FRAMES", 100)
     folds = read_folds(told.folds)
     made = system(told, **SYSTEMS["asr_ser_frozen"])
-    both = Experiment(made, folds, tmp_path / "both")
-    for fold in ("Session1", "Session2"):
-        train_run(both, fold, 1, told.cuts)
+    both = Experiment(always(made), folds, tmp_path / "both", (told.cuts,))
+    assert len(list(train_runs(both, [RunId("Session1", 1), RunId("Session2", 1)]))) == 2
     made = system(told, **SYSTEMS["asr_ser_frozen"])
-    alone = train_run(Experiment(made, folds, tmp_path / "alone"), "Session2", 1, told.cuts)
+    alone = train_run(Experiment(always(made), folds, tmp_path / "alone", (told.cuts,)), "Session2", 1)
     for name in ("predictions.csv", "checkpoint/model.safetensors", "transcripts_before.csv"):
         assert (tmp_path / "both/fold_Session2/seed_1" / name).read_bytes() == (alone / name).read_bytes()
 
@@ -396,14 +403,15 @@ def test_mistakes(told: Any, tmp_path: Path) -> None:
     def config(**changes: Any) -> S4Config:
         return from_dict(S4Config, changed(SMALL, {key.replace("__", "."): v for key, v in changes.items()}))
 
-    with pytest.raises(UserError, match="needs --recogniser"):
-        make_system(config(model__branches=["decoder_states"]), None, None)
-    with pytest.raises(UserError, match="give --transcripts"):
-        make_system(config(**SYSTEMS["text_asr"]), None, None)
+    kind = find_kind("s4")
+    with pytest.raises(UserError, match=r"needs --recogniser, .* made by the recogniser's training"):
+        SystemMaker(kind, config(model__branches=["decoder_states"]), {})
+    with pytest.raises(UserError, match="needs --transcripts"):
+        SystemMaker(kind, config(**SYSTEMS["text_asr"]), {})
     with pytest.raises(UserError, match=r"takes features of dimension 6; set model\.feature_dim"):
         make_system(config(model__branches=["decoder_states"], model__feature_dim=40), told.recogniser, None)
-    with pytest.raises(UserError, match="takes no i-vectors"):
-        run(told, system(told), tmp_path / "a", extractor=tmp_path)
+    with pytest.raises(UserError, match="takes no --extractor; it takes --recogniser, --transcripts"):
+        SystemMaker(kind, config(), {"extractor": tmp_path})
     with pytest.raises(UserError, match="features of dimension 6, the network takes 7"):
         run(told, system(told, model__feature_dim=7), tmp_path / "b")
     short = tmp_path / "transcripts.csv"
@@ -422,13 +430,14 @@ def test_mistakes(told: Any, tmp_path: Path) -> None:
 def test_the_configuration_says_the_kind(told: Any, tmp_path: Path) -> None:
     path = tmp_path / "s4.yaml"
     path.write_text("system: s4\nmodel: {branches: [audio]}\n")
-    made = load_system(path, ["data.batch_size=3"], Given(recogniser=told.recogniser))
+    made, inputs = load_system(path, ["data.batch_size=3"], {"recogniser": told.recogniser})(RunId("Session1", 1))
     assert isinstance(made, S4System)
     assert made.config.data.batch_size == 3
     assert made.recogniser is None, "what a system does not use is not read"
+    assert inputs.hashes() == {}
     with pytest.raises(UserError, match="takes no --pretrained"):
-        load_system(path, given=Given(pretrained=tmp_path))
-    with pytest.raises(UserError, match="system must be one of tdnn, s4, not 's5'"):
+        load_system(path, given={"pretrained": tmp_path})
+    with pytest.raises(UserError, match=r"system must be one of tdnn, .*s4, not 's5'"):
         load_system(path, ["system=s5"])
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sertools.config import from_dict
-from sertools.emotion.experiment import Experiment, train_run
+from sertools.emotion.experiment import Experiment, always, train_run
 from sertools.emotion.joint_asr.config import S4Config
 from sertools.emotion.joint_asr.system import make_system
 from sertools.partitions.folds import read_folds
@@ -54,10 +54,9 @@ def trained(
 
     try:
         train_run(
-            Experiment(made, read_folds(folds), out),
+            Experiment(always(made), read_folds(folds), out, (cuts,)),
             "Session1",
             1,
-            cuts,
             conditions=Conditions(group=group, should_stop=should_stop),
         )
     except Stopped:

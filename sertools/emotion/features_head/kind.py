@@ -1,0 +1,21 @@
+"""Heads on stored features as a kind of systems."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sertools.config import from_dict
+from sertools.emotion.features_head.config import HeadConfig
+from sertools.emotion.features_head.system import HeadSystem
+from sertools.emotion.kinds import Kind
+
+
+def _read(values: dict[str, Any], where: str) -> HeadConfig:
+    return from_dict(HeadConfig, values, where)
+
+
+def _make(config: HeadConfig, given: Mapping[str, Path]) -> HeadSystem:
+    return HeadSystem(config)
+
+
+KIND = Kind("features_head", _read, _make)

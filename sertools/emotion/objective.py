@@ -1,0 +1,88 @@
+"""What is minimised, what is predicted and how dev is scored: for classes, and for numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sertools.errors import UserError
+from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy, weighted_accuracy
+from sertools.partitions.target import Target
+
+Loss = Literal["cross_entropy", "ccc", "mse"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The objective of a target.
+
+    Attributes:
+        target: what is predicted.
+        loss: cross_entropy of classes; of numbers ccc (1 minus the concordance correlation of a batch; Lin 1989)
+            or mse.
+    """
+
+    target: Target
+    loss: Loss
+
+    @staticmethod
+    def of(target: Target, loss: Loss | None, processes: int = 1) -> "Objective":
+        """With a loss, None for the usual one (cross_entropy, ccc).
+
+        Raises:
+            UserError: the loss is not for such a target, or not for several processes.
+        """
+        wanted: Loss = loss or ("cross_entropy" if target.kind == "classes" else "ccc")
+        if (wanted == "cross_entropy") != (target.kind == "classes"):
+            fits = "cross_entropy" if target.kind == "classes" else "ccc, mse"
+            raise UserError(f"loss: {wanted} is not for the target {target.name} of the folds; take {fits}")
+        if wanted == "ccc" and processes > 1:
+            raise UserError(
+                "loss: ccc is of whole batches, which several processes share here; take mse, or one process"
+            )
+        return Objective(target, wanted)
+
+    def of_utterances(self, outputs: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        """Mean loss of utterances.
+
+        Args:
+            outputs: (N, C) scores before the softmax (or log-posteriors), or (N, 1) values.
+            labels: (N,) int64 classes, or float values.
+            class_weights: (C,), 1 in the mean over the training part; None for equal weights.
+        """
+        if self.loss == "cross_entropy":
+            losses = F.cross_entropy(outputs, labels, reduction="none")
+            return (losses if class_weights is None else losses * class_weights[labels]).mean()
+        values, wanted = outputs[..., 0], labels.to(outputs.dtype)
+        return F.mse_loss(values, wanted) if self.loss == "mse" else 1.0 - ccc(values, wanted)
+
+    def dev_scores(self, loss: float, labels: Sequence[int | float], outputs: Tensor) -> dict[str, float]:
+        """Scores of a dev part: its loss, UA and WA of probabilities (N, C), CCC of values (N,)."""
+        if self.target.kind == "number":
+            wanted = torch.tensor(labels, dtype=torch.float64)
+            return {"dev_loss": loss, "dev_ccc": float(ccc(outputs.double(), wanted))}
+        counts = confusion([int(label) for label in labels], outputs.argmax(1).tolist(), self.target.num_outputs)
+        return {
+            "dev_loss": loss,
+            "dev_ua": float(unweighted_accuracy(counts)),
+            "dev_wa": float(weighted_accuracy(counts)),
+        }
+
+
+def ccc(values: Tensor, wanted: Tensor) -> Tensor:
+    """Concordance correlation 2 cov / (var + var' + (mean - mean')^2) of (N,) and (N,), biased moments.
+
+    Two equal constants give 0, for there is nothing that agrees.
+    """
+    mean, other = values.mean(), wanted.mean()
+    covariance = ((values - mean) * (wanted - other)).mean()
+    spread = (values - mean).square().mean() + (wanted - other).square().mean() + (mean - other).square()
+    return 2.0 * covariance / spread.clamp(min=1e-12)
+
+
+def label_tensor(target: Target, labels: Sequence[int | float]) -> Tensor:
+    """Labels as (N,): int64 classes, or float32 values."""
+    return torch.tensor(labels, dtype=torch.int64 if target.kind == "classes" else torch.float32)

@@ -1,0 +1,45 @@
+"""The systems of S1 as a kind: what they need, and how they are made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sertools.config import from_dict
+from sertools.emotion.features_head.system import HeadSystem
+from sertools.emotion.inputs import Need
+from sertools.emotion.kinds import Kind
+from sertools.emotion.tdnn.config import EmotionConfig
+from sertools.emotion.tdnn.pretrained import MADE_BY, load_pretrained
+from sertools.emotion.tdnn.system import TdnnSystem, make_system
+from sertools.features.ivector.model import MADE_BY as MAKES_EXTRACTOR
+from sertools.features.origin import check_origin
+from sertools.files import read_json
+from sertools.training.checkpoint import INFO
+
+
+def _read(values: dict[str, Any], where: str) -> EmotionConfig:
+    # runs that were made when this was the only kind have no such key in their stamps
+    return from_dict(EmotionConfig, {key: value for key, value in values.items() if key != "system"}, where)
+
+
+def _needs(config: EmotionConfig) -> tuple[Need, ...]:
+    transferred = config.transfer.start == "pretrained"
+    return (
+        Need(
+            "pretrained", "the checkpoint of an acoustic model", MADE_BY, required=transferred, stamped=transferred,
+            kept=config.head_alone, check=_check_pretrained if transferred else None,
+        ),
+        # the features' own stamp says which i-vectors they have
+        Need("extractor", "the i-vectors' model", MAKES_EXTRACTOR, stamped=False, kept=True),
+    )  # fmt: skip
+
+
+def _check_pretrained(directory: Path, features: Any, where: str) -> None:
+    check_origin(read_json(directory / INFO, MADE_BY).get("features"), features, where, str(directory))
+
+
+def _make(config: EmotionConfig, given: Mapping[str, Path]) -> TdnnSystem | HeadSystem:
+    return make_system(config, load_pretrained(given["pretrained"]) if "pretrained" in given else None)
+
+
+KIND = Kind("tdnn", _read, _make, _needs)
