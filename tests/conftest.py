@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what cannot run here, saying why."""
     absent = {
         name: pytest.mark.skip(reason=f"{name} is not installed")
-        for name in ("k2", "kaldifeat")
+        for name in ("k2", "kaldifeat", "transformers")
         if importlib.util.find_spec(name) is None
     }
     if not torch.cuda.is_available():

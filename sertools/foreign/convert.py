@@ -71,7 +71,7 @@ def convert(foreign: Path | str, output: Path | str, keys: tuple[str, ...] = ())
             raise UserError(f"{foreign}: {name} is {view.dtype}, which is not written; known: {', '.join(SAFE)}")
     tensors = load_tensors(opened, parts.views)
     with replacing(output) as temporary:
-        save_tensors(temporary, tensors)
+        save_tensors(temporary, tensors, {"format": "pt"})  # transformers 4 loads no file that does not say so
     record = {"source": foreign.name, "sha256": content_hash(foreign), "key": list(keys), "values": parts.plain}
     write_json(output.with_suffix(".json"), record)
     return Converted(tensors, parts.plain)

@@ -7,7 +7,7 @@ made here.  Any other name becomes a :class:`Refused`, and so does all that is m
 
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import RawIOBase
 from typing import Any, BinaryIO
 
@@ -32,9 +32,15 @@ STORAGES = {
 
 @dataclass(frozen=True)
 class Refused:
-    """What would have come of a call that is never made: its name, as ``module.function``, fit to be printed."""
+    """What would have come of a call that is never made.
+
+    Attributes:
+        name: of what would have been called, as ``module.function``, fit to be printed.
+        state: what the pickle would have set on it (an object's attributes), read like all else; None for nothing.
+    """
 
     name: str
+    state: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", "".join(c if c.isprintable() else "?" for c in self.name[:200]))
@@ -163,8 +169,10 @@ class _Machine:
         elif name in ("BINPERSID", "PERSID"):
             stack.append(_storage(stack.pop() if name == "BINPERSID" else argument))
         elif name == "BUILD":
-            stack.pop()
-            if not isinstance(stack[-1], Mapping | Refused):
+            state = stack.pop()
+            if isinstance(stack[-1], Refused):
+                stack[-1] = Refused(stack[-1].name, state)
+            elif not isinstance(stack[-1], Mapping):
                 stack[-1] = Refused(f"{_describe(stack[-1])}.__setstate__")
         elif name in ("NEWOBJ_EX", "OBJ", "INST"):
             items = [] if name == "NEWOBJ_EX" else self.after_mark()
