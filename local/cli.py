@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 try:
     from tqdm import tqdm
 
-    from sertools.errors import UserError, explain_os_error
+    from sertools.errors import UserError, explain_os_error, names_can_be_printed
     from sertools.partitions.folds import Fold, Folds, find_fold, read_folds
 except ImportError as missing:
     sys.exit(f"error: no module {missing.name} here; source path.sh first, or make the environment with `make env`")
@@ -196,6 +196,7 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 def run(main: Callable[[], None]) -> None:
     """Run a program: log lines on stdout as they come, user errors in one line, exit codes true."""
+    names_can_be_printed()
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     # work goes on where only the log cannot be written
     logging.raiseExceptions = False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # heavy modules are imported where they are used: --help and mistakes in the command line answer at once
-from sertools.errors import UserError, explain_os_error
+from sertools.errors import UserError, explain_os_error, names_can_be_printed
 
 if TYPE_CHECKING:
     from sertools.prediction.apply import EmotionModel, Failure, Prediction
@@ -211,6 +211,7 @@ def add_inspect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    names_can_be_printed()
     parser = argparse.ArgumentParser(prog="sertools", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_inspect(commands)

@@ -1,6 +1,8 @@
 """The errors that a user can mend."""
 
 import errno
+import io
+import sys
 
 
 class UserError(Exception):
@@ -37,3 +39,10 @@ def explain_os_error(error: OSError) -> str | None:
         return None
     name = error.filename if isinstance(error.filename, str) else str(error.filename)
     return f"{name}: {_WORDS.get(error.errno or 0, error.strerror)}"
+
+
+def names_can_be_printed() -> None:
+    """Let stdout and stderr take names of files that are not UTF-8, or not of the terminal's alphabet."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

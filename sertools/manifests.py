@@ -6,6 +6,7 @@ readers open a file called ``pipe:COMMAND`` by running it.  Here a manifest is r
 lines, and a line that names any of these is refused before Lhotse sees it.
 """
 
+import codecs
 import gzip
 import json
 import re
@@ -21,6 +22,7 @@ from lhotse.serialization import deserialize_item
 import sertools.features.band_pass  # noqa: F401  (lets Lhotse apply it)
 from sertools.errors import UserError
 from sertools.features import arrays  # lets Lhotse read them
+from sertools.limits import CUT, LINE_BYTES, RECORDING, SUPERVISION, check_size
 from sertools.provenance import require_whole
 
 __all__ = ["load_cuts", "read_cuts", "read_recordings_or_cuts", "read_supervisions"]
@@ -97,7 +99,9 @@ def _read(path: Path, made_by: str) -> Iterator[tuple[Any, str]]:
         where = f"{path}, line {number}"
         if not isinstance(values, dict):
             raise UserError(f"{where}: not a Lhotse manifest, whose lines are objects {{...}}")
+        check_size(values, where)
         check_plain(values, where)
+        _check_fields(values, where)
         try:
             item = deserialize_item(values)
             name = str(item.id)
@@ -112,6 +116,21 @@ def _read(path: Path, made_by: str) -> Iterator[tuple[Any, str]]:
         raise UserError(f"{path} is empty; it is made by {made_by}")
 
 
+def _check_fields(values: dict[str, Any], where: str) -> None:
+    """Types and ranges of the fields, before lhotse reckons with them."""
+    if values.get("type") in ("MixedCut", "PaddingCut") or "tracks" in values:
+        raise UserError(
+            f"{where}: a {values.get('type', 'MixedCut')}, several recordings as one; an utterance here is a piece of "
+            "one recording: write it to a file first (cut.save_audio)"
+        )
+    if "sources" in values:
+        RECORDING.check(values, where)
+    elif "supervisions" in values or str(values.get("type", "")).endswith("Cut"):
+        CUT.check(values, where)
+    elif "recording_id" in values:
+        SUPERVISION.check(values, where)
+
+
 def _lines(path: Path, made_by: str) -> Iterator[tuple[int, Any]]:
     """Numbered lines, as JSON."""
     require_whole(path, made_by)
@@ -124,7 +143,12 @@ def _lines(path: Path, made_by: str) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
-            for number, line in enumerate(stream, start=1):
+            while line := stream.readline(LINE_BYTES + 1):
+                number += 1
+                if len(line) > LINE_BYTES:
+                    raise UserError(f"{path}, line {number} has more than {LINE_BYTES >> 20} MiB; it is no manifest")
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if line.strip():
                     yield number, json.loads(line)
     except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON

@@ -1,24 +1,22 @@
 """Are the audio files whole?  libsndfile itself hides truncation: it shortens what it reports."""
 
 import os
-import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 from lhotse import AudioSource, Recording
 
+from sertools.audio.opening import BadAudio, open_audio
 from sertools.corpora.problems import Problem
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and the number of all files."""
 
 BLOCK_FRAMES = 1 << 18
-UNKNOWN_SIZE = 0xFFFFFFFF  # what programs that write WAV to a pipe put into the header
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class AudioFile:
 def check_audio(path: Path, sampling_rate: int | None = None, channels: int | None = None) -> AudioFile | Problem:
     """Look for what is wrong with one file.
 
-    WAV and NIST SPHERE headers are compared with the size of the file, FLAC and what can hold NaN is decoded.
+    It is opened as by every program (:func:`sertools.audio.opening.open_audio`); FLAC and what can hold NaN is decoded.
 
     Args:
         path: a WAV, FLAC or SPHERE file.
@@ -66,15 +64,10 @@ def check_audio(path: Path, sampling_rate: int | None = None, channels: int | No
     def problem(kind: str, reason: str) -> Problem:
         return Problem(kind, str(path), reason)
 
-    if not path.exists():
-        return problem("missing audio", "no such file")
+    if not _is_text(str(path)):
+        return problem("name not in UTF-8", "the name cannot be written into a manifest; rename it (convmv does it)")
     try:
-        if path.stat().st_size == 0:
-            return problem("empty audio", "0 bytes")
-        missing = _missing_bytes(path)
-        if missing > 0:
-            return problem("truncated audio", f"the header claims {missing} bytes more than the file holds")
-        with soundfile.SoundFile(path) as audio:
+        with open_audio(path) as audio:
             result = AudioFile(path, audio.samplerate, audio.channels, audio.frames)
             if audio.format == "FLAC":
                 decoded, error = _decode(audio)
@@ -83,8 +76,10 @@ def check_audio(path: Path, sampling_rate: int | None = None, channels: int | No
                     return problem("truncated audio", what)
             if audio.subtype in ("FLOAT", "DOUBLE") and (wrong := _not_finite(audio)):
                 return problem("bad samples", f"{wrong} of {audio.frames} are not finite (NaN or infinite)")
-    except (OSError, soundfile.LibsndfileError) as error:
-        return problem("unreadable audio", str(error))
+    except BadAudio as error:
+        return problem(error.kind, error.reason)
+    except OSError as error:
+        return problem("unreadable audio", error.strerror or str(error))
     if result.num_samples == 0:
         return problem("empty audio", "a header and no samples")
     if sampling_rate is not None and result.sampling_rate != sampling_rate:
@@ -147,44 +142,10 @@ def _not_finite(audio: soundfile.SoundFile) -> int:
     return wrong
 
 
-def _missing_bytes(path: Path) -> int:
-    """How many bytes of samples the header claims that the file lacks; 0 for other formats."""
-    with open(path, "rb") as stream:
-        start = stream.read(12)
-        if start[:4] in (b"RIFF", b"RIFX") and start[8:12] == b"WAVE":
-            return _missing_in_wav(stream, ">" if start[:4] == b"RIFX" else "<")
-        if start[:7] == b"NIST_1A":
-            return _missing_in_sphere(stream)
-    return 0
-
-
-def _missing_in_wav(stream: BinaryIO, byte_order: str) -> int:
-    """RIFF: chunks of a four-letter name, a 32-bit size and that many bytes, padded to even."""
-    size = os.fstat(stream.fileno()).st_size
-    position = 12
-    while position + 8 <= size:
-        stream.seek(position)
-        name, length = struct.unpack(byte_order + "4sI", stream.read(8))
-        position += 8
-        if name == b"data":
-            return 0 if length == UNKNOWN_SIZE else max(0, position + length - size)
-        position += length + length % 2
-    return 0  # no data chunk: libsndfile refuses the file
-
-
-def _missing_in_sphere(stream: BinaryIO) -> int:
-    """NIST SPHERE: "NIST_1A", the size of the header, then lines "name -type value"."""
-    size = os.fstat(stream.fileno()).st_size
-    stream.seek(8)
+def _is_text(name: str) -> bool:
+    """Whether a name has bytes only that are UTF-8; Python shows others as half a character."""
     try:
-        header_size = int(stream.read(8))
-        stream.seek(16)
-        header = stream.read(max(0, header_size - 16)).decode("latin-1")
-        fields = {words[0]: words[2] for words in map(str.split, header.split("\n")) if len(words) == 3}
-        if fields.get("sample_coding", "pcm") != "pcm":
-            return 0  # compressed: the size says nothing
-        samples, width = int(fields.get("sample_count", 0)), int(fields.get("sample_n_bytes", 2))
-        channels = int(fields.get("channel_count", 1))
-    except ValueError:
-        return 0  # libsndfile refuses the file
-    return max(0, header_size + samples * width * channels - size)
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

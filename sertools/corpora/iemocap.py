@@ -21,7 +21,7 @@ from lhotse import Recording, SupervisionSegment
 
 from sertools.corpora.audio_check import Progress, check_all
 from sertools.corpora.iemocap_labels import RATED, Label, UtteranceName, read_labels, read_transcripts
-from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
+from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.provenance import Stamp
@@ -61,7 +61,10 @@ def prepare_iemocap(
         UserError: no corpus there, or it has problems and not ``skip_bad``.
     """
     root = find_root(corpus_dir, ["IEMOCAP_full_release"], "Session[1-5]", LAYOUT)
-    patterns = [f"Session[1-5]/{pattern}" for pattern in (f"{WAVS}/*/*.wav", f"{LABELS}/*.txt", f"{TRANSCRIPTIONS}/*")]
+    patterns = [
+        f"Session[1-5]/{pattern}"
+        for pattern in (f"{WAVS}/*/{any_case('wav')}", f"{LABELS}/*.txt", f"{TRANSCRIPTIONS}/*")
+    ]
     stamp = Stamp(
         {"corpus_dir": str(root), "skip_bad": skip_bad, "version": VERSION},
         {"corpus": listing_hash(root, patterns)},
@@ -113,7 +116,7 @@ def _read_session(folder: Path, contents: _Contents) -> None:
     for name in (WAVS, LABELS, TRANSCRIPTIONS):
         if not (folder / name).is_dir():
             contents.problems.append(Problem("missing folder", str(folder / name), f"{LAYOUT} is expected"))
-    for path in visible((folder / WAVS).glob("*/*.wav")):
+    for path in visible((folder / WAVS).glob(f"*/{any_case('wav')}")):
         parsed = UtteranceName.parse(path.stem)
         if parsed is None or parsed.session != folder.name or parsed.dialogue != path.parent.name:
             contents.problems.append(Problem("bad file name", str(path), "not an utterance of this dialogue"))

@@ -44,6 +44,11 @@ def visible(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
+def any_case(suffix: str) -> str:
+    """A pattern for names that end in ``.suffix`` in small or capital letters: recorders write ``.WAV``."""
+    return "*." + "".join(f"[{letter.lower()}{letter.upper()}]" for letter in suffix)
+
+
 def listing_hash(root: Path, patterns: Sequence[str]) -> str:
     """SHA-256 (hex) of names, sizes and times of change of the files that match, below ``root``.
 

@@ -18,7 +18,7 @@ from lhotse import SupervisionSegment
 from lhotse.recipes.librispeech import LIBRISPEECH, MINI_LIBRISPEECH
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
-from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
+from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.errors import UserError
@@ -190,7 +190,7 @@ def _read_subset(folder: Path, speakers: dict[str, Speaker], problems: list[Prob
             continue
         transcript = chapter / f"{speaker}-{chapter.name}.trans.txt"
         texts = _read_transcript(transcript, problems)
-        files = {path.stem: path for path in visible(chapter.glob("*.flac"))}
+        files = {path.stem: path for path in visible(chapter.glob(any_case("flac")))}
         if texts is not None:
             for name in sorted(files.keys() - texts.keys()):
                 problems.append(Problem("audio without transcript", str(files[name]), f"{transcript.name} lacks it"))

@@ -19,7 +19,7 @@ from pathlib import Path
 from lhotse import SupervisionSegment
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
-from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
+from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.corpora.stm import Segment, pad, pseudo_speakers, read_stm
@@ -62,7 +62,11 @@ def prepare_tedlium2(
     audio_dir = Path(output_dir) / "audio"
     stamp = Stamp(
         {"corpus_dir": str(root), "audio": os.path.abspath(audio_dir), "skip_bad": skip_bad, "version": VERSION},
-        {"corpus": listing_hash(root, [f"{split}/{kind}/*.{kind}" for split in SPLITS for kind in ("sph", "stm")])},
+        {
+            "corpus": listing_hash(
+                root, [f"{split}/{kind}/{any_case(kind)}" for split in SPLITS for kind in ("sph", "stm")]
+            )
+        },
     )
     # at every run: the stamp does not cover links
     links = _link(root, audio_dir)
@@ -103,7 +107,7 @@ def _link(root: Path, audio_dir: Path) -> dict[str, Path]:
     """Links ``<split>/<talk>.nist`` to all audio files, by "<split>/<talk>"."""
     links = {}
     for split in SPLITS:
-        for path in visible((root / split / "sph").glob("*.sph")):
+        for path in visible((root / split / "sph").glob(any_case("sph"))):
             link = audio_dir / split / f"{path.stem}.nist"
             link.parent.mkdir(parents=True, exist_ok=True)
             if not (link.is_symlink() and os.readlink(link) == str(path)):
@@ -119,7 +123,7 @@ def _read_split(root: Path, split: str, problems: list[Problem], ignored: Counte
         if not (root / split / kind).is_dir():
             problems.append(Problem("missing folder", str(root / split / kind), f"{LAYOUT} is expected"))
     by_id: dict[str, Segment] = {}
-    for path in visible((root / split / "stm").glob("*.stm")):
+    for path in visible((root / split / "stm").glob(any_case("stm"))):
         segments, gaps, bad = read_stm(path)
         problems += bad
         ignored[f"gaps left out of {split}"] += gaps

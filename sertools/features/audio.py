@@ -4,27 +4,26 @@ import os
 from typing import Any
 
 import numpy as np
-from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from lhotse.cut import Cut
 
+from sertools.audio.cuts import load_cut
+from sertools.audio.opening import BadAudio
 from sertools.errors import UserError
+
+MEND = "mend the corpus and run its preparation again (--skip-bad leaves out what is bad)"
 
 
 def load_samples(cut: Cut, sampling_rate: int) -> np.ndarray[Any, Any]:
-    """Samples of a cut, float32 (1, S) in [-1, 1], resampled where the recording has another rate.
+    """Samples of a cut, float32 (channels, S) in [-1, 1], resampled where the recording has another rate.
 
     Raises:
         UserError: audio cannot be read, or does not fit the manifest.
     """
     try:
         audio = cut if cut.sampling_rate == sampling_rate else cut.resample(sampling_rate)
-        samples = audio.load_audio()
-    except (OSError, ValueError, AssertionError, AudioLoadingError, DurationMismatchError) as error:
-        raise UserError(
-            f"cannot read the audio of {cut.id} ({cut.recording.sources[0].source}): {str(error).splitlines()[0]}; "
-            "mend the corpus, or run its preparation again with --skip-bad"
-        ) from error
-    samples = np.asarray(samples, dtype=np.float32)
+        samples = load_cut(audio, MEND)
+    except BadAudio as error:
+        raise UserError(f"cannot use the audio of {cut.id}: {error.reason}") from error
     if not np.isfinite(samples).all():
         raise UserError(f"{cut.id}: samples of {cut.recording.sources[0].source} are not finite; write the file anew")
     return samples

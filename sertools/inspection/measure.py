@@ -7,9 +7,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 from lhotse.cut import Cut
 from numpy.typing import NDArray
+
+from sertools.audio.cuts import load_cut
+from sertools.audio.opening import BadAudio
+from sertools.errors import UserError
 
 SILENT_DB = -60.0
 """Frames below this level, relative to full scale, are silence."""
@@ -84,10 +87,9 @@ def measure(cut: Cut) -> Measured:
         characters=len(str(supervision.text or "").strip()) if supervision is not None else 0,
     )
     try:
-        samples = np.atleast_2d(cut.load_audio())[0]
-    except (OSError, ValueError, AssertionError, AudioLoadingError, DurationMismatchError) as error:
-        lines = str(error).splitlines()
-        return replace(told, error=lines[0] if lines else type(error).__name__)
+        samples = load_cut(cut)[0]
+    except UserError as error:
+        return replace(told, error=error.reason if isinstance(error, BadAudio) else str(error))
     return with_samples(told, samples, cut.sampling_rate)
 
 

@@ -1,7 +1,6 @@
 """Audio to be recognised: files, folders, streams, Lhotse manifests and arrays, read block by block."""
 
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sertools.audio.cuts import load_cut
+from sertools.audio.opening import BadAudio, open_audio
 from sertools.errors import UserError
+from sertools.limits import STREAM_BYTES
 
 Samples = NDArray[np.float32]
 
@@ -22,8 +24,15 @@ SUFFIXES = (
 MANIFESTS = (".jsonl", ".jsonl.gz")
 MAKES_MANIFESTS = "Lhotse, or by a recipe (its data/*/cuts.jsonl.gz)"
 BLOCK = 10  # seconds read at once
-CUT_OFF = re.compile(r"data\s*:\s*(\d+) \(should be (\d+)\)")
-UNKNOWN_SIZE = 0x7FFF0000  # headers of streams say so much, or more
+SENTENCES = {
+    "truncated audio": "is cut off",
+    "unreadable audio": "cannot be read as audio",
+    "empty audio": "is empty",
+    "wrong header": "has a wrong header",
+    "compressed audio": "is compressed",
+}
+CANCEL = 1e-3
+"""Power of the mean of channels, as part of theirs, below which they cancel each other."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +64,9 @@ def file_source(path: Path | str, channel: int | None = None, speaker: str | Non
     path = Path(path)
 
     def read() -> Iterator[tuple[Samples, int]]:
-        if not path.is_file():
-            raise UserError("does not exist" if not path.exists() else "is not a file")
-        if path.stat().st_size == 0:
-            raise UserError("is empty")
-        yield from _decode(str(path), channel)
+        if not path.exists():
+            raise UserError("does not exist")
+        yield from _decode(path, channel)
 
     return Source(str(path), read, speaker, path)
 
@@ -70,12 +77,24 @@ def stream_source(stream: BinaryIO, channel: int | None = None, name: str = "-",
 
     def read() -> Iterator[tuple[Samples, int]]:
         if not content:
-            content.append(stream.read())
+            content.append(_all_of(stream))
         if not content[0]:
             raise UserError("is empty")
         yield from _decode(io.BytesIO(content[0]), channel)
 
     return Source(name, read, speaker)
+
+
+def _all_of(stream: BinaryIO) -> bytes:
+    parts, size = [], 0
+    while part := stream.read(1 << 20):
+        parts.append(part)
+        size += len(part)
+        if size > STREAM_BYTES:
+            raise UserError(
+                f"has more than {STREAM_BYTES >> 20} MiB, and a stream is held in memory; save it to a file"
+            )
+    return b"".join(parts)
 
 
 def array_source(
@@ -96,17 +115,17 @@ def array_source(
 
 def cut_source(cut: Any, channel: int | None = None) -> Source:
     """A Lhotse cut; its speaker is that of its first supervision."""
-    from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 
     def read() -> Iterator[tuple[Samples, int]]:
-        if not cut.has_recording:
-            raise UserError("the cut has no recording")
         try:
-            for start in np.arange(0.0, cut.duration, BLOCK).tolist():
-                part = cut.truncate(offset=start, duration=min(BLOCK, cut.duration - start))
-                yield _mono(part.load_audio().T, channel), int(cut.sampling_rate)
-        except (OSError, RuntimeError, ValueError, AssertionError, AudioLoadingError, DurationMismatchError) as error:
-            raise UserError(f"cannot be read: {str(error).splitlines()[0]}") from error
+            # of a cut of no length the first part says so
+            for start in np.arange(0.0, cut.duration, BLOCK).tolist() or [0.0]:
+                part = cut.truncate(offset=start, duration=min(BLOCK, cut.duration - start)) if start else cut
+                if not start and cut.duration > BLOCK:
+                    part = cut.truncate(duration=BLOCK)
+                yield _mono(load_cut(part).T, channel), int(cut.sampling_rate)
+        except BadAudio as error:
+            raise UserError(f"cannot be used: {error.reason}") from error
 
     speaker = next((s.speaker for s in cut.supervisions), None)
     return Source(cut.id, read, None if speaker is None else str(speaker))
@@ -132,7 +151,8 @@ def find_sources(
         if name == "-":
             sources.append(stream_source(stdin, channel, speaker=speaker))
         elif Path(name).is_dir():
-            found = sorted(p for p in Path(name).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            paths = (p for p in Path(name).rglob("*") if not p.name.startswith("._"))  # macOS's attributes of others
+            found = sorted(p for p in paths if p.suffix.lower() in SUFFIXES and p.is_file())
             if not found:
                 raise UserError(f"{name} holds no audio files ({' '.join(SUFFIXES)})")
             sources += [file_source(path, channel, speaker) for path in found]
@@ -150,26 +170,32 @@ def _of_manifest(path: Path, channel: int | None, speaker: str | None) -> list[S
     return sources if speaker is None else [Source(s.name, s.read, speaker, s.path) for s in sources]
 
 
-def _decode(file: Any, channel: int | None) -> Iterator[tuple[Samples, int]]:
-    import soundfile
-
+def _decode(file: Path | BinaryIO, channel: int | None) -> Iterator[tuple[Samples, int]]:
     try:
-        with soundfile.SoundFile(file) as audio:
-            cut_off = CUT_OFF.search(audio.extra_info)
-            if cut_off and int(cut_off[2]) < int(cut_off[1]) < UNKNOWN_SIZE:
-                raise UserError(f"is cut off: it holds {cut_off[2]} of the {cut_off[1]} bytes that its header says")
-            frames = 0
-            # a header may promise more than there is, so its count is not relied on
+        with open_audio(file) as audio:
+            frames, of_channels, of_mean = 0, 0.0, 0.0
             while len(block := audio.read(BLOCK * audio.samplerate, dtype="float32", always_2d=True)):
                 frames += len(block)
-                yield _mono(block, channel), int(audio.samplerate)
-            if frames < audio.frames < UNKNOWN_SIZE:
+                mono = _mono(block, channel)
+                if channel is None and audio.channels > 1:
+                    of_channels += float(np.square(block, dtype=np.float64).sum()) / audio.channels
+                    of_mean += float(np.square(mono, dtype=np.float64).sum())
+                yield mono, int(audio.samplerate)
+            if frames < audio.frames:
                 raise UserError(f"is cut off: it holds {frames} of the {audio.frames} samples that its header says")
-    except soundfile.SoundFileError as error:
-        raise UserError(
-            f"cannot be read as audio: {str(error).rsplit(': ', 1)[-1].strip()} (wav, flac, mp3, ogg and whatever "
-            "else libsndfile reads; convert other formats with sox or ffmpeg)"
-        ) from error
+            if of_mean < CANCEL * of_channels:
+                raise UserError(
+                    f"has {audio.channels} channels that cancel each other in their mean (one is the other upside "
+                    "down); take one of them: --channel 1"
+                )
+    except BadAudio as error:
+        what = f"{SENTENCES.get(error.kind, error.kind)}: {error.reason}"
+        known = (
+            ""
+            if error.kind != "unreadable audio"
+            else (" (wav, flac, mp3, ogg and whatever else libsndfile reads; convert other formats with sox or ffmpeg)")
+        )
+        raise UserError(what + known) from error
 
 
 def _mono(block: Samples, channel: int | None) -> Samples:
