@@ -205,7 +205,7 @@ def test_killed_at_any_moment(noise_cuts: Path, tmp_path: Path) -> None:
 def test_audio_that_is_gone_or_broken(noise_cuts: Path, tmp_path: Path) -> None:
     wav = tmp_path / "wav" / "utt03.wav"
     wav.write_bytes(b"no audio at all")
-    with pytest.raises(UserError, match=r"cannot read the audio of utt03 .*utt03\.wav"):
+    with pytest.raises(UserError, match=r"cannot use the audio of utt03: .*utt03\.wav"):
         all_jobs(noise_cuts, tmp_path / "out")
     wav.unlink()
     with pytest.raises(UserError, match=r"utt03\.wav of utt03 is gone"):
