@@ -12,7 +12,7 @@ from pathlib import Path
 from cli import add_config, add_inputs, parser, read_inputs, run
 from sertools.config import read_values
 from sertools.features.kind import Given
-from sertools.features.pipeline import CUTS, collect_features, features_config
+from sertools.features.pipeline import CUTS, collect_features, features_config, made_before
 from sertools.provenance import require_whole
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder of the features")
     options = arguments.parse_args()
     config = features_config(*read_values(options.config, options.overrides))
-    require_whole(options.cuts, "the stage before this one")
+    require_whole(options.cuts, made_before(config))
     reason = collect_features(options.cuts, options.output, config, Given(read_inputs(options.inputs)))
     where = options.output / CUTS
     logging.info("%s is up to date", where) if reason is None else logging.info("wrote %s (%s)", where, reason)

@@ -20,7 +20,7 @@ import torch
 from cli import add_config, add_device, add_inputs, parser, progress_bar, read_inputs, resolve_device, run
 from sertools.config import read_values
 from sertools.features.kind import Given
-from sertools.features.pipeline import compute_features, features_config
+from sertools.features.pipeline import compute_features, features_config, made_before
 from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
 
@@ -36,7 +36,7 @@ def main() -> None:
     arguments.add_argument("output", type=Path, help="folder for the features")
     options = arguments.parse_args()
     config = features_config(*read_values(options.config, options.overrides))
-    require_whole(options.cuts, "the stage before this one")
+    require_whole(options.cuts, made_before(config))
     device = "cpu"
     if config.kind.uses_device:
         torch.set_num_threads(1)  # a job takes one core

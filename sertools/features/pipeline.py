@@ -17,7 +17,8 @@ from sertools.files import content_hash
 from sertools.manifests import load_cuts
 from sertools.provenance import Stamp, made_with
 
-__all__ = ["CUTS", "FeaturesConfig", "PerturbConfig", "collect_features", "compute_features", "features_config"]
+__all__ = ["CUTS", "FeaturesConfig", "PerturbConfig", "collect_features", "compute_features", "features_config",
+           "made_before"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ def features_config(values: dict[str, Any], where: str) -> FeaturesConfig:
         return FeaturesConfig(getattr(read, kind.name), read.store, read.perturb)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def made_before(config: FeaturesConfig) -> str:
+    """The stage that makes the cuts from which features are computed, for messages."""
+    if config.kind.reads == "features":
+        return "the feature stage (local/collect_features.py) or the i-vector stage"
+    return "the preparation stage (local/prepare_corpus.py)"
 
 
 def compute_features(
