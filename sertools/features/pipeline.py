@@ -7,6 +7,7 @@ from typing import Any
 
 from sertools.config import from_dict, to_dict
 from sertools.errors import UserError
+from sertools.features.audio import check_cuts
 from sertools.features.band_pass import BandPassConfig, band_pass
 from sertools.features.frames.perturb import perturb
 from sertools.features.kind import FeatureKind, Given
@@ -163,6 +164,8 @@ def _maker_and_blocks(cuts_path: Path | str, config: FeaturesConfig, given: Give
     config.kind.check_given(given)
     maker = config.kind.maker(config.options, given)
     cuts = load_cuts(cuts_path)
+    if config.kind.reads == "audio":
+        check_cuts(cuts, str(cuts_path))
     maker.check(list(cuts), made_with(cuts_path), str(cuts_path))
     options = config.perturb
     cuts = perturb(cuts, speed=options.speed, volume=options.volume, seed=options.seed)
