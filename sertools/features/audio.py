@@ -24,7 +24,7 @@ MEND = "mend the corpus and run its preparation again (--skip-bad leaves out wha
 
 
 def load_samples(cut: Cut, sampling_rate: int) -> np.ndarray[Any, Any]:
-    """Samples of a cut, float32 (channels, S) in [-1, 1], resampled where the recording has another rate.
+    """Samples of a cut, float32 (1, S) in [-1, 1], resampled where the recording has another rate.
 
     Raises:
         UserError: audio cannot be read, or does not fit the manifest; it has more than one channel, or samples
