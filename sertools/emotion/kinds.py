@@ -21,6 +21,8 @@ KINDS: dict[str, str] = {
     "tdnn": "sertools.emotion.tdnn.kind",
     "features_head": "sertools.emotion.features_head.kind",
     "s4": "sertools.emotion.joint_asr.kind",
+    "svm": "sertools.emotion.svm.kind",
+    "progressive": "sertools.emotion.progressive.kind",
 }
 """Name to module, which is imported when a configuration asks for it."""
 

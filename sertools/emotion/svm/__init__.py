@@ -1,0 +1,1 @@
+"""A support vector machine on functionals: what a user would try first."""
