@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lhotse import CutSet
 from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
+from lhotse.cut.set import deserialize_cut
 from lhotse.features.io import LilcomChunkyWriter
+from lhotse.serialization import save_to_jsonl
 
 from sertools.errors import UserError
 from sertools.features import arrays
@@ -303,9 +304,10 @@ def write_manifest(
     stamp = Stamp(stamp.config | {"folder": str(directory.resolve())}, stamp.inputs | records)
     reason = why_stale(directory, stamp)
     if reason is not None:
-        cuts = CutSet.from_dicts(cut for block in blocks for cut in _read_cuts(directory, block, maker))
+        cuts = (deserialize_cut(cut) for block in blocks for cut in _read_cuts(directory, block, maker))
         with replacing(directory / CUTS) as temporary:
-            cuts.to_file(temporary)
+            # one after the other, so that memory does not grow with the corpus
+            save_to_jsonl((cut.to_dict() for cut in cuts), temporary)
         write_stamp(directory, stamp, [CUTS])
     return reason
 

@@ -4,13 +4,15 @@ import logging
 import runpy
 import shutil
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lhotse import CutSet
+from lhotse import CutSet, MonoCut
+from lhotse.array import Array, TemporalArray
 from toy_kind import LOUDNESS, LoudnessConfig, loudness
 
 from sertools.errors import UserError
@@ -179,6 +181,25 @@ def test_several_manifests_joined(noise_cuts: Path, noise_features: Path, tmp_pa
     collect_features(noise_cuts, fbank, options)
     with pytest.raises(UserError, match=r"has features .* in .* and others in .*, and a cut has one kind"):
         list(access.join_cuts([noise_features, fbank / "cuts.jsonl.gz"]))
+
+
+def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    """A file of 16 GB, most of it a hole: a few rows of one layer take no memory to speak of."""
+    rows, width = 10**6, 1000
+    path = tmp_path / "large.arrays"
+    with open(path, "wb") as stream:
+        stream.truncate(4 * 2 * rows * width * 2)
+        stream.seek(2 * width * (3 * rows + 500_000))
+        stream.write(np.full(width, 7, dtype="<f2").tobytes())
+    array = Array("sertools_arrays", str(path), f"0:f2:4,{rows},{width}:1", [4, rows, width])
+    cut = MonoCut("u", 4999.9, 0.2, 0).with_custom("loudness", TemporalArray(array, 1, 0.01, 0.0))
+    tracemalloc.start()
+    found = access.read(cut, "loudness", layer=3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shape == (20, width)
+    assert [float(found[row].max()) for row in (9, 10, 11)] == [0, 7, 0]
+    assert peak < 10**6
 
 
 @pytest.mark.parametrize(
