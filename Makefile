@@ -49,8 +49,7 @@ run-demo:
 
 demo-s4: env
 	cd egs/tedlium2 && ./run.sh --stage 9
-	cd egs/iemocap && ./run.sh --stop-stage 2 --protocol s4
-	cd egs/iemocap && ./run.sh --stage 8 --protocol s4 --s4-system all --num-seeds 1
+	cd egs/iemocap && ./run_s4.sh --num-seeds 1
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_s4_s4_from_demo_a2w_demo/comparison.html"
 
 test: lint test-full test-modern

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 try:
     from tqdm import tqdm
 
+    from sertools.config import ConfigFiles
     from sertools.errors import UserError, explain_os_error, names_can_be_printed
     from sertools.partitions.folds import Fold, Folds, find_fold, read_folds
 except ImportError as missing:
@@ -35,9 +36,28 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     )
 
 
+class _ConfigFile(argparse.Action):
+    """Collect ``--config`` and ``--overlay`` in one :class:`sertools.config.ConfigFiles`."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        old = getattr(namespace, self.dest) or ConfigFiles()
+        field = "overlays" if option == "--overlay" else "files"
+        setattr(namespace, self.dest, replace(old, **{field: (*getattr(old, field), values)}))
+
+
 def add_config(arguments: argparse.ArgumentParser) -> None:
-    """Add ``--config FILE`` and ``--set key=value`` (see sertools.config.load_config)."""
-    arguments.add_argument("--config", type=Path, help="YAML file with settings")
+    """Add ``--config FILE``, ``--overlay PLACE`` and ``--set key=value`` (see sertools.config.load_config)."""
+    arguments.add_argument(
+        "--config", action=_ConfigFile, type=Path, metavar="FILE",
+        help="YAML file with settings; may be repeated, the later over the earlier",
+    )  # fmt: skip
+    arguments.add_argument(
+        "--overlay", action=_ConfigFile, type=Path, metavar="PLACE", dest="config",
+        help="settings that go over FILE, and over each file it is based on, of the same name: a folder of "
+        "such files, or a YAML file with a group for each; may be repeated, the later over the earlier",
+    )  # fmt: skip
     arguments.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="override one setting, e.g. --set training.epochs=3; may be repeated",

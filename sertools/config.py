@@ -2,43 +2,68 @@
 
 import dataclasses
 import difflib
+import os
 import types
 import typing
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from sertools.documents import parse_yaml, read_yaml
 from sertools.errors import UserError
 
 T = TypeVar("T")
 
 
-def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequence[str] = ()) -> T:
-    """Read a dataclass from a YAML file, then apply ``key=value`` overrides.
+@dataclass(frozen=True)
+class ConfigFiles:
+    """What ``--config`` and ``--overlay`` name.
+
+    Attributes:
+        files: YAML files, the later over the earlier; ``demo.yaml:corpus`` is a group of a file.  A line
+            ``base: OTHER.yaml`` in one takes another file's settings (its path relative to this one's), and
+            what follows changes them; ``base: [A.yaml, B.yaml]`` those of A changed by B.
+        overlays: places of settings that go over a file, and over each that it is based on, of the same name,
+            the later over the earlier: a folder of such files, or a YAML file with a group for each.  With them
+            a file of ``files`` need not be there itself, if an overlay has it.
+    """
+
+    files: tuple[Path, ...] = ()
+    overlays: tuple[Path, ...] = ()
+
+
+def load_config(cls: type[T], path: Path | str | ConfigFiles | None = None, overrides: Sequence[str] = ()) -> T:
+    """Read a dataclass from YAML files, then apply ``key=value`` overrides.
 
     Args:
         cls: a dataclass; nested dataclasses are nested mappings in the file.
-        path: the file; None for the defaults of ``cls``.  A line ``base: OTHER.yaml`` in it takes
-            another file's settings (its path relative to this one's), and what follows changes them;
-            ``base: [A.yaml, B.yaml]`` those of A changed by B.
+        path: the file or files; None for the defaults of ``cls``.
         overrides: such as ``training.epochs=3``; values are YAML.
 
     Raises:
         UserError: no such file, not YAML, files that are based on each other in a circle, an unknown
-            key, a value of a wrong type.
+            key, a key that stands twice, a value of a wrong type.
     """
     return from_dict(cls, *read_values(path, overrides))
 
 
-def read_values(path: Path | str | None = None, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
-    """The settings of a file with ``key=value`` overrides, and where they are from (for messages).
+def read_values(
+    path: Path | str | ConfigFiles | None = None, overrides: Sequence[str] = ()
+) -> tuple[dict[str, Any], str]:
+    """The settings of files with ``key=value`` overrides, and where they are from (for messages).
 
     For who must look at a setting to know the dataclass; see :func:`load_config`.
     """
-    values = _read(Path(path), ()) if path is not None else {}
-    where = str(path) if path is not None else "defaults"
+    given = path if isinstance(path, ConfigFiles) else ConfigFiles(() if path is None else (Path(path),))
+    if given.overlays and not given.files:
+        raise UserError("--overlay goes over --config, which is not given")
+    values: dict[str, Any] = {}
+    where = "defaults"
+    for file in given.files:
+        read, layers = _read(file, given.overlays, (), [])
+        values = _merged(values, read)
+        where = " over ".join(reversed(layers)) + (f" over {where}" if where != "defaults" else "")
     for item in overrides:
         key, equals, text = item.partition("=")
         if not equals:
@@ -49,45 +74,105 @@ def read_values(path: Path | str | None = None, overrides: Sequence[str] = ()) -
             target = target.setdefault(parent, {})
             if not isinstance(target, dict):
                 raise UserError(f"--set {item}: {parent} is not a group of settings")
-        target[last] = yaml.safe_load(text)
+        target[last] = parse_yaml(text, f"--set {item}")
         where = f"{where} with --set {item}" if "--set" not in where else where
     return values, where
 
 
-def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """The settings of a file and of those it is based on; ``above`` are the files that led here."""
-    if not path.is_file():
-        asked = f", the base of {above[-1]}" if above else ""
-        raise UserError(f"there is no configuration file {path}{asked}; beside it there is {_beside(path)}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected 'key: value' lines")
-    if "base" not in values:
-        return values
-    bases = values.pop("base")
-    merged: dict[str, Any] = {}
-    for base in bases if isinstance(bases, list) else [bases]:
+def files_read(given: ConfigFiles) -> list[Path]:
+    """The files from which :func:`load_config` takes settings: those given, their bases, and what is laid over each.
+
+    Raises:
+        UserError: see :func:`load_config`.
+    """
+    found: list[Path] = []
+    for file in given.files:
+        _read(file, given.overlays, (), found)
+    return list(dict.fromkeys(found))
+
+
+def _read(
+    path: Path, overlays: Sequence[Path], above: tuple[Path, ...], found: list[Path]
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings of a file, of those it is based on and of what is laid over them, and the names of its layers.
+
+    Args:
+        path: the file; without overlays it must be there.
+        overlays: see :class:`ConfigFiles`.
+        above: the files that led here by ``base``.
+        found: each file that is read is appended.
+    """
+    top = above[0] if above else path
+    layers = _own_layer(path)
+    for overlay in overlays:
+        if overlay.suffix == ".yaml":
+            groups = read_yaml(overlay) or {}
+            if not isinstance(groups, dict):
+                raise UserError(f"{overlay}: expected a group of settings for each file that it changes")
+            if path.stem in groups:
+                layers.append((f"{overlay}:{path.stem}", overlay, groups[path.stem]))
+        else:
+            # the overlay's folder stands for that of the first file
+            file = Path(os.path.normpath(overlay / os.path.relpath(path, top.parent)))
+            if file.exists():
+                layers.append((str(file), file, read_yaml(file)))
+    if not layers:
+        raise UserError(_missing(path, overlays, above))
+    found += [file for _, file, _ in layers]
+    values: dict[str, Any] = {}
+    read: set[str] = set()
+    for name, file, settings in layers:
+        for base in _bases(name, settings):
+            other = path.parent / base
+            if not other.exists() and (file.parent / base).exists() and file.parent != path.parent:
+                other = file.parent / base
+            if other.resolve() in {p.resolve() for p in (*above, path)}:
+                raise UserError(f"{name}: its base {base} is based on it")
+            if base not in read:
+                read.add(base)
+                values = _merged(values, _read(other, overlays, (*above, path), found)[0])
+    for _, _, settings in layers:
+        values = _merged(values, {key: value for key, value in (settings or {}).items() if key != "base"})
+    return values, [name for name, _, _ in layers]
+
+
+def _own_layer(path: Path) -> list[tuple[str, Path, Any]]:
+    """A file, or a group of one (``demo.yaml:corpus``); none if it is not there."""
+    if path.exists():
+        return [(str(path), path, read_yaml(path))]
+    name, colon, group = path.name.rpartition(":")
+    file = path.with_name(name) if colon and name else path
+    groups = read_yaml(file) if file.exists() else None
+    return [(str(path), file, groups[group])] if isinstance(groups, dict) and group in groups else []
+
+
+def _bases(name: str, settings: Any) -> list[str]:
+    """What a file's settings are based on; they are checked to be settings."""
+    if settings is None:
+        return []
+    if not isinstance(settings, dict):
+        raise UserError(f"{name}: expected 'key: value' lines")
+    bases = settings.get("base", [])
+    bases = bases if isinstance(bases, list) else [bases]
+    for base in bases:
         if not isinstance(base, str):
-            raise UserError(f"{path}: base must be the name of another file, not '{base}'")
-        other = path.parent / base
-        if other.resolve() in {p.resolve() for p in (*above, path)}:
-            raise UserError(f"{path}: its base {base} is based on it")
-        merged = _merged(merged, _read(other, (*above, path)))
-    return _merged(merged, values)
+            raise UserError(f"{name}: base must be the name of another file, not '{base}'")
+    return bases
 
 
-def _beside(path: Path) -> str:
-    """The files beside one that is not there: those that begin as it does (folds_), or else all."""
-    names = sorted(other.name for other in path.parent.glob("*.yaml"))
+def _missing(path: Path, overlays: Sequence[Path], above: tuple[Path, ...]) -> str:
+    """That a configuration is not there, and what is: files that begin as it does (folds_), or else all."""
+    folders = [path.parent, *(one for one in overlays if one.suffix != ".yaml" and not above)]
+    names = sorted({other.name for folder in folders for other in folder.glob("*.yaml")})
     kind, underscore, _ = path.name.partition("_")
     names = [name for name in names if underscore and name.startswith(f"{kind}_")] or names
     near = difflib.get_close_matches(path.name, names, n=1)
     more = f" and {len(names) - 15} more" if len(names) > 15 else ""
     listed = ", ".join(names[:15]) + more if names else "none"
-    return f"{near[0]}; did you mean that?" if near and len(names) > 15 else listed
+    listed = f"{near[0]}; did you mean that?" if near and len(names) > 15 else listed
+    asked = f", the base of {above[-1]}" if above else ""
+    beside = "beside it there is" if len(folders) == 1 else f"in {' and '.join(map(str, folders))} there is"
+    return f"there is no configuration file {path}{asked}; {beside} {listed}"
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 #   #!/usr/bin/env bash
 #   # What this experiment is; --help prints these lines.
 #   # shellcheck disable=SC2154  # the variables that option sets
-#   cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+#   cd "$(dirname "$(readlink -f "$0")")" || exit
 #   . ./path.sh
 #   . ./cmd.sh
 #   . recipe.sh
@@ -27,7 +27,9 @@
 # shellcheck shell=bash
 set -euo pipefail
 
-recipe_name=${0##*/}
+# a link may have led here
+recipe_file=$(readlink -f -- "$0") || recipe_file=$0
+recipe_name=${recipe_file##*/}
 recipe_file=./$recipe_name
 recipe_option_names=()
 recipe_option_defaults=()
@@ -35,10 +37,12 @@ recipe_option_helps=()
 recipe_option_values=()
 recipe_stage_numbers=()
 recipe_stage_titles=()
+# shellcheck disable=SC2034  # for the recipe
+recipe_arguments=   # the command line, as words between spaces
 recipe_given=()     # the command line but for --stage, to be given again
 recipe_current=     # the stage that runs: "3 (MFCC features)"
 recipe_number=      # its number
-recipe_line=        # where the last command failed
+recipe_line=        # where the last command failed: "17", or "17 of FILE"
 recipe_state=starting
 recipe_signal=
 recipe_submitting=false
@@ -52,21 +56,6 @@ recipe_began=
 # in a job of --submit: the command line that hands over this stage and those after it once more
 recipe_go_on=${RECIPE_GO_ON-}
 unset RECIPE_GO_ON
-
-# experiment_name EXPERIMENT: its folder's name, and before it the recipe's if that is another than egs/tedlium2:
-# what is made from ../librispeech/exp/a2w is not to lie where that from ../tedlium2/exp/a2w does
-experiment_name() {
-  local path=${1%/} name recipe=
-  name=${path##*/}
-  if [[ $path == */exp/"$name" ]]; then
-    recipe=${path%/exp/*}
-    recipe=${recipe##*/}
-  fi
-  case $recipe in
-    '' | . | .. | tedlium2) echo "$name" ;;
-    *) echo "${recipe}_$name" ;;
-  esac
-}
 
 # recipe_error MESSAGE: the recipe, or its command line, is wrong
 recipe_error() {
@@ -102,6 +91,8 @@ parse_options() {
       exit 0
     fi
   done
+  # shellcheck disable=SC2034
+  recipe_arguments=$*
   local command
   printf -v command '%q ' "$0" "$@"
   printf '%s\n' "$command"
@@ -167,7 +158,7 @@ finish() {
 }
 
 recipe_find_stages() {
-  [ -r "$recipe_file" ] || recipe_error "write this line above path.sh: cd \"\$(dirname \"\${BASH_SOURCE[0]}\")\" || exit"
+  [ -r "$recipe_file" ] || recipe_error "write this line above path.sh: cd \"\$(dirname \"\$(readlink -f \"\$0\")\")\" || exit"
   local line pattern='^[[:space:]]*if (.* )?stage (-?[0-9]+) ["'\''](.*)["'\''] *; *then'
   while IFS= read -r line; do
     if [[ $line =~ $pattern ]]; then
@@ -283,7 +274,7 @@ recipe_submit() {
         "$id" "stage $number ($title)" "$waits" >> "$log"
     fi
     recipe_quote "$title"
-    recipe_event submit "\"options\":[$recipe_options],\"stage\":$number,\"title\":$recipe_json,\"slurm_job\":\"$id\""
+    recipe_event submit "\"script\":\"$recipe_name\",\"options\":[$recipe_options],\"stage\":$number,\"title\":$recipe_json,\"slurm_job\":\"$id\""
     ids+=("$id")
     previous=$id
     waits="stage $number, job $id, has ended well ($log)"
@@ -371,7 +362,7 @@ recipe_begin() {
     flock -w 10 9 2> /dev/null || true
     recipe_check_alone
     recipe_event run \
-      "\"options\":[$recipe_options],\"slurm_job\":\"${SLURM_JOB_ID-}\",$selected,\"command\":$command,\"stages\":[$stages]"
+      "\"script\":\"$recipe_name\",\"options\":[$recipe_options],\"slurm_job\":\"${SLURM_JOB_ID-}\",$selected,\"command\":$command,\"stages\":[$stages]"
   } 9>> $recipe_events
 }
 
@@ -388,13 +379,20 @@ recipe_check_alone() {
         "(process ${BASH_REMATCH[3]}); wait for it to end, or stop it" >&2
       exit 1
     fi
-  done < <(if [ -f $recipe_events ]; then grep -aF -- "\"options\":[$recipe_options]," $recipe_events; fi)
+  done < <(if [ -f $recipe_events ]; then grep -aF -- "\"script\":\"$recipe_name\",\"options\":[$recipe_options]," $recipe_events; fi)
 }
 
 # recipe_end_stage CODE: the event of a stage that ends, if one runs
 recipe_end_stage() {
   if [ -n "$recipe_current" ]; then recipe_event end "\"stage\":$recipe_number,\"code\":$1"; fi
   recipe_current=
+}
+
+# recipe_failed LINE FILE: remember where, the innermost function first
+recipe_failed() {
+  if [ -n "$recipe_line" ]; then return; fi
+  recipe_line=$1
+  if [ "$2" != "$0" ] && [ "$2" != "$recipe_file" ]; then recipe_line+=" of $2"; fi
 }
 
 # recipe_on_exit CODE COMMAND: say where the recipe stopped and how to go on
@@ -426,7 +424,9 @@ recipe_on_exit() {
 
 # path.sh has said what is missing
 [ -n "${SERTOOLS_ROOT:-}" ] || exit 1
-trap 'recipe_line=$LINENO' ERR
+# -E: also inside functions
+set -E
+trap 'recipe_failed "$LINENO" "${BASH_SOURCE[0]}"' ERR
 trap 'recipe_on_exit $? "$BASH_COMMAND"' EXIT
 # TERM and HUP have no trap, for bash would wait for the command in the foreground: without one it
 # ends at once, and launch.py with it

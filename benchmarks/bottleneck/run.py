@@ -5,7 +5,7 @@
     . path.sh; benchmarks/bottleneck/run.py --hours 0.1
 
 Random features and i-vectors (lengths log-normal, mean 4.5 s, 0.6 to 34 s: 7 hours are about 5500
-utterances) go through the network of egs/tedlium2/conf/tdnnf_1g.yaml with random weights.  With
+utterances) go through the network of egs/common/conf/lfmmi/tdnnf_1g.yaml with random weights.  With
 several cores there is a job, a process, on each, as recipes do; a job, its writing included, is
 bound to its core.  Given are input seconds a second, of the extraction alone and with the start of
 the programs and the collecting of blocks, the shares of the network and of writing in the time of a
@@ -77,7 +77,7 @@ def make_corpus(directory: Path, seconds: float) -> tuple[float, int]:
 def make_checkpoint(directory: Path) -> None:
     """The full network with random weights; its norms see activations of about their statistics."""
     torch.manual_seed(0)
-    config = load_config(AsrConfig, ROOT / "egs/tedlium2/conf/tdnnf_1g.yaml")
+    config = load_config(AsrConfig, ROOT / "egs/common/conf/lfmmi/tdnnf_1g.yaml")
     topology = TopologyConfig("chain", "biphone")
     model = make_model(config, Topology(topology, PHONES).num_pdfs)
     model.set_activation_dtype(torch.float32)

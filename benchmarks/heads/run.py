@@ -74,7 +74,7 @@ def main() -> None:
     arguments.add_argument("--jobs", type=int, default=2, help="side by side, of one thread each")
     options = arguments.parse_args()
     layers = LAYERS[: options.layers]
-    network = load_config(AsrConfig, ROOT / "egs/tedlium2/conf/tdnnf_1g.yaml")
+    network = load_config(AsrConfig, ROOT / "egs/common/conf/lfmmi/tdnnf_1g.yaml")
     topology = TopologyConfig()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -94,7 +94,7 @@ def main() -> None:
                     subprocess.Popen(
                         [
                             sys.executable, ROOT / "local/train_emotion.py",
-                            "--config", ROOT / f"egs/iemocap/conf/{system}.yaml", "--set", f"model.layers=[{layer}]",
+                            "--config", ROOT / f"egs/common/conf/s1/{system}.yaml", "--set", f"model.layers=[{layer}]",
                             "--pretrained", directory / "asr", "--cuts", directory / "cuts.jsonl.gz",
                             "--folds", directory / "folds", "--num-seeds", str(options.seeds),
                             "--job", str(job), "--num-jobs", str(options.jobs), directory / f"{system}_{layer}",

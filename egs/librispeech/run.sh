@@ -6,18 +6,17 @@
 #   ./run.sh --corpus /data/LibriSpeech --train-subsets train-clean-100
 #   ./run.sh --stage 4 --system a2w_small --corpus /data/LibriSpeech
 #
-# shellcheck disable=SC2154  # the variables that option sets
-cd "$(dirname "${BASH_SOURCE[0]}")" || exit
-. ./path.sh
-. ./cmd.sh
-. recipe.sh
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
 
 option corpus ""        "folder of LibriSpeech; empty: a demo corpus of synthetic speech"
 option train_subsets "" "which train-* to train on, e.g. 'train-clean-100 train-clean-360'; empty: all that are there"
 option skip_bad false   "go on without utterances whose audio or transcript is broken"
 option dictionary ""    "pronunciations; empty: librispeech-lexicon.txt (openslr 11) in the corpus' folder"
-option vocabulary vocabulary "conf/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
-option system ""        "conf/SYSTEM.yaml says what is trained; empty: a2w, on the demo a2w_demo"
+option vocabulary vocabulary "conf/a2w/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
+option system ""        "conf/a2w/SYSTEM.yaml says what is trained; empty: a2w, on the demo a2w_demo"
 option init ""          "checkpoint of a recogniser of the same shape and vocabulary to start from"
 option seed 1           "of the network's initialisation and training"
 option nj 2             "jobs of feature extraction"
@@ -27,10 +26,10 @@ option tasks_per_node 1 "its processes on each machine, one a GPU; they share ev
 parse_options "$@"
 
 # what is made from synthetic speech never lies where real results are
-where=demo exp=exp/demo_
+where=demo exp=exp/demo_ demo=true dataset=librispeech
 [[ $train_subsets != */* ]] || recipe_error "--train-subsets $train_subsets: names are needed, not paths"
 if [ -n "$corpus" ]; then
-  where=real exp=exp/
+  where=real exp=exp/ demo=false
   # nor what is trained on a part where the whole is
   if [ -n "$train_subsets" ]; then where=${train_subsets// /_} exp=exp/${train_subsets// /_}_; fi
 fi
@@ -41,8 +40,6 @@ if [ -z "$system" ]; then
   system=a2w
   if [ "$where" = demo ]; then system=a2w_demo; fi
 fi
-bad=()
-if $skip_bad; then bad=(--skip-bad); fi
 cuts=$data/manifests/librispeech_cuts
 model=$exp$system${vocabulary#vocabulary}${init:+_init}
 
@@ -54,48 +51,39 @@ tested() {
   done
 }
 
-if stage 0 "Demo corpus"; then
-  if [ "$where" = demo ]; then
-    $train_cmd "$data/log/make_demo_corpus.log" make_demo_corpus.py librispeech --config conf/demo.yaml "$data/corpus"
-  else
-    echo "not needed: there is --corpus"
-  fi
-fi
+if stage 0 "Demo corpus"; then make_demo_corpus; fi
 
 if stage 1 "Manifests"; then
-  read -ra subsets <<< "$train_subsets"
-  $train_cmd "$data/log/prepare.log" prepare_corpus.py librispeech "${bad[@]}" "${corpus:-$data/corpus}" \
-    "$data/manifests" ${subsets[0]:+--train-subsets "${subsets[@]}"}
+  # shellcheck disable=SC2086  # several names
+  prepare_corpus ${train_subsets:+--train-subsets $train_subsets}
 fi
 
 if stage 2 "Lexicon and vocabulary"; then
-  $train_cmd "$data/log/prepare_lang.log" prepare_lang.py --config conf/lang.yaml --dictionary "$dictionary" \
+  config lang/lang
+  $train_cmd "$data/log/prepare_lang.log" prepare_lang.py "${config[@]}" --dictionary "$dictionary" \
     "${cuts}_train.jsonl.gz" "$data/lang"
   others=()
   for part in $(tested); do others+=(--other "${cuts}_$part.jsonl.gz"); done
-  $train_cmd "$data/log/make_$vocabulary.log" make_vocabulary.py --config "conf/$vocabulary.yaml" "${others[@]}" \
+  config "a2w/$vocabulary"
+  $train_cmd "$data/log/make_$vocabulary.log" make_vocabulary.py "${config[@]}" "${others[@]}" \
     "${cuts}_train.jsonl.gz" "$data/$vocabulary"
 fi
 
 if stage 3 "Filter banks"; then
   for part in train $(tested); do
-    conf=conf/fbank.yaml
-    if [ "$part" = train ]; then conf=conf/fbank_train.yaml; fi
-    $train_cmd JOB=1:"$nj" "$data/log/fbank_$part.JOB.log" compute_features.py --config $conf \
-      --job JOB --num-jobs "$nj" "${cuts}_$part.jsonl.gz" "$data/fbank/$part"
-    $train_cmd "$data/log/collect_fbank_$part.log" collect_features.py --config $conf \
-      "${cuts}_$part.jsonl.gz" "$data/fbank/$part"
+    conf=fbank
+    if [ "$part" = train ]; then conf=fbank_train; fi
+    compute_features fbank "${cuts}_$part.jsonl.gz" "$part" $conf
   done
 fi
 
 if stage 4 "Acoustic-to-word recogniser"; then
   start=()
   if [ -n "$init" ]; then start=(--init "$init"); fi
-  tasks=()
-  if [ "$nodes" -gt 1 ] || [ "$tasks_per_node" -gt 1 ]; then tasks=(--tasks-per-node "$tasks_per_node"); fi
-  if [ "$nodes" -gt 1 ]; then tasks+=(--nodes "$nodes"); fi
-  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$model/log/train.log" train_a2w.py --config "conf/$system.yaml" --seed "$seed" \
-    "${start[@]}" --vocabulary "$data/$vocabulary" --lang "$data/lang" \
+  config "a2w/$system"
+  share_training
+  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$model/log/train.log" train_a2w.py "${config[@]}" \
+    --seed "$seed" "${start[@]}" --vocabulary "$data/$vocabulary" --lang "$data/lang" \
     --cuts "$data/fbank/train/cuts.jsonl.gz" --dev "$data/fbank/dev/cuts.jsonl.gz" "$model"
 fi
 
@@ -103,7 +91,8 @@ if stage 5 "Decoding"; then
   for part in $(tested); do
     search=()
     if [ "$part" != dev ]; then search=(--search-of "$model/decode_dev"); fi
-    $decode_cmd --gpu "$gpu" "$model/log/decode_$part.log" decode_a2w.py --config conf/decode_a2w.yaml "${search[@]}" \
+    config a2w/decode_a2w
+    $decode_cmd --gpu "$gpu" "$model/log/decode_$part.log" decode_a2w.py "${config[@]}" "${search[@]}" \
       "$model/checkpoint" "$data/fbank/$part/cuts.jsonl.gz" "$model/decode_$part"
     echo "$part: $(cat "$model/decode_$part/wer.txt")"
   done

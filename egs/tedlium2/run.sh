@@ -7,11 +7,10 @@
 #   ./run.sh --stage 9 --a2w-system a2w             the acoustic-to-word recogniser
 #   ./run.sh --stage 2 --manifests DIR --name mine  on your own: DIR/cuts_{train,dev,test}.jsonl.gz
 #
-# shellcheck disable=SC2154  # the variables that option sets
-cd "$(dirname "${BASH_SOURCE[0]}")" || exit
-. ./path.sh
-. ./cmd.sh
-. recipe.sh
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
 
 option corpus ""        "folder of TEDLIUM_release2; empty: a demo corpus of synthetic speech"
 option skip_bad false   "go on without segments whose audio or transcript is broken"
@@ -23,11 +22,11 @@ option units characters "with --manifests and no --dictionary: characters or sen
 option lm_text ""       "a text for the language model besides the transcripts, a sentence a line"
 option arpa ""          "a word language model in ARPA format; empty: one is estimated"
 option ivectors true    "train an i-vector extractor, and give the network i-vectors"
-option system ""        "conf/SYSTEM.yaml says what is trained; empty: tdnnf_1g, on the demo tdnnf_demo"
-option graphs graphs    "conf/GRAPHS.yaml: topology and phone language model (graphs, graphs_biphone, graphs_ctc)"
+option system ""        "conf/lfmmi/SYSTEM.yaml says what is trained; empty: tdnnf_1g, on the demo tdnnf_demo"
+option graphs graphs    "conf/lfmmi/GRAPHS.yaml: topology and phone language model (graphs, graphs_biphone, graphs_ctc)"
 option lattices true    "keep the lattices of decoding, which stage 11 rescores"
-option a2w_system ""    "conf/A2W_SYSTEM.yaml: the acoustic-to-word recogniser; empty: a2w, on the demo a2w_demo"
-option vocabulary vocabulary "its conf/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
+option a2w_system ""    "conf/a2w/A2W_SYSTEM.yaml: the acoustic-to-word recogniser; empty: a2w, on the demo a2w_demo"
+option vocabulary vocabulary "its conf/a2w/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
 option init ""          "checkpoint of an acoustic model of the same shape to start from; its phones may be others"
 option a2w_init ""      "checkpoint of a recogniser of the same shape to start from; its vocabulary may be another"
 option seed 1           "of the network's initialisation and training"
@@ -39,14 +38,14 @@ option tasks_per_node 1 "its processes on each machine, one a GPU; they share ev
 parse_options "$@"
 
 # what is made from synthetic speech never lies where real results are
-where=demo exp=exp/demo_ lang_conf=conf/lang.yaml ivector_conf=conf/ivector_demo.yaml
+where=demo exp=exp/demo_ demo=true lang_conf=lang ivector_conf=ivector_small
 if [ -n "$manifests" ]; then
   [[ $name != */* && $name != .* ]] || recipe_error "--name $name: a name is needed, not a path"
-  where=$name exp=exp/${name}_
+  where=$name exp=exp/${name}_ demo=false
 elif [ -n "$corpus" ]; then
-  where=real exp=exp/ ivector_conf=conf/ivector.yaml
+  where=real exp=exp/ demo=false ivector_conf=ivector
 fi
-data=data/$where
+data=data/$where dataset=tedlium2
 release=${corpus:-$data/corpus/TEDLIUM_release2}
 if [ -z "$system" ]; then
   system=tdnnf_1g
@@ -65,12 +64,10 @@ pronunciations=()
 if [ -n "$dictionary" ]; then
   pronunciations=(--dictionary "$dictionary")
 else
-  lang_conf=conf/lang_$units.yaml
+  lang_conf=lang_$units
 fi
 texts=("$manifests/${prefix}_train.jsonl.gz")
 if [ -n "$lm_text" ]; then texts+=("$lm_text"); fi
-bad=()
-if $skip_bad; then bad=(--skip-bad); fi
 features=$data/mfcc
 if $ivectors; then features=$data/ivector; fi
 model=$exp$system${graphs#graphs}${init:+_init}
@@ -78,44 +75,36 @@ extractor=${exp}ivector
 a2w=$exp$a2w_system${vocabulary#vocabulary}${a2w_init:+_init}
 
 if stage 0 "Demo corpus"; then
-  if [ "$where" = demo ]; then
-    $train_cmd "$data/log/make_demo_corpus.log" make_demo_corpus.py tedlium2 --config conf/demo.yaml "$data/corpus"
-  else
-    echo "not needed: there is --corpus or --manifests"
-  fi
+  if $demo; then make_demo_corpus; else echo "not needed: there is --corpus or --manifests"; fi
 fi
 
 if stage 1 "Manifests"; then
-  if [ "$manifests" = "$data/manifests" ]; then
-    $train_cmd "$data/log/prepare.log" prepare_corpus.py tedlium2 "${bad[@]}" "${corpus:-$data/corpus}" "$data/manifests"
-  else
-    echo "not needed: --manifests is given"
-  fi
+  if [ "$manifests" = "$data/manifests" ]; then prepare_corpus; else echo "not needed: --manifests is given"; fi
 fi
 
 if stage 2 "Lexicon and language models"; then
-  $train_cmd "$data/log/prepare_lang.log" prepare_lang.py --config "$lang_conf" "${pronunciations[@]}" \
+  config "lang/$lang_conf"
+  $train_cmd "$data/log/prepare_lang.log" prepare_lang.py "${config[@]}" "${pronunciations[@]}" \
     "${texts[@]}" "$data/lang"
   if [ -z "$arpa" ]; then
-    $train_cmd "$data/log/make_word_lm.log" make_word_lm.py --config conf/lm.yaml \
+    config lang/lm
+    $train_cmd "$data/log/make_word_lm.log" make_word_lm.py "${config[@]}" \
       --dev "$manifests/${prefix}_dev.jsonl.gz" "$data/lang" "${texts[@]}" "$data/lm"
   fi
 fi
 
 if stage 3 "MFCC features"; then
   for part in train dev test; do
-    conf=conf/mfcc.yaml
-    if [ $part = train ]; then conf=conf/mfcc_train.yaml; fi
-    $train_cmd JOB=1:"$nj" "$data/log/mfcc_$part.JOB.log" compute_features.py --config $conf \
-      --job JOB --num-jobs "$nj" "$manifests/${prefix}_$part.jsonl.gz" "$data/mfcc/$part"
-    $train_cmd "$data/log/collect_mfcc_$part.log" collect_features.py --config $conf \
-      "$manifests/${prefix}_$part.jsonl.gz" "$data/mfcc/$part"
+    conf=mfcc
+    if [ $part = train ]; then conf=mfcc_train; fi
+    compute_features mfcc "$manifests/${prefix}_$part.jsonl.gz" $part $conf
   done
 fi
 
 if stage 4 "I-vector extractor"; then
   if $ivectors; then
-    $train_cmd --num-threads "$num_threads" "$extractor/log/train.log" train_ivector.py --config $ivector_conf \
+    config ivector/$ivector_conf
+    $train_cmd --num-threads "$num_threads" "$extractor/log/train.log" train_ivector.py "${config[@]}" \
       --workers "$num_threads" "$data/mfcc/train/cuts.jsonl.gz" "$extractor"
   else
     echo "not needed: --ivectors is false"
@@ -125,11 +114,11 @@ fi
 if stage 5 "I-vectors"; then
   if $ivectors; then
     for part in train dev test; do
-      conf=conf/ivector_test.yaml
-      if [ $part = train ]; then conf=$ivector_conf; fi
-      $train_cmd JOB=1:"$nj" "$data/log/ivector_$part.JOB.log" extract_ivectors.py --config $conf \
+      config ivector/ivector_test
+      if [ $part = train ]; then config ivector/$ivector_conf; fi
+      $train_cmd JOB=1:"$nj" "$data/log/ivector_$part.JOB.log" extract_ivectors.py "${config[@]}" \
         --job JOB --num-jobs "$nj" "$data/mfcc/$part/cuts.jsonl.gz" "$extractor/model" "$data/ivector/$part"
-      $train_cmd "$data/log/collect_ivector_$part.log" extract_ivectors.py --config $conf \
+      $train_cmd "$data/log/collect_ivector_$part.log" extract_ivectors.py "${config[@]}" \
         "$data/mfcc/$part/cuts.jsonl.gz" "$extractor/model" "$data/ivector/$part"
     done
   else
@@ -138,17 +127,18 @@ if stage 5 "I-vectors"; then
 fi
 
 if stage 6 "LF-MMI graphs"; then
-  $train_cmd "$data/log/make_lfmmi_graphs.log" make_lfmmi_graphs.py --config "conf/$graphs.yaml" \
+  config "lfmmi/$graphs"
+  $train_cmd "$data/log/make_lfmmi_graphs.log" make_lfmmi_graphs.py "${config[@]}" \
     --lang "$data/lang" --cuts "$manifests/${prefix}_train.jsonl.gz" "$data/$graphs"
 fi
 
 if stage 7 "Acoustic model"; then
   start=()
   if [ -n "$init" ]; then start=(--init "$init"); fi
-  tasks=()
-  if [ "$nodes" -gt 1 ] || [ "$tasks_per_node" -gt 1 ]; then tasks=(--tasks-per-node "$tasks_per_node"); fi
-  if [ "$nodes" -gt 1 ]; then tasks+=(--nodes "$nodes"); fi
-  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$model/log/train.log" train_asr.py --config "conf/$system.yaml" --seed "$seed" "${start[@]}" \
+  config "lfmmi/$system"
+  share_training
+  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$model/log/train.log" train_asr.py "${config[@]}" \
+    --seed "$seed" "${start[@]}" \
     --lang "$data/lang" --graphs "$data/$graphs" \
     --cuts "$features/train/cuts.jsonl.gz" --dev "$features/dev/cuts.jsonl.gz" "$model"
 fi
@@ -156,57 +146,58 @@ fi
 if stage 8 "Decoding"; then
   keep=()
   if $lattices; then keep=(--lattices); fi
+  config lfmmi/decode
   # phones need no word language model; the scale of the word language model is chosen on dev
   for part in dev test; do
-    $decode_cmd --gpu "$gpu" "$model/log/decode_phones_$part.log" decode.py --config conf/decode.yaml \
+    $decode_cmd --gpu "$gpu" "$model/log/decode_phones_$part.log" decode.py "${config[@]}" \
       --phone-lm "$data/$graphs" "$model/checkpoint" "$data/lang" "$features/$part/cuts.jsonl.gz" \
       "$model/decode_phones_$part"
   done
   $decode_cmd "$model/log/make_decoding_graph.log" make_decoding_graph.py "$data/$graphs" "$data/lang" \
     "${arpa:-$data/lm/lm.arpa.gz}" "$model/graph"
-  $decode_cmd --gpu "$gpu" "$model/log/decode_dev.log" decode.py --config conf/decode.yaml --graph "$model/graph" \
+  $decode_cmd --gpu "$gpu" "$model/log/decode_dev.log" decode.py "${config[@]}" --graph "$model/graph" \
     "${keep[@]}" "$model/checkpoint" "$data/lang" "$features/dev/cuts.jsonl.gz" "$model/decode_dev"
-  $decode_cmd --gpu "$gpu" "$model/log/decode_test.log" decode.py --config conf/decode.yaml --graph "$model/graph" \
+  $decode_cmd --gpu "$gpu" "$model/log/decode_test.log" decode.py "${config[@]}" --graph "$model/graph" \
     --lm-scale-of "$model/decode_dev" "${keep[@]}" \
     "$model/checkpoint" "$data/lang" "$features/test/cuts.jsonl.gz" "$model/decode_test"
   cat "$model/decode_test/wer.txt"
 fi
 
 if stage 9 "Word vocabulary and filter banks"; then
-  $train_cmd "$data/log/make_$vocabulary.log" make_vocabulary.py --config "conf/$vocabulary.yaml" \
+  config "a2w/$vocabulary"
+  $train_cmd "$data/log/make_$vocabulary.log" make_vocabulary.py "${config[@]}" \
     --other "$manifests/${prefix}_dev.jsonl.gz" --other "$manifests/${prefix}_test.jsonl.gz" \
     "$manifests/${prefix}_train.jsonl.gz" "$data/$vocabulary"
   for part in train dev test; do
-    conf=conf/fbank.yaml
-    if [ $part = train ]; then conf=conf/fbank_train.yaml; fi
-    $train_cmd JOB=1:"$nj" "$data/log/fbank_$part.JOB.log" compute_features.py --config $conf \
-      --job JOB --num-jobs "$nj" "$manifests/${prefix}_$part.jsonl.gz" "$data/fbank/$part"
-    $train_cmd "$data/log/collect_fbank_$part.log" collect_features.py --config $conf \
-      "$manifests/${prefix}_$part.jsonl.gz" "$data/fbank/$part"
+    conf=fbank
+    if [ $part = train ]; then conf=fbank_train; fi
+    compute_features fbank "$manifests/${prefix}_$part.jsonl.gz" $part $conf
   done
 fi
 
 if stage 10 "Acoustic-to-word recogniser"; then
-  tasks=()
-  if [ "$nodes" -gt 1 ] || [ "$tasks_per_node" -gt 1 ]; then tasks=(--tasks-per-node "$tasks_per_node"); fi
-  if [ "$nodes" -gt 1 ]; then tasks+=(--nodes "$nodes"); fi
+  share_training
   start=() graph=()
+  config "a2w/$a2w_system"
   if [ -n "$a2w_init" ]; then start=(--init "$a2w_init"); fi
   if [ -d "$data/$graphs" ]; then graph=(--graphs "$data/$graphs"); fi
-  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$a2w/log/train.log" train_a2w.py --config "conf/$a2w_system.yaml" --seed "$seed" \
+  $cuda_cmd --gpu "$gpu" "${tasks[@]}" "$a2w/log/train.log" train_a2w.py "${config[@]}" \
+    --seed "$seed" \
     --vocabulary "$data/$vocabulary" --lang "$data/lang" "${graph[@]}" "${start[@]}" \
     --cuts "$data/fbank/train/cuts.jsonl.gz" --dev "$data/fbank/dev/cuts.jsonl.gz" "$a2w"
 fi
 
-if stage 11 "Its decoding, and rescoring of the lattices"; then
+if stage 11 "Words of the acoustic-to-word recogniser, and rescored lattices"; then
   # length normalisation, coverage and the weight of rescoring are chosen on dev
   for part in dev test; do
     search=() weight=()
     if [ $part = test ]; then search=(--search-of "$a2w/decode_dev") weight=(--weight-of "$a2w/rescore_dev"); fi
-    $decode_cmd --gpu "$gpu" "$a2w/log/decode_$part.log" decode_a2w.py --config conf/decode_a2w.yaml "${search[@]}" \
+    config a2w/decode_a2w
+    $decode_cmd --gpu "$gpu" "$a2w/log/decode_$part.log" decode_a2w.py "${config[@]}" "${search[@]}" \
       "$a2w/checkpoint" "$data/fbank/$part/cuts.jsonl.gz" "$a2w/decode_$part"
     if [ -e "$model/decode_$part/lattices.safetensors" ]; then
-      $decode_cmd --gpu "$gpu" "$a2w/log/rescore_$part.log" rescore_a2w.py --config conf/rescore_a2w.yaml "${weight[@]}" \
+      config a2w/rescore_a2w
+      $decode_cmd --gpu "$gpu" "$a2w/log/rescore_$part.log" rescore_a2w.py "${config[@]}" "${weight[@]}" \
         "$a2w/checkpoint" "$data/lang" "$model/decode_$part" "$data/fbank/$part/cuts.jsonl.gz" "$a2w/rescore_$part"
     else
       echo "$part is not rescored: stage 8 left no lattices in $model/decode_$part"

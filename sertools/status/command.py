@@ -18,19 +18,19 @@ DOC = """How far a recipe is: which stages are done, running, failed, killed or 
     sertools status --times egs/iemocap           # seconds of each stage of the last complete run, as Markdown
     sertools status --json egs/iemocap
 
-Runs with different options are shown apart, the newest first.  Read from exp/stages.jsonl, which run.sh
-writes, and from the logs of the jobs; nothing is changed.
+Runs of different scripts (run.sh, run_s4.sh) or options are shown apart, the newest first.  Read from
+exp/stages.jsonl, which they write, and from the logs of the jobs; nothing is changed.
 
 done: it has ended well.  perhaps stale: it has, but a file that it reads was written since; run again, the
 programs compare contents and keep what did not change.  failed: with the end of the log.  interrupted: by
 Ctrl-C.  stopped: by TERM or HUP.  killed: its process is gone.  waiting: a job of --submit.  unknown: it began
-on another machine.  left out: run.sh has passed over it.
+on another machine.  left out: the script has passed over it.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``sertools status``."""
-    parser.add_argument("recipe", nargs="?", type=Path, default=Path(), help="folder with run.sh (default: this one)")
+    parser.add_argument("recipe", nargs="?", type=Path, default=Path(), help="folder of a recipe (default: this one)")
     parser.add_argument("--all", action="store_true", help=f"all sets of options, not only the newest {SHOWN}")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--times", action="store_true", help="print seconds and share of each stage, as Markdown")
@@ -68,11 +68,11 @@ def _text(options: argparse.Namespace) -> str:
         return json.dumps(plain, indent=2, ensure_ascii=False)
     if options.times:
         complete = [one for one in shown if one.times]
-        blocks = [f"{command_line(one.options)}\n\n{to_markdown(one)}" for one in complete]
+        blocks = [f"{command_line(one.script, one.options)}\n\n{to_markdown(one)}" for one in complete]
         return "\n\n".join(blocks) or "no run from the first stage to the last has ended well"
     blocks = [to_text(one, time.time()) for one in shown]
     if not sets:
-        blocks.append(f"{options.recipe}: no run.sh has run here yet (exp/stages.jsonl says which have)")
+        blocks.append(f"{options.recipe}: nothing has run here yet (exp/stages.jsonl says which have)")
     if len(sets) > len(shown):
         blocks.append(f"{len(sets) - len(shown)} older sets of options: --all")
     if unreadable:

@@ -1,13 +1,14 @@
-"""What recipe.sh has written to exp/stages.jsonl: runs of run.sh, and the stages that they began and ended.
+"""What recipe.sh has written to exp/stages.jsonl: runs of a recipe's scripts, and the stages they began and ended.
 
 A line is one JSON object, appended at once: ``event``, ``time`` (seconds since 1970) and ``run``
 (HOST:PROCESS:TICKS, the ticks being when the process started) stand in each.
 
-    run     options (those that are not the defaults), slurm_job, first, last, command, stages ([[0, "title"], ...])
+    run     script (run.sh, run_s4.sh; without it run.sh), options (those that are not the defaults), slurm_job,
+            first, last, command, stages ([[0, "title"], ...])
     stage   stage, title: it begins
     end     stage, code: it ends.  Without stage: the run ends.  Code null: by TERM or HUP, or by an exit 0
             inside a function
-    submit  options, stage, title, slurm_job: the stage has been handed to Slurm
+    submit  script, options, stage, title, slurm_job: the stage has been handed to Slurm
 """
 
 import json
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 EVENTS = "exp/stages.jsonl"
+SCRIPT = "run.sh"
+"""The one where an event, of an older version, names none."""
 
 
 @dataclass
@@ -35,12 +38,13 @@ class Attempt:
 
 @dataclass
 class Run:
-    """One call of run.sh; ``line``, ``ended`` and ``code`` as of Attempt."""
+    """One call of a script; ``line``, ``ended`` and ``code`` as of Attempt."""
 
     host: str
     process: int
     ticks: str
     began: float
+    script: str
     options: tuple[str, ...]
     slurm_job: str
     first: int
@@ -66,10 +70,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Submission:
-    """A stage that ``run.sh --submit`` has handed to Slurm."""
+    """A stage that a script has handed to Slurm by ``--submit``."""
 
     stage: int
     title: str
+    script: str
     options: tuple[str, ...]
     time: float
     slurm_job: str
@@ -116,15 +121,17 @@ def _run(event: dict[str, Any], line: int) -> Run:
     host, process, ticks = event["run"].rsplit(":", 2)
     stages = tuple((int(number), str(title)) for number, title in event["stages"])
     return Run(
-        host, int(process), ticks, float(event["time"]), tuple(event["options"]), event["slurm_job"],
+        host, int(process), ticks, float(event["time"]), event.get("script", SCRIPT), tuple(event["options"]),
+        event["slurm_job"],
         int(event["first"]), int(event["last"]), event["command"], stages, line,
     )  # fmt: skip
 
 
 def _submission(event: dict[str, Any], line: int) -> Submission:
     return Submission(
-        int(event["stage"]), event["title"], tuple(event["options"]), float(event["time"]), event["slurm_job"], line
-    )
+        int(event["stage"]), event["title"], event.get("script", SCRIPT), tuple(event["options"]),
+        float(event["time"]), event["slurm_job"], line,
+    )  # fmt: skip
 
 
 def _add(run: Run, event: dict[str, Any], line: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sertools.errors import UserError
-from sertools.status.events import EVENTS, Attempt, Events, Run, Submission, read_events
+from sertools.status.events import EVENTS, SCRIPT, Attempt, Events, Run, Submission, read_events
 from sertools.status.jobs import Jobs, jobs_by_logs, jobs_of_calls
 from sertools.status.logs import Log, find_logs
 from sertools.status.processes import alive, launchers_below
@@ -35,9 +35,10 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class OptionSet:
-    """All runs with the same options (--stage and --stop-stage apart).
+    """All runs of a script with the same options (--stage and --stop-stage apart).
 
     Attributes:
+        script: its file in the recipe's folder.
         options: those that are not the defaults, as --name=value.
         run: the last run; None: stages were only submitted.
         live: whether that run goes on; None: it is on another machine, and nobody knows.
@@ -47,6 +48,7 @@ class OptionSet:
         notes: what is to be said of the whole.
     """
 
+    script: str
     options: tuple[str, ...]
     run: Run | None
     live: bool | None
@@ -72,13 +74,16 @@ def recipe_status(recipe: Path) -> tuple[list[OptionSet], int]:
     Raises:
         UserError: the folder is no recipe.
     """
-    if not (recipe / "run.sh").exists():
-        raise UserError(f"{recipe} is not a recipe: it has no run.sh; give the folder of one, such as egs/iemocap")
+    if not (recipe / SCRIPT).exists() and not any(recipe.glob("run_*.sh")):
+        raise UserError(
+            f"{recipe} is not a recipe: it has no run.sh or run_*.sh; give the folder of one, such as egs/iemocap"
+        )
     events = read_events(recipe / EVENTS)
-    keys = dict.fromkeys([run.options for run in events.runs] + [one.options for one in events.submissions])
+    begun: list[Run | Submission] = [*events.runs, *events.submissions]
+    keys = dict.fromkeys((one.script, one.options) for one in begun)
     since = min((attempt.began for run in events.runs for attempt in run.attempts), default=0.0)
     world = _World(recipe, find_logs(recipe, since) if keys else [], _queue(events))
-    sets = [_option_set(options, events, world) for options in keys]
+    sets = [_option_set(*key, events, world) for key in keys]
     return sorted(sets, key=lambda one: one.newest, reverse=True), events.unreadable
 
 
@@ -99,9 +104,9 @@ def is_live(run: Run, queue: Sequence[QueuedJob] | None) -> bool | None:
     return None
 
 
-def _option_set(options: tuple[str, ...], events: Events, world: _World) -> OptionSet:
-    runs = [run for run in events.runs if run.options == options]
-    submissions = [one for one in events.submissions if one.options == options]
+def _option_set(script: str, options: tuple[str, ...], events: Events, world: _World) -> OptionSet:
+    runs = [run for run in events.runs if (run.script, run.options) == (script, options)]
+    submissions = [one for one in events.submissions if (one.script, one.options) == (script, options)]
     run = max(runs, key=lambda one: one.line, default=None)
     live = is_live(run, world.queue) if run else False
     titles = dict(run.stages) if run else {}
@@ -122,8 +127,8 @@ def _option_set(options: tuple[str, ...], events: Events, world: _World) -> Opti
     times = (
         [(a.stage, a.title, max(0.0, (a.ended or a.began) - a.began)) for a in complete.attempts] if complete else []
     )
-    notes = _notes(run, stages, world.recipe)
-    return OptionSet(options, run, live, tuple(stages), _left(stages, run, live), tuple(times), notes, newest)
+    notes = _notes(run, stages, world.recipe / script)
+    return OptionSet(script, options, run, live, tuple(stages), _left(stages, run, live), tuple(times), notes, newest)
 
 
 def _began(run: Run, attempt: Attempt, world: _World) -> StageStatus:
@@ -158,7 +163,7 @@ def _failure(attempt: Attempt, bad: Sequence[Log], recipe: Path) -> tuple[str, .
     assert attempt.ended is not None
     failed = [log for log in bad if log.code]
     if not failed:
-        return ("no log of a job tells why: run.sh printed it, or a later run has written over the log",)
+        return ("no log of a job tells why: the script printed it, or a later run has written over the log",)
     # of an array the jobs that were ended for the failure of another come last
     log = min(failed, key=lambda one: (one.code == 143, abs((attempt.ended or 0.0) - one.written), one.path))
     path = log.path.relative_to(recipe) if log.path.is_relative_to(recipe) else log.path
@@ -213,12 +218,14 @@ def _left(stages: Sequence[StageStatus], run: Run | None, live: bool | None) -> 
     return tuple(one.number for one in stages if one.state not in (DONE, LEFT_OUT))
 
 
-def _notes(run: Run | None, stages: Sequence[StageStatus], recipe: Path) -> tuple[str, ...]:
+def _notes(run: Run | None, stages: Sequence[StageStatus], script: Path) -> tuple[str, ...]:
     notes = []
     if run is not None and run.ended is not None and run.code and not any(a.code for a in run.attempts):
-        notes.append(f"run.sh ended outside the stages with code {run.code} at {date(run.ended)}")
-    changed = (recipe / "run.sh").stat().st_mtime
+        notes.append(f"{script.name} ended outside the stages with code {run.code} at {date(run.ended)}")
+    if not script.exists():
+        return (*notes, f"{script.name} is no longer there")
+    changed = script.stat().st_mtime
     older = [str(one.number) for one in stages if one.state == DONE and one.began is not None and one.began < changed]
     if older and changed <= time.time() + AHEAD:
-        notes.append(f"run.sh changed at {date(changed)}, after these stages began: {' '.join(older)}")
+        notes.append(f"{script.name} changed at {date(changed)}, after these stages began: {' '.join(older)}")
     return tuple(notes)

@@ -1,9 +1,14 @@
 """Whether what a stage has made may be out of date, by the times of files; the stages themselves decide by content."""
 
+import contextlib
+import os
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from sertools.config import ConfigFiles, files_read
+from sertools.errors import UserError
 from sertools.provenance import STAMP
 from sertools.status.events import Attempt
 from sertools.status.logs import Log
@@ -28,12 +33,12 @@ def why_perhaps_stale(recipe: Path, attempt: Attempt, logs: Sequence[Log], earli
     assert attempt.ended is not None
     reasons = []
     now = time.time()
-    for word in sorted({word for log in logs for word in log.words()}):
-        path = recipe / word
-        is_conf = word.startswith("conf/")
+    configurations = {name for log in logs for name in _configurations(recipe, log.words())}
+    words = {word for log in logs for word in log.words() if not word.endswith(".yaml")}
+    for word in sorted(configurations | words):
         # a stage writes no conf/, and may have read it before it changed; what it writes is older than its end
-        limit = attempt.began if is_conf else attempt.ended + _SKEW
-        changed = _changed(path)
+        limit = attempt.began if word in configurations or word.startswith("conf/") else attempt.ended + _SKEW
+        changed = _changed(recipe / word)
         if changed is not None and limit < changed <= now + AHEAD:
             reasons.append(f"{word} changed at {date(changed)}")
     if not logs:
@@ -48,6 +53,19 @@ def why_perhaps_stale(recipe: Path, attempt: Attempt, logs: Sequence[Log], earli
 def date(seconds: float) -> str:
     """A time since 1970 as local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _configurations(recipe: Path, words: Sequence[str]) -> list[str]:
+    """The files of settings that a command has read, from the recipe's folder: also bases and what is laid over."""
+    given: dict[str, list[Path]] = {"--config": [], "--overlay": []}
+    for option, value in pairwise(words):
+        if option in given:
+            given[option].append(recipe / value)
+    named = [os.path.relpath(path, recipe) for path in given["--config"]]
+    with contextlib.suppress(UserError):
+        read = files_read(ConfigFiles(tuple(given["--config"]), tuple(given["--overlay"])))
+        named = [os.path.relpath(path, recipe) for path in read]
+    return named + [word for word in words if word.startswith("conf/") and word.endswith(".yaml")]
 
 
 def _changed(path: Path) -> float | None:

@@ -38,6 +38,7 @@ def to_plain(one: OptionSet) -> dict[str, Any]:
     """What JSON says of one set of options; times are seconds since 1970."""
     run = one.run
     return {
+        "script": one.script,
         "options": list(one.options),
         "live": one.live,
         "run": None if run is None else {
@@ -51,9 +52,9 @@ def to_plain(one: OptionSet) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def command_line(options: Sequence[str]) -> str:
-    """run.sh with these options."""
-    return shlex.join(["./run.sh", *options])
+def command_line(script: str, options: Sequence[str]) -> str:
+    """A script with these options."""
+    return shlex.join([f"./{script}", *options])
 
 
 def clock(seconds: float) -> str:
@@ -65,7 +66,7 @@ def clock(seconds: float) -> str:
 def _heading(one: OptionSet) -> str:
     run = one.run
     if run is None:
-        return f"{command_line(one.options)}\n  submitted to Slurm"
+        return f"{command_line(one.script, one.options)}\n  submitted to Slurm"
     where = f"process {run.process} on {run.host}" + (f", Slurm job {run.slurm_job}" if run.slurm_job else "")
     stages = f"stages {run.first} to {run.last}"
     if one.live:
@@ -74,7 +75,7 @@ def _heading(one: OptionSet) -> str:
         state = f"last run {date(run.began)} to {date(run.ended)}, {stages}"
     else:
         state = f"last run began {date(run.began)} ({where}), {stages}; its end is not known"
-    return f"{command_line(one.options)}\n  {state}"
+    return f"{command_line(one.script, one.options)}\n  {state}"
 
 
 def _row(stage: StageStatus, width: int, now: float) -> str:

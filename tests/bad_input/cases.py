@@ -134,7 +134,11 @@ CASES = [
     Case(RUN, "no corpus given", "./run.sh", "give its folder", recipe="ravdess", code=2),
     Case(RUN, "a corpus that is not there", "./run.sh --corpus /data/RAVDES", "correct the path", recipe="ravdess"),
     Case(
-        RUN, "an unknown system", "./run.sh --stage 6 --system tdn", "take one of conf/, or write it", recipe="ravdess"
+        RUN,
+        "an unknown system",
+        "./run.sh --stage 6 --system tdn",
+        "take one of those, or write conf/s1/NAME.yaml",
+        recipe="ravdess",
     ),
     Case(
         RUN,
@@ -156,7 +160,7 @@ CASES = [
         RUN,
         "an unknown protocol",
         "./run.sh --stage 2 --stop-stage 2 --pretrained none --ivectors '' --protocol loso",
-        "take one of conf/folds_*.yaml",
+        "take one of conf/folds/, or write it",
         recipe="iemocap",
     ),
     Case(

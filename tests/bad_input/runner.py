@@ -64,7 +64,7 @@ class Programs:
 
 def run_recipe(command: str, folder: Path) -> Ended:
     """Run ``./run.sh OPTIONS...``, a copy of a recipe being in ``folder``/egs/NAME."""
-    (recipe,) = (folder / "egs").iterdir()
+    (recipe,) = (one for one in (folder / "egs").iterdir() if one.name != "common")
     environment = {**os.environ, "SERTOOLS_ENV": sys.prefix, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         ["bash", "-c", command], cwd=recipe, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -81,7 +81,7 @@ def said(ended: Ended, folder: Path) -> str:
     # argparse prints its usage above the error
     text = re.sub(r"(?s)\Ausage:.*?\n(?=\S+: error: )", "", text)
     # run.sh names the line of the stage
-    text = re.sub(r"(?<=\bline )\d+(?= \(code|: \S+: command)", "N", text)
+    text = re.sub(r"(?<=\bline )\d+(?= \(code| of \.\./common|: \S+: command)", "N", text)
     return text.strip()
 
 

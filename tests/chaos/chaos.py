@@ -37,11 +37,12 @@ NOT_COMPARED = ("*/log/*", "*/tensorboard/*", "*.lock", "exp/stages.jsonl", "*/s
 
 @dataclass(frozen=True)
 class Demo:
-    """A recipe made small: files that are written over, options, whether it needs a recogniser of egs/tedlium2."""
+    """A recipe made small: files that are written, options, the script, whether it needs a recogniser."""
 
     recipe: str
     files: dict[str, str]
     options: tuple[str, ...]
+    script: str = "run.sh"
     recogniser: bool = False
 
 
@@ -56,11 +57,11 @@ DEMOS = {
     "iemocap": Demo(
         "iemocap",
         {
-            "conf/demo.yaml": "{improvised: 1, scripted: 1, turns: 6}",
-            "conf/mfcc.yaml": "mfcc: {num_ceps: 20, num_mel_bins: 30}\nstore: {block_minutes: 0.5}",
-            "conf/ivector_demo.yaml": _IVECTOR + "store: {block_minutes: 1}",
-            "conf/folds_chaos.yaml": "{class_set: s1, protocol: random, num_folds: 3}",
-            "conf/small.yaml": f"""
+            "conf/demo.yaml": "corpus: {improvised: 1, scripted: 1, turns: 6}",
+            "conf/features/mfcc.yaml": "mfcc: {num_ceps: 20, num_mel_bins: 30}\nstore: {block_minutes: 0.5}",
+            "conf/ivector/ivector.yaml": _IVECTOR + "store: {block_minutes: 1}",
+            "conf/folds/chaos.yaml": "{class_set: s1, protocol: random, num_folds: 3}",
+            "conf/s1/small.yaml": f"""
 model: {{trunk: {{feature_dim: 20, ivector_dim: 4, {_TRUNK}}}, layers: [tdnnf4], head_dim: 8}}
 data: {{batch_frames: 1000, max_frames: 100}}
 training: {{epochs: 8, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, save_minutes: 0.005}}
@@ -69,19 +70,13 @@ dropout: "0,0.2"
         },
         ("--pretrained", "none", "--system", "small", "--choose-on-dev", "", "--protocol", "chaos", "--num-seeds", "2"),
     ),
-    # S4's systems after those of the iemocap above, with three folds and two ways to come to words
+    # S4's systems, with three folds and two ways to come to words
     "s4": Demo(
         "iemocap",
         {
-            "conf/demo.yaml": "{improvised: 1, scripted: 1, turns: 6}",
-            "conf/folds_chaos.yaml": "{class_set: s1, protocol: random, num_folds: 3}",
-            "conf/tdnn.yaml": f"""
-model: {{trunk: {{{_TRUNK}}}, layers: [tdnnf4], head_dim: 8}}
-data: {{batch_frames: 1000, max_frames: 100}}
-training: {{epochs: 1}}
-dropout: 0
-""",
-            "conf/s4_demo.yaml": """
+            "conf/demo.yaml": "corpus: {improvised: 1, scripted: 1, turns: 6}",
+            "conf/folds/chaos.yaml": "{class_set: s1, protocol: random, num_folds: 3}",
+            "conf/s4/s4.yaml": """
 model: {word_dim: 8, lstm_dim: 8, heads: 2, attention_dim: 8, hidden_dim: 16}
 data: {max_frames: 100}
 states: {search: {beam: 2, max_tokens: 5}}
@@ -89,20 +84,18 @@ training: {epochs: 8, learning_rate: 3.0e-3, final_learning_rate: 3.0e-3, save_m
 """,
         },
         tuple(
-            shlex.split(
-                "--pretrained none --ivectors '' --system tdnn --choose-on-dev '' --protocol chaos --num-seeds 1"
-                " --s4-system 's4_combined_asr s4_asr_ser' --recogniser recogniser"
-            )
+            shlex.split("--protocol chaos --num-seeds 1 --system 's4_combined_asr s4_asr_ser' --recogniser recogniser")
         ),
+        script="run_s4.sh",
         recogniser=True,
     ),
     # with i-vectors, LF-MMI training, decoding of words, and the acoustic-to-word recogniser
     "tedlium2": Demo(
         "tedlium2",
         {
-            "conf/demo.yaml": "{train_talks: 3, dev_talks: 1, test_talks: 1, sentences: 8, lm_sentences: 60}",
-            "conf/ivector_demo.yaml": _IVECTOR + "speakers: {max_utterances: 2}\nstore: {block_minutes: 0.5}",
-            "conf/tdnnf_demo.yaml": """
+            "conf/demo.yaml": "corpus: {train_talks: 3, dev_talks: 1, test_talks: 1, sentences: 8, lm_sentences: 60}",
+            "conf/ivector/ivector_small.yaml": _IVECTOR + "speakers: {max_utterances: 2}\nstore: {block_minutes: 0.5}",
+            "conf/lfmmi/tdnnf_demo.yaml": """
 model:
   trunk: {ivector_dim: 4, hidden_dim: 32, bottleneck_dim: 16, prefinal_dim: 16, strides: [0, 1, 3]}
   head_dim: 32
@@ -111,8 +104,7 @@ data: {batch_frames: 2000}
 training: {epochs: 6, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, select_by: dev_per, save_minutes: 0.005}
 dropout: "0,0.2"
 """,
-            "conf/a2w_demo.yaml": """
-base: a2w_small.yaml
+            "conf/a2w/a2w_demo.yaml": """
 model: {encoder_layers: 1, encoder_dim: 16, decoder_dim: 16, embedding_dim: 8, attention_dim: 16}
 training: {epochs: 6, learning_rate: 4.0e-3, final_learning_rate: 1.0e-3, save_minutes: 0.005}
 """,
@@ -125,10 +117,13 @@ training: {epochs: 6, learning_rate: 4.0e-3, final_learning_rate: 1.0e-3, save_m
 def make_demo(project: Path, name: str) -> Recipe:
     """A copy of a recipe, made small."""
     recipe = copy_recipe(project, DEMOS[name].recipe)
+    recipe.script = DEMOS[name].script
     for file, text in DEMOS[name].files.items():
         recipe.write(file, text)
     if DEMOS[name].recogniser:
-        save_untrained_a2w(recipe.directory / "recogniser/checkpoint", recipe.directory / "conf/fbank.yaml")
+        save_untrained_a2w(
+            recipe.directory / "recogniser/checkpoint", recipe.directory.parent / "common/conf/features/fbank.yaml"
+        )
     return recipe
 
 

@@ -65,7 +65,9 @@ def test_kills(finished: Recipe) -> None:
 def test_two_runs_that_write_to_the_same_files(finished: Recipe) -> None:
     """The recipe refuses a second run with the same options; with others, who writes second says so."""
     reset(finished, finished=True)
-    finished.write("conf/small.yaml", DEMOS["iemocap"].files["conf/small.yaml"].replace("epochs: 8", "epochs: 4000"))
+    finished.write(
+        "conf/s1/small.yaml", DEMOS["iemocap"].files["conf/s1/small.yaml"].replace("epochs: 8", "epochs: 4000")
+    )
     first = finished.start(*OPTIONS, "--stage", "6")
     try:
         state = finished.directory / EXP / "fold_random1/seed_1/state.safetensors"
@@ -79,7 +81,7 @@ def test_two_runs_that_write_to_the_same_files(finished: Recipe) -> None:
         assert "another run.sh with these options is running" in second.stderr
         # both wait for ten seconds, for the first may be about to end
         program = subprocess.Popen(
-            ["bash", "-c", ". ./path.sh; train_emotion.py --config conf/small.yaml --folds data/demo/folds/chaos "
+            ["bash", "-c", ". ./path.sh; train_emotion.py --config conf/s1/small.yaml --folds data/demo/folds/chaos "
              f"--fold 1 --seed 1 --cuts data/demo/ivector/chaos/FOLD/cuts.jsonl.gz {EXP}"],
             cwd=finished.directory, env=finished.environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -142,17 +144,17 @@ def stamps(recipe: Recipe) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("file", "old", "new", "options", "redone", "reason"),
     [
-        ("conf/small.yaml", "epochs: 8", "epochs: 9", (), [TRAININGS, RESULTS], "training.epochs: 8 -> 9"),
+        ("conf/s1/small.yaml", "epochs: 8", "epochs: 9", (), [TRAININGS, RESULTS], "training.epochs: 8 -> 9"),
         (
-            "conf/mfcc.yaml", "num_mel_bins: 30", "num_mel_bins: 29", (),
+            "conf/features/mfcc.yaml", "num_mel_bins: 30", "num_mel_bins: 29", (),
             [MFCC, EXTRACTORS, IVECTORS, SPEAKERS, TRAININGS, RESULTS], "mfcc.num_mel_bins: 30 -> 29",
         ),
         (
-            "conf/ivector_demo.yaml", "num_gaussians: 4", "num_gaussians: 5", (),
+            "conf/ivector/ivector.yaml", "num_gaussians: 4", "num_gaussians: 5", (),
             [EXTRACTORS, IVECTORS, SPEAKERS, TRAININGS, RESULTS], "ubm.num_gaussians: 4 -> 5",
         ),
         (
-            "conf/folds_chaos.yaml", "num_folds: 3", "num_folds: 3, seed: 1", (),
+            "conf/folds/chaos.yaml", "num_folds: 3", "num_folds: 3, seed: 1", (),
             # the first fold's speakers stay, and so do its extractor and what is told of it
             [FOLD_FILE, EXTRACTORS, IVECTORS, TRAININGS, RESULTS], "seed: 0 -> 1",
         ),

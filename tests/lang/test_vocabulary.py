@@ -120,7 +120,7 @@ def test_program(
             return capsys.readouterr().err
         return caplog.text
 
-    conf = ("--config", root / "egs/tedlium2/conf/vocabulary.yaml", "--other", tmp_path / "dev.txt")
+    conf = ("--config", root / "egs/common/conf/a2w/vocabulary.yaml", "--other", tmp_path / "dev.txt")
     said = program(*conf, train, out)
     assert "dev.txt: 7 words, 3 (42.86 %) unknown: bird (2), saw (1)" in said
     assert "8 tokens" in said
@@ -128,7 +128,7 @@ def test_program(
     assert "is up to date: 8 tokens" in program(*conf, train, out)
     assert "size: 0 -> 2" in program(*conf, "--set", "size=2", train, out)
     assert load_vocabulary(out).tokens == ("<UNK>", "<eos>", "cat", "sat")
-    pieces = ("--config", root / "egs/tedlium2/conf/vocabulary_pieces.yaml", "--set", "size=25")
+    pieces = ("--config", root / "egs/common/conf/a2w/vocabulary_pieces.yaml", "--set", "size=25")
     assert "tokens" in program(*pieces, train, tmp_path / "pieces")
     assert "error: " in program(*conf, "--set", "min_count=9", train, tmp_path / "none")
 

@@ -18,8 +18,8 @@ training: {epochs: 4, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3}
 dropout: 0
 """
 
-DEMO_IEMOCAP = "{improvised: 1, scripted: 1, turns: 8}"
-DEMO_TEDLIUM2 = "{train_talks: 3, dev_talks: 1, test_talks: 1, sentences: 8, lm_sentences: 60}"
+DEMO_IEMOCAP = "corpus: {improvised: 1, scripted: 1, turns: 8}"
+DEMO_TEDLIUM2 = "corpus: {train_talks: 3, dev_talks: 1, test_talks: 1, sentences: 8, lm_sentences: 60}"
 SMALL_IVECTOR = """
 transform: {dim: 12, context: 1}
 ubm: {num_gaussians: 4, init_iterations: 2, iterations: 1}
@@ -49,7 +49,7 @@ dropout: 0
 
 def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
     iemocap = recipe("iemocap")
-    iemocap.write("conf/tdnn.yaml", SMALL)
+    iemocap.replace("s1/tdnn.yaml", SMALL)
     iemocap.write("conf/demo.yaml", DEMO_IEMOCAP)
     iemocap.run(*FROM_SCRATCH, "--num-seeds", "1")
     results = iemocap.directory / "exp" / "demo_tdnn_paper" / "results"
@@ -67,11 +67,11 @@ def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
 def transfer(iemocap: Any) -> None:
     """From the demo network of egs/tedlium2 to a comparison of emotion systems, with nothing done by hand."""
     iemocap.write("conf/demo.yaml", DEMO_IEMOCAP)
-    iemocap.write("conf/bottleneck.yaml", "bottleneck: {layers: [tdnnf2, tdnnf3, prefinal]}")
-    iemocap.write("conf/s1.yaml", SMALL_HEAD)
+    iemocap.replace("features/bottleneck.yaml", "bottleneck: {layers: [tdnnf2, tdnnf3, prefinal]}")
+    iemocap.replace("s1/s1.yaml", SMALL_HEAD)
     pooled = "base: s1.yaml\nmodel: {pooling: statistics, head_dim: 0}\ndata: {normalise: speaker}"
-    iemocap.write("conf/pooled.yaml", pooled)
-    iemocap.write("conf/s1_scratch.yaml", "base: s1_finetune.yaml\ntransfer: {start: random}\ntraining: {epochs: 1}")
+    iemocap.replace("s1/pooled.yaml", pooled)
+    iemocap.replace("s1/s1_scratch.yaml", "base: s1_finetune.yaml\ntransfer: {start: random}\ntraining: {epochs: 1}")
     systems = ("s1:tdnnf3", "s1:prefinal", "s1_scratch", "pooled")
     options = ("--system", " ".join(systems), "--choose-on-dev", "s1_on_dev=s1:tdnnf3,s1:prefinal", "--num-seeds", "1")
     iemocap.run(*options)
@@ -90,7 +90,7 @@ def transfer(iemocap: Any) -> None:
         assert "up to date" in iemocap.read(log) or "0 blocks computed" in iemocap.read(log), log
 
     # a changed head: its trainings alone
-    iemocap.write("conf/s1.yaml", SMALL_HEAD.replace("head_dim: 8", "head_dim: 6"))
+    iemocap.replace("s1/s1.yaml", SMALL_HEAD.replace("head_dim: 8", "head_dim: 6"))
     iemocap.run("--stage", "6", "--stop-stage", "6", "--system", "s1:tdnnf3", "--num-seeds", "1")
     assert "model.head_dim: 8 -> 6" in iemocap.read(exp.format("s1_tdnnf3") + "/log/train.1.log")
 
@@ -113,10 +113,10 @@ def test_tedlium2_demo(recipe: Callable[[str], Any]) -> None:
 
     tedlium2 = recipe("tedlium2")
     tedlium2.write("conf/demo.yaml", DEMO_TEDLIUM2)
-    tedlium2.write("conf/ivector_demo.yaml", SMALL_IVECTOR)
-    tedlium2.write("conf/tdnnf_demo.yaml", SMALL_TDNNF.replace("IVECTORS", "4"))
-    tedlium2.write("conf/tdnnf_small.yaml", SMALL_TDNNF.replace("IVECTORS", "0"))
-    tedlium2.write("conf/decode.yaml", NARROW)
+    tedlium2.write("conf/ivector/ivector_small.yaml", SMALL_IVECTOR)
+    tedlium2.replace("lfmmi/tdnnf_demo.yaml", SMALL_TDNNF.replace("IVECTORS", "4"))
+    tedlium2.replace("lfmmi/tdnnf_small.yaml", SMALL_TDNNF.replace("IVECTORS", "0"))
+    tedlium2.replace("lfmmi/decode.yaml", NARROW)
     done = tedlium2.run("--stop-stage", "8")
     for stage in range(9):
         assert f"== stage {stage}: " in done.stdout
@@ -167,8 +167,11 @@ def test_tedlium2_mistakes(recipe: Callable[[str], Any]) -> None:
         (["--stage", "6"], "the lang stage"),
         (["--stage", "7"], "the lang stage"),
         (["--stage", "2", "--manifests", "nowhere"], "nowhere/cuts_train.jsonl.gz"),
-        (["--stage", "7", "--system", "tdnf"], "there is no configuration file conf/tdnf.yaml"),
-        (["--graphs", "graphs_tri", "--stage", "6"], "there is no configuration file conf/graphs_tri.yaml"),
+        (["--stage", "7", "--system", "tdnf"], "there is no configuration file ../common/conf/lfmmi/tdnf.yaml"),
+        (
+            ["--graphs", "graphs_tri", "--stage", "6"],
+            "there is no configuration file ../common/conf/lfmmi/graphs_tri.yaml",
+        ),
     ):
         done = tedlium2.run(*options, check=False)
         said = done.stdout + done.stderr

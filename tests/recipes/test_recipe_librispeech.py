@@ -9,7 +9,9 @@ from lhotse import CutSet
 
 pytestmark = pytest.mark.recipe
 
-DEMO = "{train_clean: 2, train_other: 1, dev_clean: 1, dev_other: 0, test_clean: 1, test_other: 1, sentences: 6}"
+DEMO = (
+    "corpus: {train_clean: 2, train_other: 1, dev_clean: 1, dev_other: 0, test_clean: 1, test_other: 1, sentences: 6}"
+)
 SMALL = """
 model:
   encoder_layers: 1
@@ -26,15 +28,14 @@ SEARCH = "{beam: 2, max_tokens: 20, length_powers: [1.0, 0.0], coverages: [0.0],
 
 @pytest.fixture
 def librispeech(recipe: Callable[[str], Any]) -> Any:
-    """A copy of the recipe, beside one of egs/tedlium2, on whose conf/ its own is based."""
-    recipe("tedlium2")
+    """A copy of the recipe."""
     return recipe("librispeech")
 
 
 def test_librispeech_demo(librispeech: Any) -> None:
     librispeech.write("conf/demo.yaml", DEMO)
-    librispeech.write("conf/a2w_demo.yaml", SMALL)
-    librispeech.write("conf/decode_a2w.yaml", SEARCH)
+    librispeech.replace("a2w/a2w_demo.yaml", SMALL)
+    librispeech.replace("a2w/decode_a2w.yaml", SEARCH)
     done = librispeech.run("--nj", "1")
     for stage in range(6):
         assert f"== stage {stage}: " in done.stdout

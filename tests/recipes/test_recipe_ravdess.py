@@ -33,7 +33,7 @@ def corpus(shared: Path, tmp_path: Path) -> Path:
 
 def test_from_corpus_to_table_and_again(recipe: Callable[[str], Any], corpus: Path) -> None:
     ravdess = recipe("ravdess")
-    ravdess.write("conf/tdnn.yaml", SMALL)
+    ravdess.replace("s1/tdnn.yaml", SMALL)
     first = ravdess.run("--corpus", str(corpus), "--skip-bad", "true", "--num-seeds", "1")
     for stage in (1, 2, 3, 6, 7):
         assert f"== stage {stage}: " in first.stdout
@@ -52,15 +52,14 @@ def test_from_corpus_to_table_and_again(recipe: Callable[[str], Any], corpus: Pa
     assert ravdess.read("exp/tdnn_four/results/results.csv") == table
 
     # another network: only training and scoring, and the log says why
-    ravdess.write("conf/tdnn.yaml", SMALL.replace("head_dim: 8", "head_dim: 12"))
+    ravdess.replace("s1/tdnn.yaml", SMALL.replace("head_dim: 8", "head_dim: 12"))
     ravdess.run("--corpus", str(corpus), "--skip-bad", "true", "--num-seeds", "1")
     assert "model.head_dim: 8 -> 12" in ravdess.read("exp/tdnn_four/log/train.1.log")
     assert "0 blocks computed" in ravdess.read("data/log/mfcc.1.log")
     assert "up to date" in ravdess.read("data/log/make_folds.four.log")
 
     # other features: features, training, scoring
-    conf = ravdess.read("conf/mfcc.yaml")
-    ravdess.write("conf/mfcc.yaml", conf.replace("low_freq: 20", "low_freq: 60"))
+    ravdess.write("conf/features/mfcc.yaml", "mfcc: {low_freq: 60}")
     ravdess.run("--stage", "3", "--num-seeds", "1")
     assert "0 kept" in ravdess.read("data/log/mfcc.1.log")
     assert "input features changed" in ravdess.read("exp/tdnn_four/log/train.1.log")
@@ -69,7 +68,7 @@ def test_from_corpus_to_table_and_again(recipe: Callable[[str], Any], corpus: Pa
 def test_killed_anywhere_gives_the_same_table(recipe: Callable[[str], Any], corpus: Path) -> None:
     """SIGKILL of run.sh at several moments, then to the end: the table of an undisturbed run."""
     ravdess = recipe("ravdess")
-    ravdess.write("conf/tdnn.yaml", SMALL)
+    ravdess.replace("s1/tdnn.yaml", SMALL)
     options = ("--corpus", str(corpus), "--skip-bad", "true", "--num-seeds", "1")
     for sign in (
         "data/manifests/*.gz",
@@ -99,8 +98,8 @@ speakers: {order: shuffled}
 def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], corpus: Path) -> None:
     ravdess = recipe("ravdess")
     brief = SMALL.replace("epochs: 3", "epochs: 1")
-    ravdess.write("conf/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 6, hidden_dim"))
-    ravdess.write("conf/ivector.yaml", SMALL_IVECTORS)
+    ravdess.replace("s1/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 6, hidden_dim"))
+    ravdess.replace("ivector/ivector.yaml", SMALL_IVECTORS)
     options = ("--system", "tdnn_ivector", "--num-seeds", "1", "--ivectors", "ivector")
     ravdess.run("--corpus", str(corpus), "--skip-bad", "true", *options)
     page = ravdess.read("exp/tdnn_ivector_four/results/report.html")
@@ -119,7 +118,7 @@ def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], co
         assert not used & {folds["speakers"][u] for part in ("dev", "test") for u in fold[part]}
 
     # another memory: extraction anew, and what depends on it, but not the extractors
-    ravdess.write("conf/ivector.yaml", SMALL_IVECTORS + "extraction: {max_remembered_frames: 300}\n")
+    ravdess.replace("ivector/ivector.yaml", SMALL_IVECTORS + "extraction: {max_remembered_frames: 300}\n")
     ravdess.run("--stage", "4", "--stop-stage", "4", *options)
     assert "is up to date" in ravdess.read("data/log/train_ivector.1.log")
     assert "0 kept" in ravdess.read("data/log/extract_ivector.1.log")
@@ -127,7 +126,7 @@ def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], co
     # a network that takes none, and one that takes others
     refused = ravdess.run("--stage", "6", "--system", "tdnn_ivector", "--num-seeds", "1", check=False)
     assert "has no i-vectors; they are made by the i-vector extraction stage" in refused.stdout + refused.stderr
-    ravdess.write("conf/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 7, hidden_dim"))
+    ravdess.replace("s1/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 7, hidden_dim"))
     refused = ravdess.run("--stage", "6", *options, check=False)
     assert "set model.trunk.ivector_dim: 6" in refused.stdout + refused.stderr
 
@@ -137,7 +136,7 @@ def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], co
     assert (ravdess.directory / "data/ivector/given/cuts.jsonl.gz").exists()
 
     # too many Gaussians for the speech there is
-    ravdess.write("conf/ivector.yaml", SMALL_IVECTORS.replace("num_gaussians: 8", "num_gaussians: 512"))
+    ravdess.replace("ivector/ivector.yaml", SMALL_IVECTORS.replace("num_gaussians: 8", "num_gaussians: 512"))
     refused = ravdess.run("--stage", "4", *options, check=False)
     said = refused.stdout + refused.stderr
     assert "ubm.num_gaussians is 512" in said
@@ -148,7 +147,7 @@ def test_mistakes(recipe: Callable[[str], Any], tmp_path: Path) -> None:
     ravdess = recipe("ravdess")
     for options, message in (
         (["--corpse", "x"], "did you mean --corpus"),
-        (["--stage", "11"], "the last stage is 10"),
+        (["--stage", "11"], "the last stage is 7"),
         (["--stage", "x"], "needs an integer"),
         ([], "stage 1 needs --corpus"),
         (["--corpus", str(tmp_path / "none")], "none"),

@@ -17,10 +17,10 @@ from slurm_cluster import Cluster
 pytestmark = [pytest.mark.recipe, pytest.mark.slurm, pytest.mark.shared]
 
 FILES = {
-    "conf/demo.yaml": "{improvised: 1, scripted: 1, turns: 4}",
-    "conf/mfcc.yaml": "mfcc: {num_ceps: 20, num_mel_bins: 30}",
-    "conf/folds_small.yaml": "{class_set: s1, protocol: random, num_folds: 3}",
-    "conf/small.yaml": """
+    "conf/demo.yaml": "corpus: {improvised: 1, scripted: 1, turns: 4}",
+    "conf/features/mfcc.yaml": "mfcc: {num_ceps: 20, num_mel_bins: 30}",
+    "conf/folds/small.yaml": "{class_set: s1, protocol: random, num_folds: 3}",
+    "conf/s1/small.yaml": """
 model:
   trunk: {feature_dim: 20, hidden_dim: 16, bottleneck_dim: 8, prefinal_dim: 8, strides: [0, 1, 1, 3]}
   layers: [tdnnf4]

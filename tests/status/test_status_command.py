@@ -317,7 +317,7 @@ def test_another_machine_and_slurm(recipe: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_before_the_first_run(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no run.sh has run here yet" in text_of(recipe, capsys)
+    assert "nothing has run here yet" in text_of(recipe, capsys)
     with pytest.raises(UserError, match=r"is not a recipe: it has no run\.sh"):
         recipe_status(recipe / "conf")
     assert main(["status", str(recipe / "conf")]) == 1

@@ -107,10 +107,10 @@ def test_one_kind_of_features(root: Path) -> None:
         from_dict(FbankConfig, {"high_freq": 9000})
     with pytest.raises(UserError, match="num_mel_bins"):
         from_dict(FbankConfig, {"num_mel_bins": 0})
-    conf = root / "egs/tedlium2/conf"
+    conf = root / "egs/common/conf/features"
     train, test = (features_config(*read_values(conf / f"{name}.yaml")) for name in ("fbank_train", "fbank"))
     assert train.options == test.options == FbankConfig()
     assert train.perturb.speed
     assert not test.perturb.speed
-    for recipe in sorted(root.glob("egs/*/conf/mfcc*.yaml")):
+    for recipe in sorted(root.glob("egs/common/conf/features/mfcc*.yaml")):
         assert features_config(*read_values(recipe)).kind is MFCC

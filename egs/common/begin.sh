@@ -1,0 +1,19 @@
+# The first line of every script in egs/*/ sources this file:
+#
+#   . "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+#
+# It goes to the recipe's folder (a link to it, or to the script, may have been followed), and reads path.sh,
+# cmd.sh, utils/recipe.sh (options and stages) and the bodies of the stages, stages/*.sh.
+# shellcheck shell=bash
+
+# `sh run.sh`: up to here any shell understands
+if [ -z "${BASH_VERSION-}" ]; then exec bash "$0" "$@"; fi
+set +o posix
+cd -P -- "$(dirname -- "$(readlink -f -- "$0")")" || exit
+# shellcheck source=../../path.sh
+. ./path.sh || exit
+# shellcheck source=../iemocap/cmd.sh
+. ./cmd.sh
+. recipe.sh
+# shellcheck disable=SC1090  # those beside this file
+for recipe_stages in ../common/stages/*.sh; do . "$recipe_stages"; done

@@ -1,0 +1,69 @@
+# Trainings of emotion systems, their scores, and their comparison: for every paper.
+#
+# They read the options system, num_seeds, train_nj and gpu, and set by the script (transfer_inputs, heard_words):
+# paper (the folder in conf/), folds, cuts, inputs (options of train_emotion.py), suffix (of experiments' names).
+# shellcheck shell=bash disable=SC2034,SC2154
+
+# experiment SYSTEM[:LAYER[+LAYER]]: set exp, config (of the system) and layer (an option of train_emotion.py)
+experiment() {
+  check_name --system "$1"
+  config "$paper/${1%%:*}"
+  local layers=${1#*:}
+  layer=()
+  if [[ $1 == *:* ]]; then layer=(--set "model.layers=[${layers//+/,}]"); fi
+  exp=$results${1/:/_}$suffix
+}
+
+# train_systems: each of $system, all folds and seeds of it shared by the jobs
+train_systems() {
+  local one
+  for one in $system; do
+    experiment "$one"
+    $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py "${config[@]}" "${layer[@]}" \
+      "${inputs[@]}" --cuts "$cuts" --folds "$folds" \
+      --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
+  done
+}
+
+# score_systems [OPTION...]: a page for each of $system; OPTIONs are those of score.py
+score_systems() {
+  local one
+  for one in $system; do
+    experiment "$one"
+    score.py --folds "$folds" --num-seeds "$num_seeds" "$@" --command "$(command_line)" "$exp"
+  done
+}
+
+# compare_systems NAME [GROUP=SYSTEM,SYSTEM,...]...: the first of $system with each other one, and with each group
+# as that system of it that is the best on dev in each fold
+compare_systems() {
+  local one group members compared=() output=$results$1
+  for one in $system; do
+    experiment "$one"
+    compared+=("$one=$exp")
+  done
+  for group in "${@:2}"; do
+    members=
+    for one in $(tr ',' ' ' <<< "${group#*=}"); do
+      experiment "$one"
+      members+=,$exp
+    done
+    compared+=(--choose-on-dev "${group%%=*}=${members#,}")
+  done
+  if [ ${#compared[@]} -gt 1 ]; then
+    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "$(command_line)" --output "$output" "${compared[@]}"
+  fi
+}
+
+# compare_with NAME LABEL=EXPERIMENT...: each of these experiments with all of $system
+compare_with() {
+  local one other compared=()
+  for one in $system; do
+    experiment "$one"
+    compared+=("$one=$exp")
+  done
+  for other in "${@:2}"; do
+    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "$(command_line)" \
+      --output "$results$1_with_${other%%=*}$suffix" "$other" "${compared[@]}"
+  done
+}

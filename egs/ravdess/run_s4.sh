@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# S4 on RAVDESS: emotion from speech, words, and the states of an acoustic-to-word recogniser.  Each actor says the
+# same two sentences in every emotion: a system that reads words must be at chance here.
+#
+#   ./run_s4.sh --corpus /data/RAVDESS --recogniser ../librispeech/exp/a2w
+#   ./run_s4.sh --stage 5 --system "s4_audio s4_text"      which need no recogniser
+#   ./run_s4.sh --stage 6 --others "tdnn=exp/tdnn_four"    beside systems of run.sh on the same folds
+#
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo record 1188976, Audio_Speech"
+option skip_bad false   "go on without utterances whose audio is broken"
+option recogniser ""    "an acoustic-to-word experiment of egs/librispeech or egs/tedlium2"
+option system "s4_audio s4_text s4_asr_ser" \
+                        "what is trained: conf/s4/SYSTEM.yaml; the first is compared with each other"
+option others ""        "NAME=EXPERIMENT ...: trained by run.sh on the same folds, each compared with all of --system"
+option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), eight; four_25, ...: less to train"
+option num_seeds 3      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option gpu 0            "GPUs of a training job"
+parse_options "$@"
+
+dataset=ravdess paper=s4 home=tedlium2 data=data results=exp/
+word_inputs
+suffix=_$protocol$from
+
+if stage 1 "Manifests"; then
+  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of Actor_01 .. Actor_24; see --help"
+  prepare_corpus
+fi
+if stage 2 "Folds"; then make_folds; fi
+if stage 3 "Filter banks"; then compute_features fbank; fi
+if stage 4 "Words as recognised"; then recognise_words; fi
+if stage 5 "Emotion systems of S4"; then train_systems; fi
+if stage 6 "Scores and comparison of S4's systems"; then
+  score_systems
+  compare_systems "comparison_s4$suffix"
+  # shellcheck disable=SC2086  # several experiments
+  compare_with comparison_s4 $others
+fi
+finish
