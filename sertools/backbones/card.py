@@ -36,16 +36,12 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """A pretrained model.
+class Origin:
+    """Where a pretrained model is from: what stands in stamps and tables.
 
     Attributes:
         name: for tables.
         family: "wav2vec2", "hubert", "wavlm", "data2vec-audio", "whisper", "wav2vec", "bert", ...
-        layers: hidden states that it gives, the one before the first layer (0) with them.
-        dimension: of each.
-        frame_rate: rows a second; None for text.
-        sampling_rate: of the audio it takes, in Hz; None for text.
         supervision, licence, training_data, corpora: see :class:`Card`; "random" for weights that
             were never trained.
         hash: SHA-256 of configuration and weights (of configuration and seed for random weights).
@@ -53,10 +49,6 @@ class Backbone:
 
     name: str
     family: str
-    layers: int
-    dimension: int
-    frame_rate: float | None
-    sampling_rate: int | None
     supervision: Supervision
     licence: str
     training_data: str
@@ -93,6 +85,23 @@ class Backbone:
             elif seen is None:
                 said.append(f"Whether {self.name} was trained on {corpus} is not known ({CARD}: corpora).")
         return said
+
+
+@dataclass(frozen=True)
+class Backbone(Origin):
+    """A pretrained model.
+
+    Attributes:
+        layers: hidden states that it gives, the one before the first layer (0) with them.
+        dimension: of each.
+        frame_rate: rows a second; None for text.
+        sampling_rate: of the audio it takes, in Hz; None for text.
+    """
+
+    layers: int
+    dimension: int
+    frame_rate: float | None
+    sampling_rate: int | None
 
 
 def _plain(name: str) -> str:

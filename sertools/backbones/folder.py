@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sertools.backbones.card import CARD, UNKNOWN, Backbone, Card, Supervision
+from sertools.backbones.card import CARD, UNKNOWN, Backbone, Card, Origin, Supervision
 from sertools.config import load_config
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash, read_json
@@ -58,6 +58,18 @@ class Folder:
             return "supervised"
         return "self-supervised" if any(part in head for head in heads for part in SELF_SUPERVISED) else "unknown"
 
+    def origin(self, seed: int | None = None) -> Origin:
+        """Where the model is from; ``seed`` is of random weights, None for those of the folder."""
+        return Origin(
+            name=self.name if seed is None else f"{self.name} (random weights)",
+            family=self.family,
+            supervision="random" if seed is not None else self.supervision(),
+            licence=self.card.licence,
+            training_data=self.card.training_data,
+            corpora=self.card.corpora,
+            hash=self.hash() if seed is None else json_hash([self.config, self.preprocessor, "random weights", seed]),
+        )
+
     def backbone(
         self, layers: int, dimension: int, rate: int | None = None, hop: int | None = None, seed: int | None = None
     ) -> Backbone:
@@ -68,20 +80,14 @@ class Folder:
             dimension: of each.
             rate: sampling rate in Hz, None for text.
             hop: samples from frame to frame, None for text.
-            seed: of random weights; None for those of the folder.
+            seed: see :meth:`origin`.
         """
         return Backbone(
-            name=self.name if seed is None else f"{self.name} (random weights)",
-            family=self.family,
+            **vars(self.origin(seed)),
             layers=layers,
             dimension=dimension,
             frame_rate=rate / hop if rate and hop else None,
             sampling_rate=rate,
-            supervision="random" if seed is not None else self.supervision(),
-            licence=self.card.licence,
-            training_data=self.card.training_data,
-            corpora=self.card.corpora,
-            hash=self.hash() if seed is None else json_hash([self.config, self.preprocessor, "random weights", seed]),
         )
 
     def hash(self) -> str:

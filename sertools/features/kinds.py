@@ -6,9 +6,13 @@ from sertools.features.frames.mfcc import MFCC
 from sertools.features.ivector.tracks import IVECTORS
 from sertools.features.kind import FeatureKind
 from sertools.features.learned.bottlenecks import BOTTLENECK
+from sertools.features.learned.ssl import SSL
+from sertools.features.learned.text import RECOGNISED_TEXT, TEXT
 from sertools.features.utterance.opensmile import FUNCTIONALS
 
-KINDS: dict[str, FeatureKind] = {kind.name: kind for kind in (MFCC, FBANK, LOGMEL, FUNCTIONALS, BOTTLENECK, IVECTORS)}
+KINDS: dict[str, FeatureKind] = {
+    kind.name: kind for kind in (MFCC, FBANK, LOGMEL, FUNCTIONALS, BOTTLENECK, IVECTORS, SSL, TEXT, RECOGNISED_TEXT)
+}
 
 
 def kind_of(name: str) -> FeatureKind | None:
