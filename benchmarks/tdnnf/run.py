@@ -32,17 +32,19 @@ import numpy as np
 import torch
 from lhotse.features.io import LilcomChunkyWriter
 
-from sertools.asr.data import DataConfig, Reader
-from sertools.asr.entries import Entry, Stored
 from sertools.asr.graphs import Graphs, GraphsConfig, phone_sequences
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
+from sertools.data.entries import Entry, Stored
+from sertools.data.reader import Reader
+from sertools.data.transcribed import DataConfig
 from sertools.lang.lexicon import Lexicon
 from sertools.lang.text import TextConfig
 from sertools.lfmmi import Topology, TopologyConfig, estimate_phone_lm, make_denominator
 from sertools.models.asr import AcousticModelConfig
 from sertools.models.tdnnf import TdnnfConfig
-from sertools.training.loop import TrainingConfig, make_optimizer
+from sertools.training.loop import TrainingConfig
 from sertools.training.memory import keep_freed_memory
+from sertools.training.optimizer import make_optimizer
 
 PHONES = 42  # 2 x 42 x 43 = 3612 outputs as left biphones; Kaldi's tree has about 3600
 

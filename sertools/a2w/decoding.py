@@ -11,9 +11,10 @@ import torch
 
 from sertools.a2w.plot import attention_plot
 from sertools.a2w.training import VOCABULARY, Recogniser, load_a2w
-from sertools.asr.data import Batch, Reader, batches_in_order
-from sertools.asr.entries import entry_of
 from sertools.config import to_dict
+from sertools.data.entries import entry_of
+from sertools.data.reader import Reader
+from sertools.data.transcribed import Batch, batches_in_order
 from sertools.decoding.beam_search import BeamConfig, Hypothesis, beam_search
 from sertools.decoding.run import TABLE, Reference
 from sertools.decoding.transcripts import Transcript, write_transcripts

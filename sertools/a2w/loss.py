@@ -6,10 +6,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sertools.data.batching import Part
 from sertools.lang.vocabulary import END, UNKNOWN
 from sertools.models.a2w import A2wModel, Decoded, Encoding
 from sertools.models.large_softmax import smoothed_cross_entropy
-from sertools.training.batching import Part
 from sertools.training.precision import autocast
 
 Normalise = Literal["token", "utterance"]

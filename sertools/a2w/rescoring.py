@@ -14,8 +14,8 @@ import torch
 
 from sertools.a2w.decoding import SCORES, reader_of
 from sertools.a2w.training import VOCABULARY, Recogniser, load_a2w
-from sertools.asr.data import batches_in_order
 from sertools.config import to_dict
+from sertools.data.transcribed import batches_in_order
 from sertools.decoding.beam_search import score_tokens
 from sertools.decoding.lattice import Lattice, load_lattices, n_best
 from sertools.decoding.run import SCALE, TABLE, Reference, read_lm_scale

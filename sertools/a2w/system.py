@@ -11,17 +11,11 @@ from torch import Tensor
 
 from sertools.a2w.auxiliary import Auxiliary, Kind
 from sertools.a2w.loss import CHUNK, encode, loss_of_outputs, off_diagonal, pad_tokens, teach
-from sertools.asr.data import (
-    Batch,
-    Batches,
-    DataConfig,
-    Reader,
-    batches_in_order,
-    epoch_batches,
-    sample_statistics,
-    timed,
-)
 from sertools.asr.objectives import Value
+from sertools.data.batching import plan_batches
+from sertools.data.reader import Reader
+from sertools.data.statistics import sample_statistics
+from sertools.data.transcribed import Batch, Batches, DataConfig, batches_in_order, epoch_batches, timed
 from sertools.decoding.beam_search import BeamConfig, beam_search
 from sertools.decoding.wer import count_errors, spoken
 from sertools.errors import UserError
@@ -29,7 +23,6 @@ from sertools.lang.vocabulary import Vocabulary
 from sertools.lfmmi import LfmmiConfig
 from sertools.models.a2w import A2wModel, A2wModelConfig, Decoded, Encoding
 from sertools.models.layers import set_share
-from sertools.training.batching import plan_batches
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import TrainingConfig
 from sertools.training.precision import Precision, check_precision
@@ -123,7 +116,7 @@ class Targets:
 
 
 class A2wTask:
-    """A :class:`sertools.training.loop.Task`: attention, with or without a second objective; WER on dev.
+    """A :class:`sertools.training.task.Task`: attention, with or without a second objective; WER on dev.
 
     Raises:
         UserError: the network does not take what the features are.
@@ -164,13 +157,13 @@ class A2wTask:
                        seed=(self.seed, epoch), split=split)  # fmt: skip
 
     def num_batches(self, epoch: int) -> int:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
         if epoch not in self._num_batches:
             self._num_batches[epoch] = len(self._batches(epoch))
         return self._num_batches[epoch]
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """See :class:`sertools.training.loop.Task`; logs speed and what the second objective could not use."""
+        """See :class:`sertools.training.task.Task`; logs speed and what the second objective could not use."""
         self._impossible = self._utterances = 0
         pin = self.device.type == "cuda"
         yield from timed(self._batches(epoch), epoch, start, self.config.data.workers, pin, self.group)
@@ -185,12 +178,12 @@ class A2wTask:
                      epoch, impossible, utterances, self.config.auxiliary)  # fmt: skip
 
     def before_step(self, progress: float) -> None:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
         self.sampling = piecewise_linear(str(self.config.sampling), progress)
         self.guide = piecewise_linear(str(self.config.guide), progress)
 
     def after_step(self, step: int) -> None:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
 
     def _encode(self, batch: Batch) -> Encoding:
         features = batch.features.to(self.device, non_blocking=True)
@@ -206,7 +199,7 @@ class A2wTask:
         return value, total if total.requires_grad or not scores.requires_grad else 0.0 * scores.sum()
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
         config = self.config

@@ -7,8 +7,8 @@ from typing import Any
 
 from sertools.a2w.auxiliary import AuxiliarySources, make_auxiliary
 from sertools.a2w.system import A2wConfig, A2wTask
-from sertools.asr.data import open_readers
 from sertools.config import from_dict, to_dict
+from sertools.data.transcribed import open_readers
 from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.lang.vocabulary import MADE_BY as VOCABULARY_MADE_BY
@@ -76,7 +76,7 @@ def train_a2w(
         seed: of initialisation and training.
         init: checkpoint of a recogniser of the same shape to start from; its vocabulary and its
             second objective may be others.  Its input statistics are kept.
-        conditions: see :class:`sertools.training.loop.Conditions`.
+        conditions: see :class:`sertools.training.task.Conditions`.
 
     Returns:
         The checkpoint folder, with the vocabulary inside; beside it is ``history.jsonl``.

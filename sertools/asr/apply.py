@@ -10,10 +10,11 @@ from lhotse.cut import Cut
 from torch import Tensor
 
 from sertools.asr.chunks import chunked_scores
-from sertools.asr.data import Reader, batches_in_order
-from sertools.asr.entries import entry_of
 from sertools.asr.lfmmi_system import AsrConfig, check_dimensions, make_model
 from sertools.config import from_dict
+from sertools.data.entries import entry_of
+from sertools.data.reader import Reader
+from sertools.data.transcribed import batches_in_order
 from sertools.errors import UserError
 from sertools.lfmmi import Topology, TopologyConfig
 from sertools.manifests import read_cuts

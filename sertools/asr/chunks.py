@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertools.asr.entries import IVECTOR_PERIOD
+from sertools.data.entries import IVECTOR_PERIOD
 from sertools.models.asr import AcousticModel
 
 

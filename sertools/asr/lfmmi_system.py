@@ -9,19 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sertools.asr.data import (
-    Batch,
-    Batches,
-    DataConfig,
-    Reader,
-    batches_in_order,
-    epoch_batches,
-    sample_covariance,
-    sample_statistics,
-    timed,
-)
 from sertools.asr.graphs import Graphs
 from sertools.asr.objectives import CtcObjective, LfmmiObjective, Objective
+from sertools.data.reader import Reader
+from sertools.data.statistics import sample_covariance, sample_statistics
+from sertools.data.transcribed import Batch, Batches, DataConfig, batches_in_order, epoch_batches, timed
 from sertools.decoding.greedy import greedy_phones, phone_errors
 from sertools.decoding.viterbi import PhoneDecoder
 from sertools.errors import UserError
@@ -98,7 +90,7 @@ def make_objective(config: AsrConfig, graphs: Graphs, lexicon: Lexicon) -> Objec
 
 
 class AsrTask:
-    """A :class:`sertools.training.loop.Task`: LF-MMI or CTC, scored by phone error rate on dev.
+    """A :class:`sertools.training.task.Task`: LF-MMI or CTC, scored by phone error rate on dev.
 
     Raises:
         UserError: the network does not take what the features are, or the device has no bfloat16.
@@ -137,13 +129,13 @@ class AsrTask:
                              self.group.split)  # fmt: skip
 
     def num_batches(self, epoch: int) -> int:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
         if epoch not in self._num_batches:
             self._num_batches[epoch] = len(self._batches(epoch))
         return self._num_batches[epoch]
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """See :class:`sertools.training.loop.Task`; logs speed and what the loss could not use."""
+        """See :class:`sertools.training.task.Task`; logs speed and what the loss could not use."""
         self._impossible = self._utterances = 0
         pin = self.device.type == "cuda"
         yield from timed(self._batches(epoch), epoch, start, self.config.data.workers, pin, self.group)
@@ -159,7 +151,7 @@ class AsrTask:
                      utterances)  # fmt: skip
 
     def before_step(self, progress: float) -> None:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
         set_dropout(self.model, piecewise_linear(str(self.config.dropout), progress))
 
     def _forward(self, batch: Batch, xent: bool) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -171,7 +163,7 @@ class AsrTask:
         return scores, other, lengths
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
         scores, xent, lengths = self._forward(batch, self.config.xent)
@@ -185,7 +177,7 @@ class AsrTask:
         return 0.0 * (scores.sum() if xent is None else scores.sum() + xent.sum()), 0.0
 
     def after_step(self, step: int) -> None:
-        """See :class:`sertools.training.loop.Task`."""
+        """See :class:`sertools.training.task.Task`."""
         if self.config.orthonormal_every and step % self.config.orthonormal_every == 0:
             semi_orthogonal_step(self.model)
 

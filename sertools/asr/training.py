@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 
-from sertools.asr.data import open_readers
 from sertools.asr.graphs import GRAPHS, load_graphs
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.config import to_dict
+from sertools.data.transcribed import open_readers
 from sertools.files import content_hash
 from sertools.lang.folder import load_lexicon
 from sertools.models.asr import OUTPUT_LAYERS
@@ -40,7 +40,7 @@ def train_asr(
         seed: of initialisation and training.
         init: checkpoint of a model to start from, of the same shape; its output layers may be of
             other phones.  Its input transform is kept.
-        conditions: see :class:`sertools.training.loop.Conditions`.
+        conditions: see :class:`sertools.training.task.Conditions`.
 
     Returns:
         The checkpoint folder; beside it is ``history.jsonl``.

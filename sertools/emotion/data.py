@@ -1,7 +1,8 @@
-"""Utterances in memory, and the batches that training and prediction take from them."""
+"""Utterances in memory or on disk, and the batches that training and prediction take from them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,12 +10,14 @@ import torch
 from lhotse.cut import Cut
 from torch import Tensor
 
+from sertools.data.batching import Part, plan_batches
+from sertools.data.reader import Kept
+from sertools.data.statistics import mean_and_deviation
 from sertools.errors import UserError
 from sertools.features import access
-from sertools.features.ivector.reading import load_ivectors
+from sertools.features.ivector.reading import FIELD
 from sertools.features.store import FEATURES
 from sertools.models.emotion import Pooling, pool
-from sertools.training.batching import Part, plan_batches
 
 Normalise = Literal["none", "speaker"]
 
@@ -28,6 +31,8 @@ class Reading:
             ``ssl:3`` for one layer of several; empty for the cut's own.
         pooling: of all rows of an utterance, done while reading.
         ivector_dim: dimension of the i-vectors to read too; 0 for none.
+        memory_gb: room for features in memory, in GB; what has none is read from disk whenever it is needed.
+            None: all is in memory.
         normalise: ``speaker`` gives every dimension mean 0 and variance 1 over each speaker's own
             utterances.  It needs no labels, but several utterances of a speaker at once, also of
             one who is tested.
@@ -37,6 +42,7 @@ class Reading:
     pooling: Pooling = "frames"
     ivector_dim: int = 0
     normalise: Normalise = "none"
+    memory_gb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,68 @@ class Utterance:
     label: int | float
     ivectors: Tensor | None = None
     ivector_period: int = 10
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return len(self.features)
+
+    def once(self) -> Tensor:
+        """The features, to be looked at once."""
+        return self.features
+
+
+class StoredUtterance(Utterance):
+    """An utterance whose features and i-vectors are read when they are asked for, and kept where there is room.
+
+    Args:
+        id, speaker, corpus, label, ivector_period: see :class:`Utterance`.
+        frames: T.
+        read: gives the features.
+        read_ivectors: gives the i-vectors; None if there are none.
+        kept: shared by all utterances of a corpus.
+    """
+
+    def __init__(
+        self, *, id: str, speaker: str, corpus: str, label: int | float, frames: int, read: Callable[[], Tensor],
+        read_ivectors: Callable[[], Tensor] | None, ivector_period: int, kept: Kept,
+    ) -> None:  # fmt: skip
+        for name, value in (("id", id), ("speaker", speaker), ("corpus", corpus), ("label", label), ("_frames", frames),
+                            ("ivector_period", ivector_period), ("_read", read), ("_read_ivectors", read_ivectors),
+                            ("_kept", kept)):  # fmt: skip
+            object.__setattr__(self, name, value)
+
+    @property
+    def features(self) -> Tensor:  # type: ignore[override]
+        """(T, F)."""
+        return self._kept(self.id, self._read)
+
+    @property
+    def ivectors(self) -> Tensor | None:  # type: ignore[override]
+        """(rows, D), or None."""
+        return None if self._read_ivectors is None else self._kept(f"{self.id} i-vectors", self._read_ivectors)
+
+    @property
+    def frames(self) -> int:
+        """T, without reading."""
+        return self._frames
+
+    def once(self) -> Tensor:
+        """The features, which are not kept."""
+        return self._read()
+
+    def normalised(self, mean: Tensor, std: Tensor) -> "StoredUtterance":
+        """The same, standardised whenever it is read."""
+        return StoredUtterance(
+            id=self.id, speaker=self.speaker, corpus=self.corpus, label=self.label, frames=self._frames,
+            read=lambda: _normalised(self._read(), mean, std), read_ivectors=self._read_ivectors,
+            ivector_period=self.ivector_period, kept=self._kept,
+        )  # fmt: skip
+
+    _frames: int
+    _read: Callable[[], Tensor]
+    _read_ivectors: Callable[[], Tensor] | None
+    _kept: Kept
 
 
 @dataclass(frozen=True)
@@ -98,7 +166,10 @@ def load_utterances(
     reading = reading or Reading()
     paths = [Path(cuts)] if isinstance(cuts, str | Path) else list(cuts)
     where = ", ".join(map(str, paths))
-    found = {cut.id: _load(cut, labels[cut.id], reading, where) for cut in access.join_cuts(paths) if cut.id in labels}
+    kept = None if reading.memory_gb is None else Kept(reading.memory_gb)
+    found = {
+        cut.id: _load(cut, labels[cut.id], reading, where, kept) for cut in access.join_cuts(paths) if cut.id in labels
+    }
     check_all_found(labels, found, where)
     return normalise_speakers(found) if reading.normalise == "speaker" else found
 
@@ -113,38 +184,59 @@ def check_all_found(labels: Mapping[str, Any], found: Mapping[str, object], wher
         )
 
 
-def _load(cut: Cut, label: int | float, reading: Reading, where: str) -> Utterance:
+def _load(cut: Cut, label: int | float, reading: Reading, where: str, kept: Kept | None) -> Utterance:
     if not cut.has_features and not reading.arrays:
         raise UserError(f"{where}: {cut.id} has no features; run the feature stage again")
     if not cut.supervisions:
         raise UserError(f"{where}: {cut.id} has no supervision, so nobody knows its speaker; keep them in the cuts")
     supervision = cut.supervisions[0]
-    track = load_ivectors(cut) if reading.ivector_dim else None
-    if track is not None and track.values.shape[1] != reading.ivector_dim:
+    speaker, corpus = str(supervision.speaker), str((supervision.custom or {}).get("corpus", "unknown"))
+    arrays = [_find(cut, name) for name in reading.arrays or (FEATURES,)]
+    if len({place.rows for place, _ in arrays}) > 1:
+        told = ", ".join(f"{place.rows} of {place.name}" for place, _ in arrays)
+        raise UserError(f"{where}: rows that are put side by side must be as many: {cut.id} has {told}")
+    track = _ivectors(cut, reading.ivector_dim, where)
+    period = 10 if track is None else round(track.frame_shift / cut.frame_shift)
+    if kept is None:
+        return Utterance(
+            cut.id, speaker, corpus, _rows(arrays, reading.pooling), label,
+            track.read() if track is not None else None, period,
+        )  # fmt: skip
+    return StoredUtterance(
+        id=cut.id, speaker=speaker, corpus=corpus, label=label,
+        frames=arrays[0][0].rows if reading.pooling == "frames" else 1,
+        read=partial(_rows, arrays, reading.pooling), read_ivectors=track.read if track is not None else None,
+        ivector_period=period, kept=kept,
+    )  # fmt: skip
+
+
+def _ivectors(cut: Cut, dim: int, where: str) -> access.Place | None:
+    if not dim:
+        return None
+    track = access.find(cut, FIELD)
+    if track.shape[1] != dim:
         raise UserError(
-            f"{where}: i-vectors have dimension {track.values.shape[1]}, the network takes {reading.ivector_dim}; "
-            f"set model.trunk.ivector_dim: {track.values.shape[1]}, or extract others"
+            f"{where}: i-vectors have dimension {track.shape[1]}, the network takes {dim}; "
+            f"set model.trunk.ivector_dim: {track.shape[1]}, or extract others"
         )
-    rows = torch.cat([_rows(cut, name, reading) for name in reading.arrays or (FEATURES,)], 1)
-    return Utterance(
-        id=cut.id,
-        speaker=str(supervision.speaker),
-        corpus=str((supervision.custom or {}).get("corpus", "unknown")),
-        features=pool(rows[None], torch.tensor([len(rows)]), reading.pooling)[0][0],
-        label=label,
-        ivectors=track.values if track is not None else None,
-        ivector_period=track.period if track is not None else 10,
-    )
+    return track
 
 
-def _rows(cut: Cut, name: str, reading: Reading) -> Tensor:
-    """Features of a cut, (T, F); frames of arrays that lilcom keeps are float16, which is still finer."""
+def _find(cut: Cut, name: str) -> tuple[access.Place, int | None]:
+    """Where features of a cut are, and which layer of them is read."""
     name, colon, layer = name.partition(":")
     place = access.find(cut, name)
-    rows = place.read(int(layer) if colon else None)
-    if rows.dim() != 2:
-        raise UserError(f"{cut.id}: {name} has {len(rows)} layers; say which one is read, {name}:0, {name}:1, ...")
-    coarse = name != FEATURES and place.kind.startswith("lilcom") and reading.pooling == "frames"
+    if len(place.shape) > 2 and not colon:
+        raise UserError(f"{cut.id}: {name} has {place.shape[0]} layers; say which one is read, {name}:0, {name}:1, ...")
+    return place, int(layer) if colon else None
+
+
+def _rows(arrays: Sequence[tuple[access.Place, int | None]], pooling: Pooling) -> Tensor:
+    """Features side by side, (T, F), pooled; frames of arrays that lilcom keeps are float16, which is still finer."""
+    rows = torch.cat([place.read(layer) for place, layer in arrays], 1)
+    if pooling != "frames":
+        return pool(rows[None], torch.tensor([len(rows)]), pooling)[0][0]
+    coarse = all(place.name != FEATURES and place.kind.startswith("lilcom") for place, _ in arrays)
     return rows.half() if coarse else rows
 
 
@@ -159,31 +251,20 @@ def normalise_speakers(utterances: dict[str, Utterance]) -> dict[str, Utterance]
         by_speaker.setdefault(utterance.speaker, []).append(utterance)
     moments = {}
     for name, group in by_speaker.items():
-        if sum(len(u.features) for u in group) < 2:
+        if sum(u.frames for u in group) < 2:
             raise UserError(f"speaker {name} has one utterance, too little for normalise: speaker")
-        moments[name] = mean_and_deviation(u.features for u in group)
-    return {name: replace(u, features=_normalised(u.features, *moments[u.speaker])) for name, u in utterances.items()}
+        moments[name] = mean_and_deviation(u.once() for u in group)
+    return {name: _standardised(u, *moments[u.speaker]) for name, u in utterances.items()}
+
+
+def _standardised(utterance: Utterance, mean: Tensor, std: Tensor) -> Utterance:
+    if isinstance(utterance, StoredUtterance):
+        return utterance.normalised(mean, std)
+    return replace(utterance, features=_normalised(utterance.features, mean, std))
 
 
 def _normalised(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return ((x.float() - mean) / std.clamp(min=1e-4)).to(x.dtype)
-
-
-def mean_and_deviation(matrices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) standard deviation over the rows of matrices (T, F), each float32 (F,)."""
-    rows, total, square = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    shift: Tensor | None = None
-    for x in matrices:
-        x = x.double()
-        # about a typical value, so that the difference of large squares keeps its digits
-        shift = x.mean(0) if shift is None else shift
-        x = x - shift
-        rows += len(x)
-        total = total + x.sum(0)
-        square = square + x.square().sum(0)
-    assert shift is not None
-    mean = total / rows
-    return (shift + mean).float(), (square / rows - mean.square()).clamp(min=0.0).sqrt().float()
 
 
 def collate(
@@ -237,5 +318,5 @@ def collate(
 
 def batches_in_order(utterances: Sequence[Utterance], batch_frames: int) -> Iterator[Batch]:
     """Whole utterances, batched by length, for evaluation and prediction."""
-    for indices in plan_batches([len(u.features) for u in utterances], batch_frames, None):
+    for indices in plan_batches([u.frames for u in utterances], batch_frames, None):
         yield collate([utterances[i] for i in indices])

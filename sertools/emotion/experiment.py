@@ -96,7 +96,7 @@ def train_runs(
     Args:
         experiment: see :class:`Experiment`.
         run_ids: folds and seeds.
-        conditions: see :class:`sertools.training.loop.Conditions`.
+        conditions: see :class:`sertools.training.task.Conditions`.
         conditions_of: of the run with a number (for a progress bar each).
 
     Yields:

@@ -8,14 +8,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from sertools.emotion.data import Batch, Utterance, batches_in_order, collate
+from sertools.data.batching import plan_batches
+from sertools.data.weights import balanced_weights
+from sertools.emotion.data import Batch, StoredUtterance, Utterance, batches_in_order, collate
 from sertools.emotion.objective import Loss, Objective
 from sertools.errors import UserError
 from sertools.models.emotion import Aggregate, aggregate_frames, frame_cross_entropy, mean_of_frames
 from sertools.models.layers import set_share
 from sertools.models.tdnnf import set_dropout
 from sertools.partitions.target import Target
-from sertools.training.batching import plan_batches
+from sertools.training.ahead import Ahead
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.schedule import piecewise_linear
 
@@ -72,15 +74,14 @@ class FrameTask:
         if settings.class_weights == "balanced":
             if target.kind == "number":
                 raise UserError(f"data.class_weights: balanced: the target {target.name} has no classes")
-            weights = balanced_weights(train, target.num_outputs, settings.max_frames)
-            self.class_weights = weights.to(device)
+            amounts = ((int(u.label), training_frames(u, settings.max_frames)) for u in train)
+            self.class_weights = balanced_weights(amounts, target.num_outputs).to(device)
 
     def _generator(self, epoch: int, purpose: int) -> torch.Generator:
         return torch.Generator().manual_seed((self.seed * 100003 + epoch) * 2 + purpose)
 
     def _plan(self, epoch: int) -> list[list[int]]:
-        limit = self.settings.max_frames or max(len(u.features) for u in self.train)
-        lengths = [min(len(u.features), limit) for u in self.train]
+        lengths = [training_frames(u, self.settings.max_frames) for u in self.train]
         return plan_batches(lengths, self.settings.batch_frames, self._generator(epoch, 0))
 
     def num_batches(self, epoch: int) -> int:
@@ -88,7 +89,11 @@ class FrameTask:
         return len(self._plan(epoch))
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """The batches of an epoch from one on, this process's part of each."""
+        """The batches of an epoch from one on, this process's part of each; read ahead if they are on disk."""
+        made = self._batches(epoch, start)
+        return Ahead(made, lambda batch: batch) if isinstance(self.train[0], StoredUtterance) else made
+
+    def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
         for number, indices in enumerate(self._plan(epoch)):
             if number >= start:
                 # a generator a batch: where the stretches lie does not depend on where one starts
@@ -146,16 +151,9 @@ def forward(model: nn.Module, batch: Batch, device: str) -> tuple[Tensor, Tensor
     return result
 
 
-def balanced_weights(utterances: Sequence[Utterance], num_classes: int, max_frames: int = 0) -> Tensor:
-    """Frames in all / (classes x frames of the class), (classes,): every class weighs the same.
-
-    Of an utterance, at most ``max_frames`` frames count (0: all), which are those that an epoch sees.
-    """
-    frames = torch.zeros(num_classes)
-    for utterance in utterances:
-        length = len(utterance.features)
-        frames[int(utterance.label)] += min(length, max_frames or length)
-    return frames.sum() / (num_classes * frames.clamp(min=1.0))
+def training_frames(utterance: Utterance, max_frames: int) -> int:
+    """Frames of an utterance that an epoch sees: not more than ``max_frames`` (0: all)."""
+    return min(utterance.frames, max_frames or utterance.frames)
 
 
 @torch.no_grad()

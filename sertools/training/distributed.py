@@ -1,11 +1,12 @@
 """Training by several processes, on one or more machines, that share every batch.
 
 A batch of the plan is one update, however many processes there are: each takes its part of the
-utterances (:class:`sertools.training.batching.Split`), batch normalisation adds up its sums over
-all (:class:`sertools.models.frame_ops.Share`), and torch's DistributedDataParallel the gradients,
-layer by layer while the backward pass still runs.  The whole loss is a mean weighted by frames, so
-every process scales its own by its part of the weight.  N processes do the updates of one, but for
-rounding; nothing is dropped or seen twice, and a training goes on with another number of them.
+utterances (:class:`sertools.data.batching.Split`), batch normalisation adds up its sums over all
+(:class:`sertools.models.frame_ops.Share`), and torch's DistributedDataParallel the gradients, layer by
+layer while the backward pass still runs (:mod:`sertools.training.gradients`).  The whole loss is a mean
+weighted by frames, so every process scales its own by its part of the weight.  N processes do the
+updates of one, but for rounding; nothing is dropped or seen twice, and a training goes on with another
+number of them.
 
 Tensors travel by NCCL between GPUs, by gloo between CPUs; numbers and messages always by gloo.
 """
@@ -14,19 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
+from sertools.data.batching import Part, Split
 from sertools.errors import UserError
 from sertools.models.frame_ops import Share
-from sertools.training.batching import Part, Split
-
-if TYPE_CHECKING:
-    from sertools.training.loop import Task
 
 T = TypeVar("T")
 START, WAIT = timedelta(minutes=10), timedelta(minutes=30)
@@ -146,66 +143,6 @@ class Group:
 
 
 SINGLE = Group()
-
-
-class _Loss(nn.Module):
-    """A task's loss as a module, which is what DistributedDataParallel wraps."""
-
-    def __init__(self, task: "Task") -> None:
-        super().__init__()
-        self.model = task.model
-        self._task = task
-
-    def forward(self, batch: Any) -> tuple[Tensor, float]:
-        return self._task.loss(batch)
-
-
-class Gradients:
-    """Loss and gradients of batches that all processes share."""
-
-    def __init__(self, task: "Task", group: Group) -> None:
-        self.group = group
-        self._task = task
-        self._task_loss = _Loss(task)
-        self._loss: nn.Module = self._task_loss
-        self._trained: list[bool] = []
-
-    def __call__(self, batch: Any) -> tuple[Tensor, float]:
-        """Add the gradients of a batch to those of the parameters.
-
-        Returns:
-            Mean loss of all of the batch, detached, and its weight.
-        """
-        if self.group.size == 1:
-            loss, weight = self._task.loss(batch)
-            loss.backward()
-            return loss.detach(), weight
-        trained = [p.requires_grad for p in self._task.model.parameters()]
-        changed, self._trained = trained != self._trained, trained
-        if changed:
-            self._loss = self._task_loss
-        loss, weight = self._loss(batch)
-        (total,) = self.group.totals(weight)
-        part = weight / total if total > 0 else 0.0
-        # DistributedDataParallel divides by the number of processes
-        (loss * (part * self.group.size)).backward()
-        if changed:
-            self._wrap()
-        return self.group.add(loss.detach() * part), total
-
-    def _wrap(self) -> None:
-        """Do the first update's sum here, which shows what takes part, and leave the next ones to torch.
-
-        DistributedDataParallel has to be told whether some parameters take no part, and which are trained.
-        """
-        parameters = [p for p in self._task.model.parameters() if p.requires_grad]
-        for parameter in parameters:
-            if parameter.grad is not None:
-                self.group.add(parameter.grad).div_(self.group.size)
-        self._loss = DistributedDataParallel(
-            self._task_loss, process_group=self.group.tensors, broadcast_buffers=False,
-            find_unused_parameters=any(p.grad is None for p in parameters),
-        )  # fmt: skip
 
 
 @contextmanager

@@ -9,10 +9,9 @@ but for rounding; so a training goes on with another number of them.
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,124 +19,29 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sertools.errors import UserError
 from sertools.files import json_hash, write_text
-from sertools.training.distributed import SINGLE, Gradients, Group, Stopped
+from sertools.training.distributed import Stopped
+from sertools.training.gradients import Gradients
 from sertools.training.losses import Losses
 from sertools.training.optimizer import make_optimizer
 from sertools.training.schedule import learning_rate
+from sertools.training.selection import better
 from sertools.training.state import Progress, load_state, save_state
+from sertools.training.task import HERE, Conditions, Task, Trained, TrainingConfig
+
+__all__ = [
+    "HERE",
+    "HISTORY",
+    "STATE",
+    "Conditions",
+    "Stopped",
+    "Task",
+    "Trained",
+    "TrainingConfig",
+    "json_line",
+    "train",
+]
 
 STATE, HISTORY = "state.safetensors", "history.jsonl"
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Attributes:
-        epochs: at most so many passes over the training part.
-        optimizer: adam, adamw or sgd (with ``momentum``).
-        learning_rate, final_learning_rate: at the start and end, exponential between.
-        warmup: part of training in which the learning rate rises from 0.
-        weight_decay: of the optimiser.
-        momentum: of sgd.
-        max_grad_norm: gradients are scaled down to this norm; 0 for never.
-        select_by: the dev score that picks the epoch; a name that ends in ``loss``, ``per`` or
-            ``wer`` is better when lower, any other when higher.
-        patience: stop after so many epochs without a better dev score; 0 for never.
-        save_minutes: the state is saved so often, besides at every epoch's end.
-    """
-
-    epochs: int = 20
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-4
-    warmup: float = 0.05
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-    max_grad_norm: float = 5.0
-    select_by: str = "dev_ua"
-    patience: int = 0
-    save_minutes: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError("epochs must be at least 1")
-        if not 0 < self.final_learning_rate <= self.learning_rate:
-            raise ValueError("learning rates must be positive, the final one not above the first")
-
-
-class Task(Protocol):
-    """What the loop trains: a model, its batches and its loss.
-
-    Where processes share a training, each has a task of its own that takes its part of every batch.
-    What is random in the model is then to be drawn for all of the batch, by all alike.
-    """
-
-    @property
-    def model(self) -> nn.Module:
-        """The network that is trained; ``learning_rate_factor`` of a module in it scales its learning rate."""
-
-    def num_batches(self, epoch: int) -> int:
-        """Batches of an epoch (from 1)."""
-
-    def batches(self, epoch: int, start: int) -> Iterator[Any]:
-        """The batches of an epoch from number ``start`` on, this process's part of each.
-
-        All parts together are a function of the arguments only, however many there are.
-        """
-
-    def before_step(self, progress: float) -> None:
-        """Called before each update with the part of training that is done (dropout schedules)."""
-
-    def loss(self, batch: Any) -> tuple[Tensor, float]:
-        """Mean loss of a batch, to be differentiated, and its weight (frames, utterances).
-
-        The mean of parts, so weighted, is the mean of the batch; a part that counts nothing weighs 0.
-        """
-
-    def after_step(self, step: int) -> None:
-        """Called after each update (constraints on weights)."""
-
-    def evaluate(self) -> dict[str, float]:
-        """Scores on the dev part, model in evaluation mode; ``select_by`` is one of them.
-
-        Called in all processes; the scores are the same in all.
-        """
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Where a training computes and who watches it; of its results only the rounding depends on that.
-
-    Attributes:
-        device: a torch device; the model is on it.
-        group: the processes that share the training, each with the same arguments; the first one writes.
-        should_stop: asked after every batch; if true in any process the state is saved and Stopped
-            raised in all.
-        progress_bar: called with (updates done, updates in all).
-    """
-
-    device: str = "cpu"
-    group: Group = SINGLE
-    should_stop: Callable[[], bool] = lambda: False
-    progress_bar: Callable[[int, int], None] = lambda done, total: None
-
-
-HERE = Conditions()
-"""On this machine's CPU, in this process, unwatched."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training gives: the weights of the best epoch, and the history of all."""
-
-    weights: dict[str, Tensor]
-    best_epoch: int
-    history: list[dict[str, Any]]
-
-    def about(self) -> dict[str, Any]:
-        """For a checkpoint's info: the best epoch, and its entry in the history."""
-        return {"best_epoch": self.best_epoch, "dev": self.history[self.best_epoch - 1]}
 
 
 def train(
@@ -265,7 +169,7 @@ def _end_epoch(
             if name != "epoch":
                 writer.add_scalar(name, value, now.epoch)
         writer.flush()
-    if now.best_epoch == 0 or _better(config.select_by, scores, now.history[now.best_epoch - 1]):
+    if now.best_epoch == 0 or better(config.select_by, scores, now.history[now.best_epoch - 1]):
         now.best_epoch = now.epoch
         best = {name: value.detach().cpu().clone() for name, value in task.model.state_dict().items()}
     shown = "  ".join(f"{n} {v:.4g}" for n, v in entry.items() if n not in ("epoch", "seconds"))
@@ -279,15 +183,6 @@ def _end_epoch(
 def json_line(entry: dict[str, Any]) -> str:
     """One line of ``history.jsonl``."""
     return json.dumps(entry) + "\n"
-
-
-def _better(select_by: str, scores: dict[str, float], best: dict[str, Any]) -> bool:
-    """Strictly better, so that of equal epochs the first is kept; a tie is broken by dev_loss."""
-    sign = -1.0 if select_by.endswith(("loss", "per", "wer")) else 1.0
-    new, old = sign * scores[select_by], sign * best[select_by]
-    if new == old and "dev_loss" in scores:
-        return bool(scores["dev_loss"] < best["dev_loss"])
-    return bool(new > old)
 
 
 def _out_of_patience(now: Progress, config: TrainingConfig) -> bool:

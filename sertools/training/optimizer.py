@@ -1,16 +1,15 @@
 """The optimiser of a training, with learning rates of parts of a model."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from sertools.training.loop import TrainingConfig
+from sertools.training.task import TrainingConfig
 
 
-def make_optimizer(model: nn.Module, config: "TrainingConfig") -> torch.optim.Optimizer:
-    """The optimiser of a configuration; see :class:`sertools.training.loop.Task` about parts of a model."""
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimiser of a configuration; see :class:`sertools.training.task.Task` about parts of a model."""
     groups = _parameter_groups(model)
     # on a GPU one kernel for many tensors, on a CPU one tensor after another
     options: dict[str, Any] = {"weight_decay": config.weight_decay, "foreach": next(model.parameters()).is_cuda}

@@ -48,7 +48,7 @@ def run_training(
         prepare: called when there is something to do, by all processes alike.  What cannot work is to fail here:
             until it returns, an earlier training's outcome stays what it is, for whoever undoes his change.
         seed: of the training.
-        conditions: see :class:`sertools.training.loop.Conditions`.
+        conditions: see :class:`sertools.training.task.Conditions`.
 
     Returns:
         Whether there was something to do.

@@ -55,8 +55,9 @@ def save_state(
             else:
                 scalars[f"{index}.{name}"] = value
     tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    device = _device(model)
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     metadata = {"progress": json.dumps(asdict(progress)), "optimizer": json.dumps(scalars)}
     with replacing(path) as temporary:
         save_summed(temporary, tensors, metadata)
@@ -126,6 +127,12 @@ def load_state(
         entries.setdefault(int(index), {})[part] = value
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
     torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
+    device = _device(model)
+    if "random.cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
     return progress, group("best.")
+
+
+def _device(model: nn.Module) -> torch.device:
+    """Where a model is: asking for a GPU's generator makes a CUDA context, which takes memory on it."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))

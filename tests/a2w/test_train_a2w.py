@@ -16,9 +16,9 @@ from sertools.a2w.decoding import reader_of, recognise
 from sertools.a2w.loss import off_diagonal, teach
 from sertools.a2w.system import A2wConfig, A2wDataConfig, A2wTask
 from sertools.a2w.training import load_a2w, train_a2w
-from sertools.asr.data import Reader
-from sertools.asr.entries import read_entries
 from sertools.config import from_dict
+from sertools.data.entries import read_entries
+from sertools.data.reader import Reader
 from sertools.decoding.beam_search import BeamConfig
 from sertools.errors import UserError
 from sertools.features.origin import check_origin

@@ -14,10 +14,10 @@ from lhotse import CutSet
 
 from sertools.asr.apply import load_acoustic_model, log_likelihoods
 from sertools.asr.chunks import chunked_scores
-from sertools.asr.data import DataConfig
 from sertools.asr.graphs import Numerators, load_graphs, unpack
 from sertools.asr.lfmmi_system import AsrConfig, make_model
 from sertools.asr.training import train_asr
+from sertools.data.transcribed import DataConfig
 from sertools.errors import UserError
 from sertools.lang.folder import load_lexicon
 from sertools.lang.transcripts import transcript

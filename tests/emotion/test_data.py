@@ -1,13 +1,14 @@
 """Batches of utterances."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from sertools.emotion.data import Utterance, batches_in_order, collate, load_utterances
+from sertools.data.batching import plan_batches
+from sertools.emotion.data import Reading, Utterance, batches_in_order, collate, load_utterances
 from sertools.errors import UserError
-from sertools.training.batching import plan_batches
 
 
 def utterance(name: str, frames: int) -> Utterance:
@@ -74,3 +75,24 @@ def test_batches_in_order_have_everything() -> None:
 def test_utterances_that_have_no_features(tiny_corpus: tuple[Path, Path]) -> None:
     with pytest.raises(UserError, match=r"1 utterances .* not in .*cuts\.jsonl\.gz \(the first: absent\)"):
         load_utterances(tiny_corpus[0], {"utt00": 0, "absent": 1})
+
+
+@pytest.mark.parametrize("normalise", ["none", "speaker"])
+def test_a_corpus_larger_than_the_room(tiny_corpus: tuple[Path, Path], normalise: Any) -> None:
+    """What has no room is read again, gives the same, and never stays."""
+    labels = {f"utt{number:02d}": number % 2 for number in range(48)}
+    memory = load_utterances(tiny_corpus[0], labels, Reading(normalise=normalise))
+    size = sum(u.features.numel() * 4 for u in memory.values())
+    room = size / 5
+    stored = load_utterances(tiny_corpus[0], labels, Reading(normalise=normalise, memory_gb=room / 1e9))
+    kept = next(iter(stored.values()))._kept  # type: ignore[attr-defined]
+    for _ in range(2):
+        for name, utterance in stored.items():
+            assert utterance.frames == memory[name].frames
+            assert torch.equal(utterance.features, memory[name].features)
+    assert room / 2 < kept.bytes <= room
+
+
+def test_rows_side_by_side_are_as_many(tiny_corpus: tuple[Path, Path]) -> None:
+    with pytest.raises(UserError, match="has no egemaps"):
+        load_utterances(tiny_corpus[0], {"utt00": 0}, Reading(("egemaps",)))

@@ -10,9 +10,9 @@ import torch
 from lhotse import CutSet
 from lhotse.features.io import LilcomChunkyWriter
 
+from sertools.data.weights import balanced_weights
 from sertools.emotion.data import Utterance
 from sertools.emotion.experiment import Experiment, always, train_run
-from sertools.emotion.frames import balanced_weights
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig
 from sertools.emotion.tdnn.system import make_system
 from sertools.emotion.tdnn.task import feature_statistics
@@ -121,7 +121,7 @@ def test_balanced_weights_and_statistics() -> None:
         Utterance("a", "s", "c", torch.full((30, 1), 2.0), 0),
         Utterance("b", "s", "c", torch.full((10, 1), 6.0), 1),
     ]
-    weights = balanced_weights(utterances, 2)
+    weights = balanced_weights([(0, 30.0), (1, 10.0)], 2)
     assert (weights * torch.tensor([30.0, 10.0])).tolist() == pytest.approx([20.0, 20.0])
     mean, std = feature_statistics(utterances)
     assert mean.item() == pytest.approx(3.0)
@@ -155,3 +155,10 @@ def test_ivectors_reach_the_network(tiny_corpus: tuple[Path, Path], tmp_path: Pa
     other = EmotionModelConfig(dataclasses.replace(TRUNK, ivector_dim=4), ("tdnnf3",), head_dim=8)
     with pytest.raises(UserError, match=r"dimension 3, the network takes 4; set model\.trunk\.ivector_dim: 3"):
         run(corpus, tmp_path / "other", dataclasses.replace(CONFIG, model=other))
+
+
+def test_a_corpus_on_disk_gives_the_same_table(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    stored = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, memory_gb=1e-5, max_frames=30))
+    memory = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, max_frames=30))
+    one, two = run(tiny_corpus, tmp_path / "disk", stored), run(tiny_corpus, tmp_path / "memory", memory)
+    assert (one / "predictions.csv").read_bytes() == (two / "predictions.csv").read_bytes()

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from sertools.config import from_dict
+from sertools.data.statistics import mean_and_deviation
 from sertools.emotion.copies import keep_copy
-from sertools.emotion.data import Utterance, mean_and_deviation, normalise_speakers
+from sertools.emotion.data import Utterance, normalise_speakers
 from sertools.emotion.frames import FrameTask, predict
 from sertools.emotion.tdnn.config import EmotionConfig, TransferConfig, resolve
 from sertools.emotion.tdnn.pretrained import Pretrained

@@ -18,12 +18,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from sertools.asr.data import DataConfig as AsrDataConfig
-from sertools.asr.data import Reader
-from sertools.asr.entries import read_entries
 from sertools.asr.graphs import GraphsConfig, PhoneLmConfig, load_graphs, make_graphs
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.asr.training import train_asr
+from sertools.data.batching import Split
+from sertools.data.entries import read_entries
+from sertools.data.reader import Reader
+from sertools.data.transcribed import DataConfig as AsrDataConfig
 from sertools.emotion.data import Utterance
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
 from sertools.emotion.tdnn.task import TdnnTask
@@ -34,9 +35,9 @@ from sertools.models.asr import AcousticModelConfig
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
 from sertools.partitions.target import Target
-from sertools.training.batching import Split
 from sertools.training.checkpoint import load_checkpoint
-from sertools.training.distributed import SINGLE, Gradients, Group, join
+from sertools.training.distributed import SINGLE, Group, join
+from sertools.training.gradients import Gradients
 from sertools.training.loop import HISTORY, STATE, Conditions, Stopped, Trained, TrainingConfig, train
 
 TRUNK = TdnnfConfig(feature_dim=6, ivector_dim=3, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 3))
@@ -333,7 +334,8 @@ PROGRAM = """
     import os, signal, sys
     import torch
     from sertools.errors import UserError
-    from sertools.training.distributed import Gradients, join
+    from sertools.training.distributed import join
+    from sertools.training.gradients import Gradients
     torch.set_num_threads(1)
     rank, how = int(sys.argv[1]), sys.argv[2]
     class Task:

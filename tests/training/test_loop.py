@@ -237,7 +237,7 @@ def test_error_rates_are_better_when_lower(tmp_path: Path) -> None:
 
 
 def test_losses_are_read_late_on_a_gpu_but_all_of_them() -> None:
-    from sertools.training.loop import Losses
+    from sertools.training.losses import Losses
     from sertools.training.state import Progress
 
     now = Progress("k", batch=4)

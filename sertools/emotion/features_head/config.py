@@ -22,12 +22,15 @@ class HeadDataConfig:
         max_frames: in training, so many rows of a longer utterance are drawn every epoch; 0 for all.
         class_weights: ``balanced`` weighs a class by the inverse of the number of its rows that train.
         normalise: see :class:`sertools.emotion.data.Reading`.
+        memory_gb: room for features in memory, in GB: what has none is read from disk in every epoch.  None:
+            all is in memory.
     """
 
     batch_frames: int = 500
     max_frames: int = 0
     class_weights: Literal["none", "balanced"] = "none"
     normalise: Normalise = "none"
+    memory_gb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class HeadConfig:
     @property
     def reading(self) -> Reading:
         """What is read of every cut."""
-        return Reading(self.features, self.pooling, 0, self.data.normalise)
+        return Reading(self.features, self.pooling, 0, self.data.normalise, self.data.memory_gb)
 
     @property
     def frame_settings(self) -> FrameSettings:

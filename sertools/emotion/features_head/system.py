@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from sertools.emotion.data import Utterance, load_utterances, mean_and_deviation
+from sertools.data.statistics import mean_and_deviation
+from sertools.emotion.data import Utterance, load_utterances
 from sertools.emotion.features_head.config import HeadConfig
 from sertools.emotion.frames import FrameTask, predict
 from sertools.emotion.objective import Objective

@@ -8,6 +8,7 @@ import torch
 from lhotse.cut import Cut
 from torch import Tensor
 
+from sertools.data.batching import Part, plan_batches, plan_by_number
 from sertools.decoding.transcripts import read_transcripts
 from sertools.emotion.data import check_all_found
 from sertools.emotion.joint_asr.config import DataConfig, S4Config
@@ -15,7 +16,6 @@ from sertools.errors import UserError
 from sertools.features.access import join_cuts
 from sertools.features.records import check_archive
 from sertools.lang.text import TextConfig, is_event, to_words
-from sertools.training.batching import Part, plan_batches
 
 TEXT = TextConfig(lower_case=True, drop_punctuation=True)
 """How references become words: transcripts of emotion corpora have punctuation, those of recognisers none."""
@@ -130,21 +130,8 @@ def events_as_words(words: Sequence[str]) -> list[str]:
 
 
 def plan(utterances: Sequence[Spoken], batch_size: int, generator: torch.Generator | None) -> list[list[int]]:
-    """Batches of at most so many utterances of similar length; shuffled if there is a generator.
-
-    Returns:
-        Indices into ``utterances``, every one exactly once.
-    """
-    lengths = [float(one.frames) for one in utterances]
-    if generator is not None:
-        # blurred by a tenth: another grouping each epoch, still with little padding
-        noise = torch.rand(len(lengths), generator=generator).tolist()
-        lengths = [frames * (0.95 + 0.1 * r) for frames, r in zip(lengths, noise, strict=True)]
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if generator is not None:
-        batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-    return batches
+    """Batches of utterances of similar length, see :func:`sertools.data.batching.plan_by_number`."""
+    return plan_by_number([one.frames for one in utterances], batch_size, generator)
 
 
 def collate(

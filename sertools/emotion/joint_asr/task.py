@@ -8,8 +8,9 @@ from torch import Tensor
 
 from sertools.a2w.loss import encode, loss_of_outputs, teach
 from sertools.a2w.training import Recogniser
+from sertools.data.statistics import mean_and_deviation
+from sertools.data.weights import balanced_weights
 from sertools.decoding.beam_search import Hypothesis, beam_search
-from sertools.emotion.data import mean_and_deviation
 from sertools.emotion.joint_asr.config import S4Config
 from sertools.emotion.joint_asr.data import Batch, Spoken, collate, plan, whole
 from sertools.emotion.joint_asr.hearing import Heard, Memory, hear, steps_of, targets, word_errors
@@ -72,7 +73,9 @@ class S4Task:
         if config.data.class_weights == "balanced":
             if target.kind == "number":
                 raise UserError(f"data.class_weights: balanced: the target {target.name} has no classes")
-            self.class_weights = balanced_weights(train, target.num_outputs).to(device)
+            self.class_weights = balanced_weights(((int(one.label), 1.0) for one in train), target.num_outputs).to(
+                device
+            )
 
     def about(self) -> dict[str, Any]:
         """The words that the branch ``words`` knows."""
@@ -178,9 +181,3 @@ class S4Task:
         )
         scores = self.objective.dev_scores(loss, [one.label for one in order], outputs)
         return scores if hypotheses is None else scores | {"dev_wer": word_errors(self.dev, hypotheses)}
-
-
-def balanced_weights(utterances: Sequence[Spoken], num_classes: int) -> Tensor:
-    """Utterances / (classes x utterances of the class), (classes,): every class weighs the same."""
-    counts = torch.bincount(torch.tensor([int(one.label) for one in utterances]), minlength=num_classes).float()
-    return counts.sum() / (num_classes * counts.clamp(min=1.0))

@@ -28,12 +28,15 @@ class DataConfig:
         class_weights: ``balanced`` weighs a class by the inverse of its number of frames.
         normalise: see :class:`sertools.emotion.data.Reading`; of the features, or of the bottlenecks
             if the head alone is trained.
+        memory_gb: room for features in memory, in GB: what has none is read from disk in every epoch.  None:
+            all is in memory.
     """
 
     batch_frames: int = 10000
     max_frames: int = 1000
     class_weights: Literal["none", "balanced"] = "none"
     normalise: Normalise = "none"
+    memory_gb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class EmotionConfig:
     @property
     def reading(self) -> Reading:
         """What is read of every cut, if the whole network is trained."""
-        return Reading((), "frames", self.trunk.ivector_dim, self.data.normalise)
+        return Reading((), "frames", self.trunk.ivector_dim, self.data.normalise, self.data.memory_gb)
 
     @property
     def head(self) -> HeadConfig:
@@ -120,7 +123,7 @@ class EmotionConfig:
             pooling=self.model.pooling,
             head_dim=self.model.head_dim,
             aggregate=self.model.aggregate,
-            data=HeadDataConfig(data.batch_frames, data.max_frames, data.class_weights, data.normalise),
+            data=HeadDataConfig(data.batch_frames, data.max_frames, data.class_weights, data.normalise, data.memory_gb),
             training=self.training,
             dropout=self.dropout,
             loss=self.loss,

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from sertools.emotion.data import Utterance, batches_in_order, mean_and_deviation
+from sertools.data.statistics import mean_and_deviation
+from sertools.emotion.data import Utterance, batches_in_order
 from sertools.emotion.frames import FrameSettings, FrameTask
 from sertools.emotion.tdnn.config import EmotionConfig
 from sertools.errors import UserError
@@ -103,9 +104,8 @@ def feature_statistics(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]
     """Mean and standard deviation over all frames of every feature, then over all rows of every
     coordinate of the i-vectors, if there are any: each (F + D,)."""
     parts = [mean_and_deviation(u.features for u in utterances)]
-    ivectors = [u.ivectors for u in utterances if u.ivectors is not None]
-    if ivectors:
-        parts.append(mean_and_deviation(ivectors))
+    if utterances[0].ivectors is not None:
+        parts.append(mean_and_deviation(u.ivectors for u in utterances if u.ivectors is not None))
     return torch.cat([mean for mean, _ in parts]), torch.cat([std for _, std in parts])
 
 
@@ -121,9 +121,11 @@ def embedding_statistics(
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of what the head reads, over all frames (or utterances): each (C,)."""
     model.eval()
-    rows = []
-    for batch in batches_in_order(utterances, batch_frames):
-        ivectors = batch.ivectors.to(device) if batch.ivectors is not None else None
-        x, lengths = model.embed(batch.features.to(device), batch.lengths, ivectors)
-        rows += [row[: int(length)].cpu() for row, length in zip(x, lengths, strict=True)]
-    return mean_and_deviation(rows)
+
+    def rows() -> Iterator[Tensor]:
+        for batch in batches_in_order(utterances, batch_frames):
+            ivectors = batch.ivectors.to(device) if batch.ivectors is not None else None
+            x, lengths = model.embed(batch.features.to(device), batch.lengths, ivectors)
+            yield from (row[: int(length)].cpu() for row, length in zip(x, lengths, strict=True))
+
+    return mean_and_deviation(rows())

@@ -11,9 +11,10 @@ import torch
 from lhotse.cut import Cut
 
 from sertools.asr.apply import load_acoustic_model
-from sertools.asr.data import Batch, Batches, Reader
-from sertools.asr.entries import IVECTOR, Entry, entry_of
 from sertools.config import to_dict
+from sertools.data.entries import IVECTOR, Entry, entry_of
+from sertools.data.reader import Reader
+from sertools.data.transcribed import Batch, Batches
 from sertools.errors import UserError
 from sertools.features.kind import FeatureKind, Given, Need
 from sertools.features.origin import check_origin

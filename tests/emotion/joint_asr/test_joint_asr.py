@@ -12,6 +12,8 @@ from torch import Tensor
 
 from sertools.a2w.loss import loss_of_outputs, teach
 from sertools.config import from_dict
+from sertools.data.batching import Part
+from sertools.data.weights import balanced_weights
 from sertools.decoding.beam_search import BeamConfig
 from sertools.decoding.transcripts import read_transcripts
 from sertools.emotion.experiment import Experiment, always, train_run, train_runs
@@ -21,7 +23,7 @@ from sertools.emotion.joint_asr.data import Spoken, collate, events_as_words, pl
 from sertools.emotion.joint_asr.hearing import Memory, follow, hear, targets
 from sertools.emotion.joint_asr.network import sequences_of
 from sertools.emotion.joint_asr.system import S4System, make_system
-from sertools.emotion.joint_asr.task import S4Task, balanced_weights
+from sertools.emotion.joint_asr.task import S4Task
 from sertools.emotion.joint_asr.words import WordReader
 from sertools.emotion.kinds import SystemMaker, find_kind, load_system
 from sertools.emotion.system import RunId
@@ -31,7 +33,6 @@ from sertools.models.a2w import UtteranceDropout
 from sertools.partitions.folds import read_folds
 from sertools.partitions.target import Target
 from sertools.runs.predictions import read_predictions
-from sertools.training.batching import Part
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.distributed import SINGLE
 from sertools.training.loop import Conditions, Stopped
@@ -392,7 +393,7 @@ def test_batches() -> None:
     shared = collate(some, dataclasses.replace(config, crop="random"), torch.Generator().manual_seed(0),
                      Part(slice(1, None, 2), 23, True))  # fmt: skip
     assert torch.equal(shared.audio[:, 0, 0], starts[1::2])
-    weights = balanced_weights([spoken("a"), spoken("b"), spoken("c"), spoken("d", label=1)], 2)
+    weights = balanced_weights([(0, 1.0), (0, 1.0), (0, 1.0), (1, 1.0)], 2)
     assert weights.tolist() == pytest.approx([4 / 6, 4 / 2])
 
 

@@ -70,3 +70,19 @@ def plan_batches(lengths: Sequence[int], batch_frames: int, generator: torch.Gen
     if generator is not None:
         batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
     return batches
+
+
+def plan_by_number(lengths: Sequence[int], batch_size: int, generator: torch.Generator | None) -> list[list[int]]:
+    """Group utterances of similar length into batches of at most ``batch_size`` of them.
+
+    Args, returns: see :func:`plan_batches`.
+    """
+    keys = [float(length) for length in lengths]
+    if generator is not None:
+        noise = torch.rand(len(keys), generator=generator).tolist()
+        keys = [length * (0.95 + 0.1 * r) for length, r in zip(keys, noise, strict=True)]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if generator is not None:
+        batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+    return batches

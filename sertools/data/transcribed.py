@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sertools.asr.entries import Entry, leave_out, read_entries, total_frames
-from sertools.features.records import check_archive
+from sertools.data.batching import Part, Split, plan_batches
+from sertools.data.entries import leave_out, read_entries, total_frames
+from sertools.data.reader import Reader
 from sertools.training.ahead import Ahead
-from sertools.training.batching import Part, Split, plan_batches
 from sertools.training.distributed import Group
 
 log = logging.getLogger(__name__)
@@ -79,42 +79,13 @@ class Batch:
         return self.part is None or self.part.counts
 
 
-class Reader:
-    """Features and i-vectors of utterances, kept after the first reading where they fit into memory."""
-
-    def __init__(self, entries: Sequence[Entry], memory_gb: float) -> None:
-        self.entries = entries
-        self.in_memory = True
-        for path in sorted({kept.path for entry in entries for kept in (entry.features, entry.ivectors) if kept}):
-            check_archive(path)
-        if entries:
-            first = self._read(0)
-            row = first[0].shape[1] + (0 if first[1] is None else first[1].shape[1] / 10)
-            self.in_memory = 4e-9 * row * total_frames(entries) <= memory_gb
-            self.feature_dim = first[0].shape[1]
-            self.ivector_dim = 0 if first[1] is None else first[1].shape[1]
-        self._kept: dict[int, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]] = {}
-
-    def __call__(self, index: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
-        """Features (T, F) and i-vectors (ceil(T / 10), D), float32, of utterance number ``index``."""
-        if not self.in_memory:
-            return self._read(index)
-        if index not in self._kept:
-            self._kept[index] = self._read(index)
-        return self._kept[index]
-
-    def _read(self, index: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
-        entry = self.entries[index]
-        return entry.features.read(), None if entry.ivectors is None else entry.ivectors.read()
-
-
 def open_readers(
     cuts_path: Path | str, dev_path: Path | str, config: DataConfig, *, ivectors: bool
 ) -> tuple[Reader, Reader]:
     """Readers of the training and the dev cuts, without utterances that are too long.
 
     Raises:
-        UserError: see :func:`sertools.asr.entries.read_entries`; none is left.
+        UserError: see :func:`sertools.data.entries.read_entries`; none is left.
     """
     parts = [
         leave_out(read_entries(path, ivectors), config.max_frames, what)
@@ -249,49 +220,6 @@ def batches_in_order(
     """All utterances once, by length, as evaluation and decoding see them; of ``processes``, each takes its batches."""
     plan = plan_batches([entry.frames for entry in reader.entries], batch_frames, None)
     return Batches(reader, plan[rank::processes], target)
-
-
-def sample_statistics(reader: Reader, utterances: int = 2000) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of features and i-vectors, (F + D,) each, of evenly spread utterances."""
-    step = max(1, len(reader.entries) // utterances)
-    sums: list[np.ndarray[Any, Any]] = []
-    for index in range(0, len(reader.entries), step):
-        parts = []
-        for matrix in reader(index):
-            if matrix is not None:
-                wide = matrix.astype(np.float64)
-                # i-vectors count as the frames that they stand for
-                weight = len(reader(index)[0]) / len(wide)
-                parts.append(weight * np.stack([np.ones(wide.shape[1]) * len(wide), wide.sum(0), (wide**2).sum(0)]))
-        sums.append(np.concatenate(parts, 1))
-    count, total, square = np.sum(sums, 0)
-    mean = total / count
-    std = np.sqrt(np.maximum(square / count - mean**2, 0))
-    return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
-
-
-def sample_covariance(reader: Reader, splice: int, utterances: int = 1000) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of the network's spliced input, (D,) and (D, D), of evenly spread utterances.
-
-    Args:
-        reader: of the features.
-        splice: frames on each side.
-        utterances: about so many are read.
-    """
-    step = max(1, len(reader.entries) // utterances)
-    count, total, square = 0, np.zeros(1), np.zeros(1)
-    for index in range(0, len(reader.entries), step):
-        features, ivectors = reader(index)
-        times = np.arange(len(features))
-        parts = [features[np.clip(times + d, 0, len(features) - 1)] for d in range(-splice, splice + 1)]
-        if ivectors is not None:
-            parts.append(ivectors[np.minimum(times // 10, len(ivectors) - 1)])
-        frames = np.concatenate(parts, 1).astype(np.float64)
-        count += len(frames)
-        total = total + frames.sum(0)
-        square = square + frames.T @ frames
-    mean = total / count
-    return torch.from_numpy(mean), torch.from_numpy(square / count - np.outer(mean, mean))
 
 
 class _AsArrays(Dataset):  # type: ignore[type-arg]

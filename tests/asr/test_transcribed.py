@@ -9,16 +9,10 @@ import pytest
 import torch
 from lhotse import CutSet
 
-from sertools.asr.data import (
-    Batch,
-    DataConfig,
-    Reader,
-    batches_in_order,
-    epoch_batches,
-    sample_covariance,
-    sample_statistics,
-)
-from sertools.asr.entries import leave_out, read_entries
+from sertools.data.entries import leave_out, read_entries
+from sertools.data.reader import Reader
+from sertools.data.statistics import sample_covariance, sample_statistics
+from sertools.data.transcribed import Batch, DataConfig, batches_in_order, epoch_batches
 from sertools.errors import UserError
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from sertools.training.batching import plan_batches
+from sertools.data.batching import plan_batches
 
 
 def test_limits_and_order() -> None:
