@@ -438,7 +438,7 @@ def test_the_configuration_says_the_kind(told: Any, tmp_path: Path) -> None:
     assert inputs.hashes() == {}
     with pytest.raises(UserError, match="takes no --pretrained"):
         load_system(path, given={"pretrained": tmp_path})
-    with pytest.raises(UserError, match=r"system must be one of tdnn, .*s4, not 's5'"):
+    with pytest.raises(UserError, match=r"system must be one of tdnn, .*s4.*, not 's5'"):
         load_system(path, ["system=s5"])
 
 
