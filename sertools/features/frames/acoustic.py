@@ -1,5 +1,6 @@
 """Acoustic features of cuts, by any lhotse extractor, for the store."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from sertools.config import to_dict
 from sertools.errors import UserError
 from sertools.features.audio import audio_state, load_samples
 from sertools.features.store import Archive, Maker
+
+log = logging.getLogger(__name__)
 
 
 class AcousticFeatures(Maker):
@@ -51,6 +54,12 @@ class AcousticFeatures(Maker):
     def record(self) -> dict[str, Any]:
         """See :class:`sertools.features.store.Maker`."""
         return {self.block: to_dict(self.extractor.config), "engine": getattr(self.extractor, "engine", None)}
+
+    def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
+        """See :class:`sertools.features.store.Maker`."""
+        engine = getattr(self.extractor, "engine", None)
+        if engine is not None:
+            log.info("%s by %s", self.block, engine)
 
     def inputs(self, cut: Cut) -> Any:
         """Size and time of change of a cut's audio files."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from lhotse.cut import Cut
 
-from sertools.asr.apply import load_acoustic_model
 from sertools.config import to_dict
 from sertools.data.entries import IVECTOR, Entry, entry_of
 from sertools.data.reader import Reader
@@ -68,6 +67,8 @@ class Bottlenecks(Maker):
     made_by = "the bottleneck stage"
 
     def __init__(self, directory: Path | str, config: BottleneckConfig, device: str = "cpu") -> None:
+        from sertools.asr.apply import load_acoustic_model  # half a second that no other kind needs
+
         weights = require(Path(directory) / WEIGHTS, TRAINED_BY)
         self.name = str(directory)
         self.model_hash = content_hash(weights)
