@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 
 from cli import add_fold, chosen_fold, in_fold, parser, progress_bar, run
-from sertools.evaluation.score.scoring import SPEAKERS, SPEAKERS_PLOT
 from sertools.features.ivector.model import MADE_BY, load_model
 from sertools.features.ivector.plot import speaker_plot
 from sertools.features.ivector.speakers import identify, utterance_vectors
 from sertools.files import only_writer, replacing, write_json
 from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
+from sertools.runs.extras.speakers import SPEAKERS, SPEAKERS_PLOT
 from sertools.training.checkpoint import WEIGHTS
 
 

@@ -14,19 +14,10 @@ from pathlib import Path
 import sertools
 from cli import parser, run
 from sertools.errors import UserError
-from sertools.evaluation.score.scoring import (
-    MAKES_SPEAKERS,
-    METHODS,
-    PAGE,
-    SPEAKERS,
-    TEXT,
-    Wishes,
-    evaluate,
-    input_files,
-)
+from sertools.evaluation.score.scoring import METHODS, PAGE, TEXT, Wishes, evaluate, input_files
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
-from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
+from sertools.provenance import Stamp, why_stale, write_stamp
 from sertools.runs.folder import runs_left_out
 
 
@@ -38,22 +29,23 @@ def main() -> None:
     arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every fold (default: all that are there)")
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
     arguments.add_argument("--title", default="", help="title of the page (default: the name of EXP_DIR)")
-    arguments.add_argument("--speakers", default="", metavar="DIR", help="of identify_speakers.py, for the page")
+    arguments.add_argument("--speakers", default="", metavar="DIR", help="the same as --extra speakers=DIR")
+    arguments.add_argument(
+        "--extra", action="append", default=[], metavar="NAME=DIR", help="something more for the page; may be repeated"
+    )
     options = arguments.parse_args()
 
     if options.num_seeds is not None and options.num_seeds < 1:
         raise UserError(f"--num-seeds must be at least 1, not {options.num_seeds}")
     folds = read_folds(options.folds) if options.folds else None
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
-    wishes = Wishes(options.title, options.command, seeds, options.speakers)
-    inputs: dict[str, Path | str] = {**input_files(options.exp_dir, seeds)}
+    extras = dict(given(text) for text in options.extra) | ({"speakers": options.speakers} if options.speakers else {})
+    wishes = Wishes(options.title, options.command, seeds, extras)
+    inputs: dict[str, Path | str] = {**input_files(options.exp_dir, seeds, extras)}
     for name in runs_left_out(options.exp_dir, seeds) if seeds else []:
         logging.info("not scored, since --num-seeds is %d: %s", options.num_seeds, options.exp_dir / name)
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
-    if options.speakers:
-        require_whole(options.speakers, MAKES_SPEAKERS)  # its plot is shown, too
-        inputs["speakers"] = require_whole(Path(options.speakers) / SPEAKERS, MAKES_SPEAKERS)
     stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS}, inputs)
     output = options.exp_dir / "results"
     with only_writer(output):
@@ -65,6 +57,14 @@ def main() -> None:
             write_stamp(output, stamp, evaluate(options.exp_dir, output, folds, wishes))
     print((output / TEXT).read_text(encoding="utf-8"))
     logging.info("the page with plots: %s", output / PAGE)
+
+
+def given(text: str) -> tuple[str, str]:
+    """``NAME=DIR`` of --extra."""
+    name, equals, directory = text.partition("=")
+    if not equals or not directory:
+        raise UserError(f"--extra takes NAME=DIR, not '{text}'")
+    return name, directory
 
 
 if __name__ == "__main__":

@@ -278,7 +278,7 @@ def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _temperature(path: Path) -> float:
-    from sertools.evaluation.stats.calibration import fit_temperature
+    from sertools.evaluation.stats.calibration import fit_on_dev
     from sertools.runs.predictions import read_predictions
 
     dev = read_predictions(path).select(part="dev")
@@ -286,7 +286,7 @@ def _temperature(path: Path) -> float:
         raise UserError(
             f"{path} has no dev rows, on which a temperature is fitted; train it again, or do without (--uncalibrated)"
         )
-    return fit_temperature(dev.probabilities, dev.labels)
+    return fit_on_dev(dev)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,14 +5,18 @@ A run holds ``predictions.csv``, and where the system trains in epochs ``history
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sertools.errors import UserError
+from sertools.evaluation.stats import registry
+from sertools.evaluation.stats.metric import Metric
 from sertools.files import read_json, require
 from sertools.provenance import require_whole
 
@@ -52,14 +56,30 @@ class Run:
 
 
 def best_epoch(history: History) -> int | None:
-    """The epoch with the highest dev UA; of equal ones the lowest dev loss, then the first.
+    """The epoch with the best dev value of the main metric there is (UA, CCC); of equal ones the lowest dev loss.
 
-    None if no epoch has a dev UA.
+    Of those the first.  None if no epoch has one.
     """
-    scored = [entry for entry in history if entry.get("dev_ua") is not None]
-    if not scored:
+    scored = [(entry, *dev_metric(entry)) for entry in history]
+    found = [(entry, metric.sign * value) for entry, metric, value in scored if metric and value is not None]
+    if not found:
         return None
-    return int(max(scored, key=lambda e: (e["dev_ua"], -(e.get("dev_loss") or 0.0), -e["epoch"]))["epoch"])
+    best = max(found, key=lambda pair: (pair[1], -(pair[0].get("dev_loss") or 0.0), -pair[0]["epoch"]))
+    return int(best[0]["epoch"])
+
+
+def dev_metric(entry: Mapping[str, Any]) -> tuple[Metric | None, float | None]:
+    """The first metric of the registry that an epoch's entry has on dev, and its value; None if it has none."""
+    for metric in registry.METRICS:
+        value = entry.get(metric.dev_key)
+        if value is not None and is_number(value):
+            return metric, float(value)
+    return None, None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value that was read is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def run_files(directory: Path | str, seeds: Iterable[int] | None = None) -> dict[str, Path]:
@@ -100,8 +120,29 @@ def read_run(name: str, directory: Path) -> Run:
     """Read what a run left; what it did not leave is empty."""
     history = read_history(directory / HISTORY) if (directory / HISTORY).exists() else ()
     config = read_config(directory / CONFIG) if (directory / CONFIG).exists() else {}
-    info = read_json(directory / INFO, MADE_BY) if (directory / INFO).exists() else {}
+    info = read_info(directory / INFO) if (directory / INFO).exists() else {}
     return Run(name, history, config, info)
+
+
+def read_info(path: Path | str) -> dict[str, Any]:
+    """Read what a checkpoint says of itself.
+
+    Raises:
+        UserError: no such file, or not an object; remarks that are no texts, versions that are no object, a best epoch
+            that is no number.
+    """
+    values = read_json(path, MADE_BY)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected an object; train this run again")
+    told, named = values.get(REMARKS, []), values.get("versions", {})
+    if not isinstance(told, list) or not all(isinstance(line, str) for line in told):
+        raise UserError(f"{path}: {REMARKS} must be a list of texts; train this run again")
+    if not isinstance(named, dict):
+        raise UserError(f"{path}: versions must be an object of texts; train this run again")
+    best = values.get("best_epoch")
+    if best is not None and (not isinstance(best, int) or isinstance(best, bool)):
+        raise UserError(f"{path}: best_epoch must be a whole number; train this run again")
+    return values
 
 
 def read_history(path: Path | str) -> History:
@@ -112,15 +153,26 @@ def read_history(path: Path | str) -> History:
     """
     require(path, MADE_BY)
     entries = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text ({error}); train this run again") from error
+    for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}, line {number}: not JSON ({error}); train this run again") from error
         if not isinstance(entry, dict) or not isinstance(entry.get("epoch"), int):
             raise UserError(f"{path}, line {number}: not an object with a number 'epoch'; train this run again")
+        for key in entry:
+            if re.fullmatch(r"epoch|seconds|train_loss|dev_.*", key) and not _number_or_none(entry[key]):
+                raise UserError(f"{path}, line {number}: {key} must be a number; train this run again")
         entries.append(entry)
     return tuple(entries)
+
+
+def _number_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def read_config(path: Path | str) -> dict[str, Any]:
@@ -131,7 +183,7 @@ def read_config(path: Path | str) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(require(path, MADE_BY).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected 'key: value' lines")

@@ -1,8 +1,9 @@
 """Comparing experiments: from folders of runs, or prediction tables, to a folder of tables and plots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from sertools.evaluation.compare import tables
 from sertools.evaluation.compare.comparison import Against, ComparisonTable, compare
 from sertools.evaluation.compare.pairing import System, choose_on_dev
 from sertools.evaluation.compare.plots import draw
+from sertools.evaluation.score.completeness import by_corpus, folds_of
 from sertools.evaluation.score.report import embedded, page
 from sertools.evaluation.score.results import to_json
-from sertools.evaluation.score.scoring import dates, refuse_mixed
+from sertools.evaluation.score.scoring import dates, plain_name, refuse_mixed, remarks_of_folds
 from sertools.files import replacing, require, write_json, write_text
 from sertools.partitions.folds import Folds
 from sertools.runs.folder import CONFIG, INFO, MADE_BY, PREDICTIONS, read_run, remarks, run_files
@@ -22,7 +24,10 @@ from sertools.runs.predictions import Predictions, read_predictions
 
 TEXT, MARKDOWN, CSV = "comparison.txt", "comparison.md", "comparison.csv"
 JSON, PAGE = "comparison.json", "comparison.html"
-METHODS = "expanded percentile intervals, corrected t-test, exchange of speakers, Holm; temperatures fitted on dev"
+METHODS = (
+    "expanded percentile intervals, corrected t-test (repeated k-fold of repetitions), exchange of speakers, Holm; "
+    "temperatures that help held-out dev speakers"
+)
 """How the numbers are made; part of the stamp, so that other methods make them anew."""
 
 
@@ -96,26 +101,67 @@ def compare_experiments(
     """
     wishes = wishes or Wishes()
     systems = [_system(source, wishes.seeds) for source in sources]
-    compared = compare(systems, folds, against=wishes.against, unequal_seeds=wishes.unequal_seeds)
-    compared = replace(compared, remarks=tuple(_remarks(sources, wishes.seeds)))
-    pictures = draw(compared)
+    tables_of = [_by_corpus(system) for system in systems]
+    corpora = list(tables_of[0])
+    said = (*remarks_of_folds(folds), *_remarks(sources, wishes.seeds))
     paths = [
         p for source in sources for path in source.experiments.values() for p in _tables(path, wishes.seeds).values()
     ]
-    title = wishes.title or f"{', '.join(source.name for source in sources)}: a comparison"
-    write_text(output / TEXT, tables.to_text(compared, wishes.title))
-    write_text(output / MARKDOWN, tables.to_markdown(compared, wishes.title))
-    write_text(output / CSV, tables.to_csv(compared))
-    verdicts = [tables.verdict(comparison) for comparison in compared.comparisons]
-    write_json(output / JSON, {"verdicts": verdicts} | to_json(compared))
-    write_text(output / PAGE, to_html(compared, title, wishes.command, dates(paths), pictures))
-    for name, picture in pictures.items():
-        with replacing(output / f"{name}.png") as temporary:
-            temporary.write_bytes(picture)
-    return [TEXT, MARKDOWN, CSV, JSON, PAGE, *(f"{name}.png" for name in pictures)]
+    title = wishes.title or _title([source.name for source in sources])
+    pages = {corpus: f"comparison{f'_{plain_name(corpus)}' if n else ''}.html" for n, corpus in enumerate(corpora)}
+    made: dict[str, ComparisonTable] = {}
+    files = [TEXT, MARKDOWN, CSV, JSON]
+    for corpus in corpora:
+        if lacks := [system.name for system, found in zip(systems, tables_of, strict=True) if corpus not in found]:
+            raise UserError(f"{corpus} is tested in {systems[0].name} and not in {lacks[0]}; use the same folds")
+        chosen = [replace(system, table=found[corpus]) for system, found in zip(systems, tables_of, strict=True)]
+        some = folds_of(folds, chosen[0].table.folds.tolist())
+        compared = compare(chosen, some, against=wishes.against, unequal_seeds=wishes.unequal_seeds)
+        made[corpus] = compared = replace(compared, remarks=tuple(said))
+        pictures = draw(compared)
+        others = {other: page for other, page in pages.items() if other != corpus}
+        heading = title if len(corpora) == 1 else f"{title}, on {corpus}"
+        write_text(
+            output / pages[corpus], to_html(compared, heading, wishes.command, dates(paths), pictures, others)
+        )  # fmt: skip
+        prefix = "" if len(corpora) == 1 else f"{plain_name(corpus)}_"
+        for name, picture in pictures.items():
+            with replacing(output / f"{prefix}{name}.png") as temporary:
+                temporary.write_bytes(picture)
+        files += [pages[corpus], *(f"{prefix}{name}.png" for name in pictures)]
+    write_text(output / TEXT, "\n".join(tables.to_text(compared, wishes.title) for compared in made.values()))
+    write_text(output / MARKDOWN, "\n".join(tables.to_markdown(compared, wishes.title) for compared in made.values()))
+    write_text(output / CSV, "".join(tables.to_csv(compared, not n) for n, compared in enumerate(made.values())))
+    values = {
+        corpus: {"verdicts": [tables.verdict(comparison) for comparison in compared.comparisons]} | to_json(compared)
+        for corpus, compared in made.items()
+    }
+    write_json(output / JSON, values[corpora[0]] if len(corpora) == 1 else {"corpora": values})
+    return files
 
 
-def to_html(compared: ComparisonTable, title: str, command: str, written: str, pictures: dict[str, bytes]) -> str:
+def _by_corpus(system: System) -> dict[str, Predictions]:
+    try:
+        return by_corpus(system.table)
+    except UserError as error:
+        raise UserError(f"{system.name}: {error}") from error
+
+
+def _title(names: Sequence[str]) -> str:
+    """Of the page: all systems while that fits."""
+    if len(names) <= 3:
+        return f"{', '.join(names)}: a comparison"
+    return f"{names[0]} and {len(names) - 1} other systems: a comparison"
+
+
+def to_html(
+    compared: ComparisonTable,
+    title: str,
+    command: str,
+    written: str,
+    pictures: dict[str, bytes],
+    others: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The page; it needs no other file and asks for nothing from anywhere.
 
     Args:
@@ -123,7 +169,11 @@ def to_html(compared: ComparisonTable, title: str, command: str, written: str, p
         title, command: of it, and what was run; the command may be empty.
         written: when the predictions were, in words.
         pictures: as from :func:`~sertools.evaluation.compare.plots.draw`.
+        others: where several corpora are tested, name of each other one to the file of its page.
     """
+    system_headers, system_rows = tables.system_table(compared)
+    comparison_headers, comparison_rows = tables.comparison_table(compared)
+    repeated_headers, repeated_rows = tables.repeated_table(compared)
     chosen_headers, chosen_rows = tables.chosen_rows(compared)
     filters: dict[str, Callable[..., Any]] = {
         "verdict": tables.verdict,
@@ -137,12 +187,15 @@ def to_html(compared: ComparisonTable, title: str, command: str, written: str, p
         dates=written,
         summary=tables.summary(compared),
         warnings=tables.warnings(compared),
-        system_headers=tables.SYSTEMS,
-        system_rows=tables.system_rows(compared),
+        others=others,
+        system_headers=system_headers,
+        system_rows=system_rows,
         chosen_headers=chosen_headers,
         chosen_rows=chosen_rows,
-        comparison_headers=tables.COMPARISONS,
-        comparison_rows=tables.comparison_rows(compared),
+        comparison_headers=comparison_headers,
+        comparison_rows=comparison_rows,
+        repeated_headers=repeated_headers,
+        repeated_rows=repeated_rows,
         class_headers=tables.CLASSES,
         class_rows=[tables.class_rows(compared, comparison) for comparison in compared.comparisons],
         notes=tables.notes(compared),

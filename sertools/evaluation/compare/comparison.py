@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -10,13 +11,25 @@ import numpy as np
 from sertools.errors import UserError
 from sertools.evaluation.compare.pairing import System, check_paired
 from sertools.evaluation.score.results import Results, score
-from sertools.evaluation.stats.metrics import Floats, Ints
-from sertools.evaluation.stats.significance import PermutationTest, TTest, corrected_t_test, holm, permutation_test
-from sertools.evaluation.stats.uncertainty import Interval, bootstrap_difference, counts_by_speaker
+from sertools.evaluation.stats.metric import Floats, Metric
+from sertools.evaluation.stats.metrics import recalls
+from sertools.evaluation.stats.registry import find_metric, metrics_of
+from sertools.evaluation.stats.significance import (
+    PermutationTest,
+    TTest,
+    all_data_t_test,
+    corrected_t_test,
+    holm,
+    permutation_test,
+    sorted_runs_t_test,
+)
+from sertools.evaluation.stats.statistics import statistics
+from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, interval
 from sertools.partitions.folds import Folds
 from sertools.runs.predictions import Predictions
 
 ALPHA = 0.05
+RECALLS = "recalls"
 
 Against = Literal["first", "all"]
 Certainty = Literal["sure", "likely", "none"]
@@ -42,7 +55,7 @@ class ClassDifference:
 
 @dataclass(frozen=True)
 class SpeakerDifference:
-    """UA of one speaker over the classes that the speaker has."""
+    """The main metric of one speaker (UA: over the classes that the speaker has)."""
 
     name: str
     num_utterances: int
@@ -51,7 +64,7 @@ class SpeakerDifference:
 
     @property
     def difference(self) -> float:
-        """UA of the second system minus that of the first."""
+        """Of the second system minus that of the first."""
         return self.second - self.first
 
 
@@ -66,43 +79,74 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class MetricDifference:
+    """The difference of two systems in one metric, of all utterances pooled, with its tests.
+
+    Attributes:
+        name: of the metric.
+        pooled: difference and interval.
+        folds: mean of the folds' differences.
+        permutation: exchange of the systems' predictions for whole speakers.
+        permutation_holm: its p, corrected for the number of comparisons.
+    """
+
+    name: str
+    pooled: Difference
+    folds: float
+    permutation: PermutationTest
+    permutation_holm: float
+
+    @property
+    def metric(self) -> Metric:
+        """What it is."""
+        return find_metric(self.name)
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The second system against the first; all differences are second minus first, means over seeds.
+    """The second system against the first; all differences are second minus first, means over repetitions and seeds.
 
     Attributes:
         first, second: names.
-        ua, wa: all utterances pooled.
-        ua_folds: mean of the folds' differences in UA.
-        permutation: exchange of the systems' predictions for whole speakers.
-        permutation_holm: its p, corrected for the number of comparisons.
-        t_test: of the folds' differences; None if the sizes of the folds' parts are not known, or for one fold.
+        metrics: the differences, the main metric first.
+        t_test: of the folds' differences in the main metric; None if the sizes of the folds' parts are not known, or
+            for one fold.  Of several repetitions it is the corrected repeated k-fold test.
         t_test_holm: its p, corrected.
-        classes, speakers, agreement: where the systems differ; speakers from greatest loss to greatest gain.
+        t_tests: other tests of repeated cross-validation.
+        classes, speakers, agreement: where the systems differ; speakers from greatest loss to greatest gain; no
+            classes and no agreement where a number is predicted.
     """
 
     first: str
     second: str
-    ua: Difference
-    wa: Difference
-    ua_folds: float
-    permutation: PermutationTest
-    permutation_holm: float
+    metrics: tuple[MetricDifference, ...]
     t_test: TTest | None
     t_test_holm: float | None
+    t_tests: tuple[TTest, ...]
     classes: tuple[ClassDifference, ...]
     speakers: tuple[SpeakerDifference, ...]
-    agreement: Agreement
+    agreement: Agreement | None
+
+    @property
+    def main(self) -> MetricDifference:
+        """The difference in the metric that verdicts are about."""
+        return self.metrics[0]
+
+    def of(self, name: str) -> MetricDifference:
+        """The difference in the metric called so."""
+        return next(found for found in self.metrics if found.name == name)
 
     @property
     def smallest(self) -> float:
-        """Half the width of the interval of UA: differences under it would not show."""
-        return self.ua.interval.half_width
+        """Half the width of the interval of the main metric: differences under it would not show."""
+        return self.main.pooled.interval.half_width
 
     @property
     def certainty(self) -> Certainty:
         """Sure if the interval excludes 0 and the corrected permutation p is below 0.05; likely if one holds."""
-        excludes = self.ua.interval.low > 0 or self.ua.interval.high < 0
-        improbable = self.permutation_holm < ALPHA
+        interval = self.main.pooled.interval
+        excludes = interval.low > 0 or interval.high < 0
+        improbable = self.main.permutation_holm < ALPHA
         if excludes and improbable:
             return "sure"
         return "likely" if excludes or improbable else "none"
@@ -179,19 +223,22 @@ def compare(
     if folds:
         ratio = sum(len(fold.test) for fold in folds.folds) / sum(len(fold.train) for fold in folds.folds)
     pairs = combinations(range(len(systems)), 2) if against == "all" else ((0, n) for n in range(1, len(systems)))
-    made = [
-        _compare(
-            systems[a].table.select(part="test"), systems[b].table.select(part="test"), results[a], results[b], ratio
-        )
-        for a, b in pairs
-    ]
-    permutations = holm([comparison.permutation.p for comparison in made])
-    t_tests = holm([comparison.t_test.p for comparison in made if comparison.t_test])
-    made = [
-        replace(comparison, permutation_holm=p, t_test_holm=t_tests[n] if comparison.t_test else None)
-        for n, (comparison, p) in enumerate(zip(made, permutations, strict=True))
-    ]
+    tested = [_Tested.of(system.table.select(part="test"), _origin(systems[0])) for system in systems]
+    made = [_compare(tested[a], tested[b], results[a], results[b], ratio) for a, b in pairs]
+    made = [replace(comparison, metrics=metrics) for comparison, metrics in zip(made, _holm(made), strict=True)]
+    t_tests = iter(holm([comparison.t_test.p for comparison in made if comparison.t_test]))
+    made = [replace(comparison, t_test_holm=next(t_tests) if comparison.t_test else None) for comparison in made]
     return ComparisonTable(results, tuple(made), ratio)
+
+
+def _holm(made: Sequence[Comparison]) -> list[tuple[MetricDifference, ...]]:
+    """The differences of each comparison, the p of each metric corrected over the comparisons."""
+    by_metric = zip(*(comparison.metrics for comparison in made), strict=True)
+    corrected = [
+        [replace(found, permutation_holm=p) for found, p in zip(of, holm([f.permutation.p for f in of]), strict=True)]
+        for of in by_metric
+    ]
+    return list(zip(*corrected, strict=True))
 
 
 def _result(system: System, folds: Folds | None) -> SystemResult:
@@ -200,50 +247,106 @@ def _result(system: System, folds: Folds | None) -> SystemResult:
         dev = score(system.table, "dev", folds) if (system.table.parts == "dev").any() else None
     except UserError as error:
         raise UserError(f"{system.name}: {error}") from error
+    return SystemResult(system.name, test, dev, dict(sorted(system.chosen.items())), _worst(test))
+
+
+def _worst(test: Results) -> tuple[str, str, float] | None:
+    """The most frequent confusion: true class, recognised class, share of the true class."""
     mistakes = np.array(test.confusion) * (1 - np.eye(len(test.classes), dtype=np.int64))
+    if not mistakes.any():
+        return None
     row, column = divmod(int(mistakes.argmax()), len(test.classes))
-    worst = (test.classes[row], test.classes[column], test.confusion_shares[row][column]) if mistakes.any() else None
-    return SystemResult(system.name, test, dev, dict(sorted(system.chosen.items())), worst)
+    return test.classes[row], test.classes[column], test.confusion_shares[row][column]
 
 
-def _compare(one: Predictions, other: Predictions, a: SystemResult, b: SystemResult, ratio: float | None) -> Comparison:
+def _origin(system: System) -> float:
+    """Of the moments of all systems' numbers."""
+    return 0.0 if system.table.classes else float(np.mean(system.table.select(part="test").labels))
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What comparisons need of one system: its test rows, their statistics, and draws of every metric.
+
+    ``means`` are the statistics of each speaker, averaged over repetitions and seeds, (S, ...).
+    """
+
+    table: Predictions
+    means: Floats
+    drawn: dict[str, Floats]
+
+    @staticmethod
+    def of(table: Predictions, origin: float) -> "_Tested":
+        found = statistics(table, origin).runs
+        functions = {metric.name: metric.of for metric in metrics_of(table.kind)}
+        functions |= {RECALLS: recalls} if table.classes else {}
+        return _Tested(table, found.mean(axis=1), bootstrap(found, functions))
+
+
+def _compare(one: _Tested, other: _Tested, a: SystemResult, b: SystemResult, ratio: float | None) -> Comparison:
     """One comparison, not corrected for there being several."""
-    right, total = _mean_counts(one)
-    right_too, _ = _mean_counts(other)
-    gain = right_too - right
-    intervals = bootstrap_difference(gain, total)
-    of_class = total.sum(axis=0)
-    # UA weighs each utterance by 1 / (classes x utterances of its class)
-    weights = np.divide(1.0, of_class, out=np.zeros(len(of_class)), where=of_class > 0) / (of_class > 0).sum()
-    permutation = permutation_test((gain * weights).sum(axis=1))
-    folds = np.array([g.ua - f.ua for f, g in zip(a.test.by_fold, b.test.by_fold, strict=True)])
-    t_test = corrected_t_test(folds, ratio) if ratio is not None and len(folds) > 1 else None
+    size = len(one.means)
+    drawn = {name: other.drawn[name] - one.drawn[name] for name in one.drawn}
+    metrics = []
+    for found, too in zip(a.test.metrics, b.test.metrics, strict=True):
+        difference = Difference(too.pooled.value - found.pooled.value, interval(drawn[found.name], LEVEL, size))
+        permutation = permutation_test(one.means, other.means, found.metric.of)
+        folds = _fold_differences(a.test, b.test, found.name)
+        metrics.append(
+            MetricDifference(found.name, difference, float(np.mean(np.concatenate(folds))), permutation, permutation.p)
+        )
+    t_test, *others = _t_tests(_fold_differences(a.test, b.test, metrics[0].name), ratio) or (None,)
     classes = tuple(
-        ClassDifference(f.name, f.recall, g.recall, Difference(g.recall - f.recall, interval))
-        for f, g, interval in zip(a.test.by_class, b.test.by_class, intervals.recalls, strict=True)
+        ClassDifference(
+            f.name, f.recall, g.recall, Difference(g.recall - f.recall, interval(drawn[RECALLS][:, n], LEVEL, size))
+        )
+        for n, (f, g) in enumerate(zip(a.test.by_class, b.test.by_class, strict=True))
     )
+    name = metrics[0].name
     speakers = [
-        SpeakerDifference(f.name, f.num_utterances, f.ua, g.ua)
+        SpeakerDifference(f.name, f.num_utterances, f.values[name], g.values[name])
         for f, g in zip(a.test.by_speaker, b.test.by_speaker, strict=True)
     ]
+    sign = a.test.main.metric.sign
     return Comparison(
         first=a.name,
         second=b.name,
-        ua=Difference(b.test.ua_pooled.value - a.test.ua_pooled.value, intervals.ua),
-        wa=Difference(b.test.wa_pooled.value - a.test.wa_pooled.value, intervals.wa),
-        ua_folds=float(folds.mean()),
-        permutation=permutation,
-        permutation_holm=permutation.p,
+        metrics=tuple(metrics),
         t_test=t_test,
         t_test_holm=t_test.p if t_test else None,
+        t_tests=tuple(found for found in others if found),
         classes=classes,
-        speakers=tuple(sorted(speakers, key=lambda speaker: (speaker.difference, speaker.name))),
-        agreement=agreement(one, other),
+        speakers=tuple(sorted(speakers, key=lambda s: (not isfinite(s.difference), sign * s.difference, s.name))),
+        agreement=agreement(one.table, other.table) if one.table.classes else None,
     )
 
 
+def _fold_differences(a: Results, b: Results, name: str) -> list[Floats]:
+    """For each repetition the differences of its folds."""
+    pairs = list(zip(a.by_fold, b.by_fold, strict=True))
+    return [
+        np.array([g.values[name] - f.values[name] for f, g in pairs if f.repetition == repetition])
+        for repetition in a.repetitions
+    ]
+
+
+def _t_tests(folds: Sequence[Floats], ratio: float | None) -> tuple[TTest, ...]:
+    """The tests that fit the folds, the one to report first; none if the ratio is not known, or for one fold.
+
+    One repetition: corrected resampled.  Several: corrected repeated k-fold, then all data at 10 degrees of freedom
+    and sorted runs where each repetition has as many folds.
+    """
+    if ratio is None or sum(map(len, folds)) < 2:
+        return ()
+    alike = len({len(of) for of in folds}) == 1
+    if len(folds) == 1 or not alike or len(folds[0]) < 2:
+        return (corrected_t_test(np.concatenate(folds), ratio),)
+    table = np.array(folds)
+    return corrected_t_test(table, ratio), all_data_t_test(table), sorted_runs_t_test(table)
+
+
 def agreement(one: Predictions, other: Predictions) -> Agreement:
-    """How many utterances both systems have right, only one or neither, over all pairs of their seeds.
+    """How many utterances both systems have right, only one or neither, over all pairs of their runs.
 
     Seed 1 of one system has nothing to do with seed 1 of another, so no pair of seeds is special.
 
@@ -256,13 +359,7 @@ def agreement(one: Predictions, other: Predictions) -> Agreement:
 
 
 def _share_right(table: Predictions) -> Floats:
-    """Share of seeds that have an utterance right, for each utterance in sorted order."""
+    """Share of repetitions and seeds that have an utterance right, for each utterance in sorted order."""
     _, utterance = np.unique(table.utterances, return_inverse=True)
     right = (table.recognised == table.labels).astype(np.float64)
     return np.bincount(utterance.reshape(-1), weights=right) / np.bincount(utterance.reshape(-1))
-
-
-def _mean_counts(table: Predictions) -> tuple[Floats, Ints]:
-    """Right utterances (mean over seeds) and all utterances, each (S, C)."""
-    right, total = counts_by_speaker(table)
-    return right.mean(axis=1), total[:, 0]

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from math import inf, isfinite
 
 import numpy as np
 
 from sertools.errors import UserError
-from sertools.evaluation.score.results import check_complete, group_score
+from sertools.evaluation.score.completeness import check_complete
+from sertools.evaluation.score.results import group_score
+from sertools.evaluation.stats.registry import main_metric
 from sertools.runs.predictions import Predictions
 
 
@@ -38,6 +41,8 @@ def check_paired(first: System, second: System, *, unequal_seeds: bool = False) 
     """
     names = f"{first.name} and {second.name} cannot be compared"
     one, other = first.table.select(part="test"), second.table.select(part="test")
+    if one.kind != other.kind:
+        raise UserError(f"{names}: one predicts classes, the other a number; train both with one target")
     if set(one.classes) != set(other.classes):
         raise UserError(
             f"{names}: their classes are {', '.join(one.classes)} and {', '.join(other.classes)}; "
@@ -55,16 +60,15 @@ def check_paired(first: System, second: System, *, unequal_seeds: bool = False) 
         raise UserError(f"{names}: one was tested on {corpora[0]}, the other on {corpora[1]}{why and '; ' + why}")
     tested, tested_too = _tested(one), _tested(other)
     if odd := tested.keys() ^ tested_too.keys():
-        utterance = min(odd)
-        has, lacks = (first, second) if utterance in tested else (second, first)
+        repetition, utterance = min(odd)
+        has, lacks = (first, second) if (repetition, utterance) in tested else (second, first)
         raise UserError(
             f"{names}: utterance {utterance} is tested in {has.name} and not in {lacks.name} "
             f"({len(odd)} such utterances); train both with the same folds"
         )
-    for utterance in sorted(tested):
-        for what, left, right in zip(
-            ("fold", "speaker", "label"), tested[utterance], tested_too[utterance], strict=True
-        ):
+    for key in sorted(tested):
+        utterance = key[1]
+        for what, left, right in zip(("fold", "speaker", "label"), tested[key], tested_too[key], strict=True):
             if left != right:
                 raise UserError(
                     f"{names}: the {what} of utterance {utterance} is {left} in {first.name} and {right} in "
@@ -79,10 +83,10 @@ def check_paired(first: System, second: System, *, unequal_seeds: bool = False) 
 
 
 def choose_on_dev(tables: Mapping[str, Predictions]) -> tuple[Predictions, dict[str, str]]:
-    """One system made of several experiments: in each fold the one with the best dev UA, test rows unseen.
+    """One system made of several experiments: in each fold the best on dev, test rows unseen.
 
-    Dev UA is the mean over seeds; of equal ones the first in the order of ``tables`` is taken, and
-    for all seeds the same.
+    The best has the best main metric (UA, CCC), the mean over seeds; of equal ones the first in the order of
+    ``tables`` is taken, and for all seeds the same.
 
     Args:
         tables: name of each experiment to its predictions, such as of different layers or scales.
@@ -107,10 +111,11 @@ def choose_on_dev(tables: Mapping[str, Predictions]) -> tuple[Predictions, dict[
         check_paired(first, system)
         _check_same_dev(first, system)
     chosen: dict[str, str] = {}
+    metric = main_metric(first.table.kind)
     for fold in np.unique(first.table.folds).tolist():
-        dev_ua = {s.name: group_score(fold, s.table.select(part="dev", fold=fold)).ua for s in systems}
-        # max gives the first of equal ones
-        chosen[fold] = max(dev_ua, key=lambda name: dev_ua[name])
+        dev = {s.name: group_score(fold, s.table.select(part="dev", fold=fold)).values[metric.name] for s in systems}
+        # max gives the first of equal ones; a value that is not defined is never the best
+        chosen[fold] = max(dev, key=lambda name: metric.sign * dev[name] if isfinite(dev[name]) else -inf)
     parts = [tables[name].select(fold=fold) for fold, name in chosen.items()]
     columns = [f.name for f in fields(Predictions) if f.name != "classes"]
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
@@ -118,7 +123,7 @@ def choose_on_dev(tables: Mapping[str, Predictions]) -> tuple[Predictions, dict[
 
 
 def _check_same_dev(first: System, second: System) -> None:
-    """Dev UA of other utterances or seeds would not be comparable."""
+    """Values on dev of other utterances or seeds would not be comparable."""
     keys = []
     for system in (first, second):
         dev = system.table.select(part="dev")
@@ -131,7 +136,8 @@ def _check_same_dev(first: System, second: System) -> None:
         )
 
 
-def _tested(table: Predictions) -> dict[str, tuple[str, str, str]]:
-    """Utterance to fold, speaker and label."""
-    columns = (table.utterances, table.folds, table.speakers, table.labels)
-    return {u: (f, s, table.classes[n]) for u, f, s, n in zip(*(c.tolist() for c in columns), strict=True)}
+def _tested(table: Predictions) -> dict[tuple[int, str], tuple[str, str, str]]:
+    """Repetition and utterance to fold, speaker and label."""
+    columns = (table.repetitions, table.utterances, table.folds, table.speakers)
+    rows = enumerate(zip(*(column.tolist() for column in columns), strict=True))
+    return {(r, u): (fold, speaker, table.label_of(row)) for row, (r, u, fold, speaker) in rows}

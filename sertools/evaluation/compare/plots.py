@@ -7,42 +7,57 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sertools.evaluation.compare.comparison import Comparison, ComparisonTable, SystemResult
-from sertools.evaluation.compare.tables import points
-from sertools.evaluation.score.plots import BLUE, GREY, ORANGE, legend_beside, new_figure, percent_axis, png, tidy
+from sertools.evaluation.score.plots import (
+    BLUE,
+    GREY,
+    ORANGE,
+    legend_beside,
+    metric_axis,
+    new_figure,
+    percent_axis,
+    png,
+    tidy,
+)
 from sertools.evaluation.stats.uncertainty import Interval
 
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+WIDE = 11.6
+"""Inches: the width of a page with wide tables."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CERTAIN = {"sure": (BLUE, "sure"), "likely": (ORANGE, "likely, not sure"), "none": (GREY, "no difference shown")}
 
 
 def differences(table: ComparisonTable) -> bytes:
-    """Forest plot: the difference in UA of every comparison with its interval, coloured by certainty."""
+    """Forest plot: the difference in the main metric of every comparison with its interval, coloured by certainty."""
     count = len(table.comparisons)
-    figure, axes = new_figure(9.0, 1.5 + 0.5 * count)
-    shown: set[str] = set()
+    figure, axes = new_figure(WIDE, 1.5 + 0.5 * count)
+    metric, shown = table.comparisons[0].main.metric, set[str]()
     for row, c in enumerate(table.comparisons):
         colour, words = CERTAIN[c.certainty]
         label = "" if words in shown else words
         shown.add(words)
-        _dot(axes, 100 * c.ua.value, row, c.ua.interval, colour, label)
+        pooled = c.main.pooled
+        _dot(axes, metric.scale, pooled.value, row, pooled.interval, colour, label)
         axes.annotate(
-            points(c.ua.value), (100 * c.ua.value, row), (0, 8), textcoords="offset points", ha="center", fontsize=9,
+            metric.show_difference(pooled.value), (metric.scale * pooled.value, row), (0, 8),
+            textcoords="offset points", ha="center", fontsize=9,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=5,
         )  # fmt: skip
     axes.axvline(0, color="#1a1a1a", linewidth=1.1, zorder=1)
     _rows(axes, [fill(f"{c.second} − {c.first}", 44) for c in table.comparisons])
-    axes.set_xlabel("difference in UA, percentage points; 95 % CI over speakers")
+    unit = ", percentage points" if metric.percent else ""
+    axes.set_xlabel(f"difference in {metric.name}{unit}; 95 % CI over speakers")
     legend_beside(axes)
     return png(figure)
 
 
 def system_scores(table: ComparisonTable) -> bytes:
-    """UA of every system with its interval; small dots are folds."""
-    count = len(table.systems)
-    figure, axes = new_figure(9.0, 1.5 + 0.5 * count)
+    """The main metric of every system with its interval; small dots are folds."""
+    count, metric = len(table.systems), table.systems[0].test.main.metric
+    figure, axes = new_figure(WIDE, 1.5 + 0.5 * count)
     for row, system in enumerate(table.systems):
-        pooled, folds = system.test.ua_pooled, [100 * fold.ua for fold in system.test.by_fold]
+        pooled = system.test.main.pooled
+        folds = [metric.scale * fold.values[metric.name] for fold in system.test.by_fold]
         first = row == 0
         axes.scatter(
             folds,
@@ -53,16 +68,16 @@ def system_scores(table: ComparisonTable) -> bytes:
             linewidths=0,
             label="one fold" if first else "",
         )
-        _dot(axes, 100 * pooled.value, row, pooled.interval, BLUE, "pooled, with 95 % CI" if first else "")
+        _dot(axes, metric.scale, pooled.value, row, pooled.interval, BLUE, "pooled, with 95 % CI" if first else "")
         axes.annotate(
-            f"{100 * pooled.value:.1f}", (100 * pooled.value, row), (0, 7), textcoords="offset points", ha="center",
-            fontsize=9,
+            metric.show(pooled.value), (metric.scale * pooled.value, row), (0, 7), textcoords="offset points",
+            ha="center", fontsize=9,
         )  # fmt: skip
-    axes.axvline(
-        100 * table.systems[0].test.chance_ua, color=GREY, linestyle="--", linewidth=1.2, label="chance", zorder=1
-    )
+    chance = table.systems[0].test.main.chance
+    if chance is not None:
+        axes.axvline(metric.scale * chance, color=GREY, linestyle="--", linewidth=1.2, label="chance", zorder=1)
     _rows(axes, [fill(system.name, 44) for system in table.systems])
-    axes.set_xlabel("UA, %")
+    axes.set_xlabel(f"{metric.name}{',' * metric.percent}{metric.unit}")
     legend_beside(axes)
     return png(figure)
 
@@ -70,8 +85,7 @@ def system_scores(table: ComparisonTable) -> bytes:
 def class_recalls(systems: Sequence[SystemResult]) -> bytes:
     """Recall of each class: a mark for each system, side by side."""
     classes = systems[0].test.by_class
-    width = max(1.05, 0.28 * len(systems))
-    figure, axes = new_figure(2.9 + width * len(classes), 3.8)
+    figure, axes = new_figure(WIDE, 3.8)
     offsets = np.linspace(-0.3, 0.3, len(systems))
     for number, (system, offset) in enumerate(zip(systems, offsets, strict=True)):
         recalls = 100 * np.array([c.recall for c in system.test.by_class])
@@ -93,12 +107,15 @@ def class_recalls(systems: Sequence[SystemResult]) -> bytes:
 
 
 def speakers(comparison: Comparison) -> bytes:
-    """UA of every speaker with both systems, joined by a line; from greatest loss to greatest gain."""
+    """The main metric of every speaker with both systems, joined by a line; from greatest loss to greatest gain."""
     count = len(comparison.speakers)
-    figure, axes = new_figure(min(14.0, 3.4 + 0.3 * max(count, 8)), 4.0)
+    metric = comparison.main.metric
+    figure, axes = new_figure(WIDE, 4.0)
     positions = np.arange(count)
-    first, second = (100 * np.array([getattr(s, name) for s in comparison.speakers]) for name in ("first", "second"))
-    gains, loses = second > first, second < first
+    first, second = (
+        metric.scale * np.array([getattr(s, name) for s in comparison.speakers]) for name in ("first", "second")
+    )
+    gains, loses = metric.sign * second > metric.sign * first, metric.sign * second < metric.sign * first
     for mask, colour, words in ((gains, BLUE, "gains"), (loses, ORANGE, "loses")):
         if mask.any():
             axes.vlines(positions[mask], first[mask], second[mask], color=colour, linewidth=2.4, label=words, zorder=2)
@@ -116,26 +133,27 @@ def speakers(comparison: Comparison) -> bytes:
         axes.set_xticks([])
         axes.set_xlabel(f"{count} speakers")
     axes.set_xlim(-0.8, count - 0.2)
-    percent_axis(axes, "UA of the speaker, %")
-    axes.set_ylim(-3, 103)
+    metric_axis(axes, metric, f"{metric.name} of the speaker{',' * metric.percent}{metric.unit}")
+    if metric.percent:
+        axes.set_ylim(-3, 103)
     legend_beside(axes)
     return png(figure)
 
 
 def draw(table: ComparisonTable) -> dict[str, bytes]:
     """All plots: differences, systems, classes, and speakers_1, ... for each comparison."""
-    drawn = {
-        "differences": differences(table),
-        "systems": system_scores(table),
-        "classes": class_recalls(table.systems),
-    }
+    drawn = {"differences": differences(table), "systems": system_scores(table)}
+    if table.systems[0].test.classes:
+        drawn["classes"] = class_recalls(table.systems)
     return drawn | {f"speakers_{n}": speakers(c) for n, c in enumerate(table.comparisons, start=1)}
 
 
-def _dot(axes: Axes, value: float, row: float, interval: Interval | None, colour: str, label: str) -> None:
+def _dot(
+    axes: Axes, scale: float, value: float, row: float, interval: Interval | None, colour: str, label: str
+) -> None:
     if interval:
-        axes.hlines(row, 100 * interval.low, 100 * interval.high, color=colour, linewidth=2.4, zorder=3)
-    axes.scatter(value, row, s=46, color=colour, zorder=4, label=label)
+        axes.hlines(row, scale * interval.low, scale * interval.high, color=colour, linewidth=2.4, zorder=3)
+    axes.scatter(scale * value, row, s=46, color=colour, zorder=4, label=label)
 
 
 def _rows(axes: Axes, names: Sequence[str]) -> None:

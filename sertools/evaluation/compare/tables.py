@@ -11,42 +11,33 @@ from dataclasses import replace
 from math import isfinite
 
 from sertools.evaluation.compare.comparison import ALPHA, Comparison, ComparisonTable, SystemResult
-from sertools.evaluation.score.results import Score
 from sertools.evaluation.score.tables import aligned, percent
 from sertools.evaluation.score.tables import warnings as warnings_of_results
 from sertools.evaluation.stats.calibration import Calibration
+from sertools.evaluation.stats.metric import Metric
+from sertools.evaluation.stats.metrics import UA
+from sertools.evaluation.stats.significance import T_TESTS
 from sertools.evaluation.stats.uncertainty import Interval
 
-SYSTEMS = (
-    "system", "UA %", "95 % CI", "UA − first", "95 % CI", "verdict", "UA %, folds", "sd folds", "sd seeds", "WA %",
-    "ECE %", "calibrated", "dev UA %", "seeds",
-)  # fmt: skip
-COMPARISONS = (
-    "second − first", "UA", "95 % CI", "would not show", "p exchange", "Holm", "UA, folds", "95 % CI", "p t-test",
-    "Holm", "WA", "95 % CI",
-)  # fmt: skip
 CLASSES = ("class", "utterances", "recall of first %", "of second %", "difference", "95 % CI")
-CSV_HEADERS = ("first", "second", "scope", "name", "metric", "value", "low", "high", "p", "p_holm")
+CSV_HEADERS = ("first", "second", "scope", "name", "metric", "value", "low", "high", "p", "p_holm", "corpus")
 
 
 def points(difference: float | None) -> str:
     """A difference in percentage points with its sign: ``0.041`` as ``+4.1``; a dash for what is not defined."""
-    if difference is None or not isfinite(difference):
-        return "–"
-    shown = f"{100 * difference:+.1f}"
-    return "0.0" if shown in ("+0.0", "-0.0") else shown.replace("-", "−")
+    return UA.show_difference(difference)
 
 
-def between(interval: Interval | None) -> str:
-    """An interval of a difference, in percentage points: ``+1.2 to +7.0``."""
+def between(interval: Interval | None, metric: Metric = UA) -> str:
+    """An interval of a difference, in percentage points where the metric is in percent: ``+1.2 to +7.0``."""
     if interval is None or not isfinite(interval.low):
         return "–"
-    return f"{points(interval.low)} to {points(interval.high)}"
+    return f"{metric.show_difference(interval.low)} to {metric.show_difference(interval.high)}"
 
 
-def range_of(interval: Interval | None) -> str:
-    """An interval of UA or WA in percent: ``55.2 to 63.0``."""
-    return f"{percent(interval.low)} to {percent(interval.high)}" if interval else "–"
+def range_of(interval: Interval | None, metric: Metric = UA) -> str:
+    """An interval of a metric: ``55.2 to 63.0``."""
+    return f"{metric.show(interval.low)} to {metric.show(interval.high)}" if interval else "–"
 
 
 def probability(p: float | None) -> str:
@@ -58,16 +49,18 @@ def probability(p: float | None) -> str:
 
 def verdict(comparison: Comparison) -> str:
     """What a comparison shows, in words."""
-    value, low, high = (100 * v for v in (comparison.ua.value, comparison.ua.interval.low, comparison.ua.interval.high))
+    main = comparison.main
+    metric, value, ends = main.metric, main.pooled.value, main.pooled.interval
     if comparison.certainty == "none":
         return (
             f"{comparison.second} against {comparison.first}: no difference shown "
-            f"({points(comparison.ua.value)}, {between(comparison.ua.interval)})"
+            f"({metric.show_difference(value)}, {between(ends, metric)})"
         )
-    better, worse = (comparison.second, comparison.first) if value > 0 else (comparison.first, comparison.second)
-    low, high = (low, high) if value > 0 else (-high, -low)
+    gains = metric.sign * value > 0
+    better, worse = (comparison.second, comparison.first) if gains else (comparison.first, comparison.second)
+    low, high = sorted((ends.low, ends.high) if value > 0 else (-ends.high, -ends.low))
     words = "sure" if comparison.certainty == "sure" else "likely, not sure"
-    size = f"{abs(value):.1f} ({low:.1f} to {high:.1f})".replace("-", "−")
+    size = f"{metric.show(abs(value))} ({metric.show(low)} to {metric.show(high)})".replace("-", "−")
     return f"{better} is better than {worse} by {size}, {words}"
 
 
@@ -78,54 +71,90 @@ def short_verdict(comparison: Comparison | None) -> str:
     if comparison.certainty == "none":
         return "no difference shown"
     words = "sure" if comparison.certainty == "sure" else "likely, not sure"
-    return f"{'better' if comparison.ua.value > 0 else 'worse'}, {words}"
+    main = comparison.main
+    return f"{'better' if main.metric.sign * main.pooled.value > 0 else 'worse'}, {words}"
 
 
 def warnings(table: ComparisonTable) -> list[str]:
     """What a reader must know before any number, in the order of importance."""
     dependent = any(system.test.speaker_dependent for system in table.systems)
-    lines = warnings_of_results(replace(table.systems[0].test, speaker_dependent=dependent))
+    lines = warnings_of_results(replace(table.systems[0].test, speaker_dependent=dependent), remarks=table.remarks)
     seeds = {system.name: len(system.test.seeds) for system in table.systems}
     if len(set(seeds.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in seeds.items())
-        lines.append(f"Different numbers of seeds ({counts}): UA is the mean over each system's own")
+        name = table.systems[0].test.main.name
+        lines.append(f"Different numbers of seeds ({counts}): {name} is the mean over each system's own")
     smallest = 2 * len(table.comparisons) / 2 ** table.systems[0].test.num_speakers
     if smallest >= ALPHA:
         lines.append(
             f"With {table.systems[0].test.num_speakers} speakers the permutation test cannot show a difference, "
             f"however large: its smallest p, corrected, is {min(1.0, smallest):.2g}"
         )
-    return [*lines, *table.remarks]
+    return lines
 
 
-def system_rows(table: ComparisonTable) -> list[list[str]]:
-    """Rows under :data:`SYSTEMS`, in the order given."""
+def system_table(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the systems, in the order given: the main metric, the one after it, calibration, dev."""
+    main, *rest = (found.metric for found in table.systems[0].test.metrics)
+    second = rest[0] if rest else None
+    calibrated = any(system.test.calibration for system in table.systems)
+    header = [
+        "system", f"{main.name}{main.unit}", "95 % CI", f"{main.name} − first", "95 % CI", "verdict",
+        f"{main.name}{main.unit}, folds", "sd folds", "sd seeds",
+        *([f"{second.name}{second.unit}"] if second else []),
+        *(["ECE %", "calibrated"] if calibrated else []), f"dev {main.name}{main.unit}", "seeds",
+    ]  # fmt: skip
     rows = []
     for system in table.systems:
         test, compared = system.test, table.with_first(system.name)
-        ece = [percent(measured.ece) if measured else "–" for measured in _calibrations(system)]
+        difference = compared.main.pooled if compared else None
+        ece = [percent(measured.ece) if measured else "–" for measured in _calibrations(system)] if calibrated else []
         rows.append([
-            system.name, percent(test.ua_pooled.value), range_of(test.ua_pooled.interval),
-            points(compared.ua.value if compared else None), between(compared.ua.interval if compared else None),
-            short_verdict(compared), percent(test.ua_folds.value), percent(test.ua_folds.sd_folds),
-            percent(test.ua_folds.sd_seeds), percent(test.wa_pooled.value), *ece,
-            percent(system.dev.ua_pooled.value if system.dev else None), str(len(test.seeds)),
+            system.name, main.show(test.main.pooled.value), range_of(test.main.pooled.interval, main),
+            main.show_difference(difference.value if difference else None),
+            between(difference.interval if difference else None, main),
+            short_verdict(compared), main.show(test.main.folds.value), main.show(test.main.folds.sd_folds),
+            main.show(test.main.folds.sd_seeds), *([second.show(test.of(second.name).pooled.value)] if second else []),
+            *ece, main.show(system.dev.main.pooled.value if system.dev else None), str(len(test.seeds)),
         ])  # fmt: skip
-    return rows
+    return header, rows
 
 
-def comparison_rows(table: ComparisonTable) -> list[list[str]]:
-    """Rows under :data:`COMPARISONS`."""
-    return [
-        [
-            f"{c.second} − {c.first}", points(c.ua.value), between(c.ua.interval), f"under {percent(c.smallest)}",
-            probability(c.permutation.p), probability(c.permutation_holm),
-            points(c.ua_folds), between(c.t_test.interval if c.t_test else None),
-            probability(c.t_test.p if c.t_test else None), probability(c.t_test_holm),
-            points(c.wa.value), between(c.wa.interval),
-        ]
-        for c in table.comparisons
+def comparison_table(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the comparisons: the main metric with its tests, and the one after it."""
+    main, *rest = (found.metric for found in table.comparisons[0].metrics)
+    second = rest[0] if rest else None
+    header = [
+        "second − first", main.name, "95 % CI", "would not show", "p exchange", "Holm", f"{main.name}, folds",
+        "95 % CI", "p t-test", "Holm", *([second.name, "95 % CI"] if second else []),
     ]  # fmt: skip
+    rows = []
+    for c in table.comparisons:
+        found, t = c.main, c.t_test
+        rows.append([
+            f"{c.second} − {c.first}", main.show_difference(found.pooled.value), between(found.pooled.interval, main),
+            f"under {main.show(c.smallest)}", probability(found.permutation.p), probability(found.permutation_holm),
+            main.show_difference(found.folds), between(t.interval if t else None, main),
+            probability(t.p if t else None), probability(c.t_test_holm),
+        ])  # fmt: skip
+        if second:
+            pooled = c.of(second.name).pooled
+            rows[-1] += [second.show_difference(pooled.value), between(pooled.interval, second)]
+    return header, rows
+
+
+def repeated_table(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of all t-tests over repeated cross-validation; no rows where there is one repetition."""
+    header = ["second − first", "test", "t", "degrees of freedom", "p", "95 % CI"]
+    rows = [
+        [
+            f"{c.second} − {c.first}", T_TESTS[t.name], f"{t.t:.3f}".replace("-", "−"), str(t.degrees),
+            probability(t.p), between(t.interval, c.main.metric),
+        ]
+        for c in table.comparisons if c.t_tests
+        for t in ([c.t_test] if c.t_test else []) + list(c.t_tests)
+    ]  # fmt: skip
+    return header, rows
 
 
 def class_rows(table: ComparisonTable, comparison: Comparison) -> list[list[str]]:
@@ -143,14 +172,20 @@ def class_rows(table: ComparisonTable, comparison: Comparison) -> list[list[str]
 def differences_in_words(comparison: Comparison) -> list[str]:
     """Utterances that only one system has right, and who gains and loses, in sentences."""
     a, total = comparison.agreement, sum(speaker.num_utterances for speaker in comparison.speakers)
-    worst, best = comparison.speakers[0], comparison.speakers[-1]
-    gain = sum(points(s.difference).startswith("+") for s in comparison.speakers)
-    lose = sum(points(s.difference).startswith("−") for s in comparison.speakers)
-    return [
+    metric = comparison.main.metric
+    known = [speaker for speaker in comparison.speakers if isfinite(speaker.difference)]
+    signs = [metric.show_difference(metric.sign * s.difference)[0] for s in known]
+    agree = [] if a is None else [
         f"Of {total} utterances both have {a.both:.0f} right, only {comparison.first} {a.only_first:.0f}, "
-        f"only {comparison.second} {a.only_second:.0f}, neither {a.neither:.0f} (means over all pairs of their seeds).",
-        f"Of {len(comparison.speakers)} speakers {gain} gain and {lose} lose with {comparison.second}: from "
-        f"{points(worst.difference)} ({worst.name}) to {points(best.difference)} ({best.name}).",
+        f"only {comparison.second} {a.only_second:.0f}, neither {a.neither:.0f} (means over all pairs of their seeds)."
+    ]  # fmt: skip
+    if not known:
+        return agree
+    worst, best = (f"{metric.show_difference(s.difference)} ({s.name})" for s in (known[0], known[-1]))
+    return [
+        *agree,
+        f"Of {len(comparison.speakers)} speakers {signs.count('+')} gain and {signs.count('−')} lose with "
+        f"{comparison.second}: from {worst} to {best}.",
     ]
 
 
@@ -170,21 +205,32 @@ def chosen_rows(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
 
 def notes(table: ComparisonTable) -> list[str]:
     """What the tests mean, in two sentences each."""
-    permutation = table.comparisons[0].permutation
+    main = table.comparisons[0].main
+    permutation, name = main.permutation, main.name
+    both = " and ".join(found.name for found in table.comparisons[0].metrics[:2])
     how = f"all {permutation.num_exchanges}" if permutation.exact else f"{permutation.num_exchanges} random"
     lines = [
-        "95 % CI of UA and WA: bootstrap over speakers, both systems with the same draw, percentiles widened for the "
+        f"95 % CI of {both}: bootstrap over speakers, both systems with the same draw, percentiles widened for the "
         "number of speakers. It says how the difference would vary with other speakers, for these trained models.",
         f"p exchange: the two systems' predictions are exchanged for whole speakers ({how} exchanges). It is the share "
-        "of exchanges that make a difference in UA at least as large as the one found.",
+        f"of exchanges that make a difference in {name} at least as large as the one found.",
     ]
     if table.ratio is None:
         lines.append("p t-test: not made, since --folds was not given. It needs the sizes of the folds' train parts.")
-    else:
+    elif (t := table.comparisons[0].t_test) is None:
+        lines.append("p t-test: not made, since there is one fold.")
+    elif t.name == "corrected":
         lines.append(
             "p t-test: corrected resampled t-test of the folds' differences, each a mean over seeds "
             f"(n_test / n_train = {table.ratio:.2f}). It allows for the folds having most of their training "
             "utterances in common."
+        )
+    else:
+        lines.append(
+            "p t-test: corrected repeated k-fold t-test (Bouckaert and Frank 2004) of the differences of all folds of "
+            f"all repetitions, each a mean over seeds (n_test / n_train = {table.ratio:.2f}, {t.degrees} degrees of "
+            "freedom). It allows for the folds having most of their training utterances in common. Repetitions tell "
+            "how replicable a result is; they are no new speakers, and means of repetitions must not be tested."
         )
     lines += [
         f"Holm: the p value before it, corrected for {len(table.comparisons)} comparisons. Under 0.05, the chance of "
@@ -194,8 +240,8 @@ def notes(table: ComparisonTable) -> list[str]:
     ]
     if any(system.chosen for system in table.systems):
         lines.append(
-            "Chosen on dev: in each fold the experiment with the best dev UA, the mean over seeds, is taken; test data "
-            "play no part. The dev UA of such a system is the best of several and therefore too high."
+            f"Chosen on dev: in each fold the experiment with the best dev {name}, the mean over seeds, is taken; test "
+            f"data play no part. The dev {name} of such a system is the best of several and therefore too high."
         )
     return lines
 
@@ -203,14 +249,19 @@ def notes(table: ComparisonTable) -> list[str]:
 def to_text(table: ComparisonTable, title: str = "") -> str:
     """The tables of comparison.txt."""
     lines = [*([title] if title else []), *warnings(table), summary(table), "", *map(verdict, table.comparisons), ""]
-    lines += [*aligned(SYSTEMS, system_rows(table)), "", *aligned(COMPARISONS, comparison_rows(table)), ""]
+    lines += [*aligned(*system_table(table)), "", *aligned(*comparison_table(table)), ""]
+    header, repeated = repeated_table(table)
+    if repeated:
+        lines += [*aligned(header, repeated, left=2), ""]
     header, chosen = chosen_rows(table)
     if chosen:
         lines += [*aligned(header, chosen), ""]
-    lines += [*map(confusion_in_words, table.systems), ""]
+    if table.systems[0].test.classes:
+        lines += [*map(confusion_in_words, table.systems), ""]
     for comparison in table.comparisons:
         lines += [f"{comparison.second} (second) against {comparison.first} (first)"]
-        lines += [*differences_in_words(comparison), *aligned(CLASSES, class_rows(table, comparison)), ""]
+        rows = class_rows(table, comparison)
+        lines += [*differences_in_words(comparison), *(aligned(CLASSES, rows) if rows else []), ""]
     return "\n".join([*lines, *notes(table)]) + "\n"
 
 
@@ -219,7 +270,10 @@ def to_markdown(table: ComparisonTable, title: str = "") -> str:
     lines = [f"## {title}", ""] if title else []
     lines += [f"**{line}.**\n" for line in warnings(table)]
     lines += [summary(table), "", *(f"- {verdict(c)}" for c in table.comparisons), ""]
-    lines += [*_markdown(SYSTEMS, system_rows(table)), "", *_markdown(COMPARISONS, comparison_rows(table)), ""]
+    lines += [*_markdown(*system_table(table)), "", *_markdown(*comparison_table(table)), ""]
+    header, repeated = repeated_table(table)
+    if repeated:
+        lines += [*_markdown(header, repeated), ""]
     header, chosen = chosen_rows(table)
     if chosen:
         lines += [*_markdown(header, chosen), ""]
@@ -229,11 +283,16 @@ def to_markdown(table: ComparisonTable, title: str = "") -> str:
 def summary(table: ComparisonTable) -> str:
     """What was tested, in a sentence."""
     test = table.systems[0].test
-    return (
-        f"{test.corpus}, test parts: {test.num_utterances} utterances, {test.num_speakers} speakers, "
-        f"{len(test.folds)} folds, {len(test.classes)} classes (chance: UA {percent(test.chance_ua)} %); "
-        "differences in percentage points."
-    )
+    main = test.main
+    chance = f"{main.name} {main.metric.show(main.chance)}{main.metric.unit}" if main.chance is not None else ""
+    parts = [
+        f"{test.num_utterances} utterances", f"{test.num_speakers} speakers", f"{len(test.folds)} folds",
+        *([f"{len(test.repetitions)} repetitions"] if len(test.repetitions) > 1 else []),
+        *([f"{len(test.classes)} classes"] if test.classes else []),
+    ]  # fmt: skip
+    said = f"{test.corpus}, test parts: {', '.join(parts)}" + (f" (chance: {chance})" if chance else "")
+    in_points = "differences in percentage points" if main.metric.percent else "differences in the metrics' own units"
+    return f"{said}; {in_points}."
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -246,40 +305,56 @@ def _calibrations(system: SystemResult) -> tuple[Calibration | None, Calibration
     return (scaling.raw, scaling.calibrated) if scaling else (None, None)
 
 
-def to_csv(table: ComparisonTable) -> str:
+def to_csv(table: ComparisonTable, header: bool = True) -> str:
     """All numbers as tidy CSV, one a row; what does not apply is empty.
 
-    ``first`` is empty for the numbers of one system (``second``).  ``scope`` is all, fold, class,
-    speaker or utterances.
+    ``first`` is empty for the numbers of one system (``second``).  ``scope`` is remark (``name`` is a sentence that
+    a reader must know), all, fold, t-test, class, speaker or utterances.
+
+    Args:
+        table: the numbers.
+        header: whether the first line names the columns.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(CSV_HEADERS)
+    if header:
+        writer.writerow(CSV_HEADERS)
     rows: list[tuple[object, ...]] = []
+    rows += [("", "", "remark", line) for line in warnings(table)]
     for system in table.systems:
-        scores: list[tuple[str, Score]] = [("UA", system.test.ua_pooled), ("WA", system.test.wa_pooled)]
-        rows += [("", system.name, "all", "pooled", m, s.value, *_ends(s.interval)) for m, s in scores]
-        rows.append(("", system.name, "all", "folds", "UA", system.test.ua_folds.value))
-        rows += [("", system.name, "fold", fold.name, "UA", fold.ua) for fold in system.test.by_fold]
+        for found in system.test.metrics:
+            pooled = found.pooled
+            rows.append(("", system.name, "all", "pooled", found.name, pooled.value, *_ends(pooled.interval)))
+        main = system.test.main
+        rows.append(("", system.name, "all", "folds", main.name, main.folds.value))
+        rows += [
+            ("", system.name, "fold", fold.name, main.name, fold.values[main.name]) for fold in system.test.by_fold
+        ]
         for name, measured in zip(("raw", "calibrated"), _calibrations(system), strict=True):
             rows += [("", system.name, "all", name, "ECE", measured.ece)] if measured else []
-        rows += [("", system.name, "all", "dev", "UA", system.dev.ua_pooled.value)] if system.dev else []
+        rows += [("", system.name, "all", "dev", main.name, system.dev.main.pooled.value)] if system.dev else []
     for c in table.comparisons:
-        p, t = (c.permutation.p, c.permutation_holm), c.t_test
-        rows.append((c.first, c.second, "all", "pooled", "UA", c.ua.value, *_ends(c.ua.interval), *p))
-        rows.append((c.first, c.second, "all", "pooled", "WA", c.wa.value, *_ends(c.wa.interval)))
+        t, main_name = c.t_test, c.main.name
+        for difference in c.metrics:
+            p = (difference.permutation.p, difference.permutation_holm)
+            pooled_of = difference.pooled
+            cells = (pooled_of.value, *_ends(pooled_of.interval), *p)
+            rows.append((c.first, c.second, "all", "pooled", difference.name, *cells))
         tested = (*_ends(t.interval), t.p, c.t_test_holm) if t else ()
-        rows.append((c.first, c.second, "all", "folds", "UA", c.ua_folds, *tested))
+        rows.append((c.first, c.second, "all", "folds", main_name, c.main.folds, *tested))
+        for other in c.t_tests:
+            found_by = (other.difference, *_ends(other.interval), other.p)
+            rows.append((c.first, c.second, "t-test", other.name, main_name, *found_by))
         for k in c.classes:
             rows.append(
                 (c.first, c.second, "class", k.name, "recall", k.difference.value, *_ends(k.difference.interval))
             )
-        rows += [(c.first, c.second, "speaker", speaker.name, "UA", speaker.difference) for speaker in c.speakers]
-        for name in ("both", "only_first", "only_second", "neither"):
+        rows += [(c.first, c.second, "speaker", speaker.name, main_name, speaker.difference) for speaker in c.speakers]
+        for name in ("both", "only_first", "only_second", "neither") if c.agreement else ():
             rows.append((c.first, c.second, "utterances", name, "right", getattr(c.agreement, name)))
     for row in rows:
         plain = ["" if isinstance(cell, float) and not isfinite(cell) else cell for cell in row]
-        writer.writerow([*plain, *[""] * (len(CSV_HEADERS) - len(row))])
+        writer.writerow([*plain, *[""] * (len(CSV_HEADERS) - 1 - len(row)), table.systems[0].test.corpus])
     return stream.getvalue()
 
 

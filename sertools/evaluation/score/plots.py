@@ -5,9 +5,8 @@ of Okabe and Ito (Color Universal Design, 2008), which colour-blind people can t
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,11 +16,13 @@ from matplotlib.ticker import MaxNLocator
 
 from sertools.evaluation.score.results import Results
 from sertools.evaluation.stats.calibration import TemperatureScaling
-from sertools.evaluation.stats.metrics import Floats
-from sertools.runs.folder import History, Run
+from sertools.evaluation.stats.metric import Floats, Metric
+from sertools.runs.folder import History, Run, dev_metric, is_number
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b6b6b"
 DPI = 160
+WIDTH = 9.2
+"""Inches: the width of a page."""
 
 
 def confusion_matrix(results: Results) -> bytes:
@@ -29,7 +30,7 @@ def confusion_matrix(results: Results) -> bytes:
     shares = 100 * np.array(results.confusion_shares)
     counts = np.array(results.confusion)
     size = len(results.classes)
-    figure, axes = new_figure(2.6 + 0.95 * size, 1.9 + 0.8 * size)
+    figure, axes = new_figure(WIDTH, 1.9 + 0.8 * size)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for row in range(size):
         for column in range(size):
@@ -52,30 +53,59 @@ def confusion_matrix(results: Results) -> bytes:
 
 
 def fold_scores(results: Results) -> bytes:
-    """UA of each fold: a dot a seed, a bar at their mean; the pooled UA with its interval as a band."""
-    count = len(results.by_fold)
-    figure, axes = new_figure(2.4 + 0.95 * count, 3.8)
-    for index, fold in enumerate(results.by_fold):
-        values = 100 * np.array(fold.ua_by_seed)
+    """The main metric of each fold: a dot a seed, a bar at their mean; the pooled value with its interval as a band.
+
+    Of several repetitions a column is one of them, its dots are the folds and its bar is their mean.
+    """
+    main, metric = results.main, results.main.metric
+    repeated = len(results.repetitions) > 1
+    folds = [(fold.name, list(fold.by_seed[metric.name])) for fold in results.by_fold]
+    if repeated:
+        of = {r: [f.values[metric.name] for f in results.by_fold if f.repetition == r] for r in results.repetitions}
+        folds = [(str(repetition), values) for repetition, values in of.items()]
+    count = len(folds)
+    figure, axes = new_figure(WIDTH, 3.8)
+    for index, (_, numbers) in enumerate(folds):
+        values = metric.scale * np.array(numbers)
         offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
         axes.scatter(
             index + offsets, values, s=26, color=BLUE, alpha=0.75, linewidths=0, zorder=3,
-            label="one seed" if index == 0 else "",
+            label="" if index else "one fold" if repeated else "one seed",
         )  # fmt: skip
         axes.hlines(
             values.mean(), index - 0.3, index + 0.3, color=BLUE, linewidth=2.2, zorder=4,
-            label="mean of seeds" if index == 0 else "",
+            label="" if index else "mean of folds" if repeated else "mean of seeds",
         )  # fmt: skip
-    pooled = results.ua_pooled
-    axes.axhline(100 * pooled.value, color=ORANGE, linewidth=1.4, label="pooled UA", zorder=2)
-    if pooled.interval:
-        low, high = 100 * pooled.interval.low, 100 * pooled.interval.high
+    axes.axhline(metric.scale * main.pooled.value, color=ORANGE, linewidth=1.4, label=f"pooled {metric.name}", zorder=2)
+    if ends := main.pooled.interval:
+        low, high = metric.scale * ends.low, metric.scale * ends.high
         axes.axhspan(low, high, color=ORANGE, alpha=0.15, linewidth=0, label="its 95 % CI", zorder=1)
-    axes.axhline(100 * results.chance_ua, color=GREY, linestyle="--", linewidth=1.2, label="chance")
-    axes.set_xticks(range(count), [fill(fold.name, 12) for fold in results.by_fold], rotation=0 if count <= 6 else 35)
+    if main.chance is not None:
+        axes.axhline(metric.scale * main.chance, color=GREY, linestyle="--", linewidth=1.2, label="chance")
+    axes.set_xticks(range(count), [fill(name, 12) for name, _ in folds], rotation=0 if count <= 6 or repeated else 35)
     axes.set_xlim(-0.6, count - 0.4)
-    percent_axis(axes, "UA, %")
-    axes.set_title(f"UA of each fold, {results.part}", fontsize=11)
+    metric_axis(axes, metric)
+    if repeated:
+        axes.set_xlabel("repetition")
+    axes.set_title(f"{metric.name} of each {'repetition' if repeated else 'fold'}, {results.part}", fontsize=11)
+    legend_beside(axes)
+    return png(figure)
+
+
+def scatter(results: Results, labels: Sequence[float], predicted: Sequence[float]) -> bytes:
+    """Predicted over true numbers, a dot an utterance, with the diagonal on which they would be equal."""
+    figure, axes = new_figure(WIDTH, 5.2)
+    ends = min(*labels, *predicted), max(*labels, *predicted)
+    axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1.2, label="predicted = true")
+    axes.scatter(
+        labels, predicted, s=14, color=BLUE, alpha=max(0.15, min(0.7, 300 / len(labels))), linewidths=0,
+        label="one utterance",
+    )  # fmt: skip
+    tidy(axes)
+    axes.set_xlabel("true")
+    axes.set_ylabel("predicted (mean of seeds)")
+    shown = ", ".join(f"{found.name} {found.metric.show(found.pooled.value)}" for found in results.metrics[:3])
+    axes.set_title(f"{results.corpus}, {results.part}: {shown}", fontsize=11)
     legend_beside(axes)
     return png(figure)
 
@@ -84,7 +114,7 @@ def class_bars(results: Results) -> bytes:
     """Recall and precision of each class, side by side."""
     count = len(results.by_class)
     positions = np.arange(count)
-    figure, axes = new_figure(2.4 + 1.05 * count, 3.8)
+    figure, axes = new_figure(WIDTH, 3.8)
     bars = (("recall", BLUE, -0.2, [c.recall for c in results.by_class], None),
             ("precision", "#E69F00", 0.2, [c.precision for c in results.by_class], "//"))  # fmt: skip
     for name, colour, offset, values, hatch in bars:
@@ -96,8 +126,9 @@ def class_bars(results: Results) -> bytes:
             text = "none" if np.isnan(value) else f"{height:.0f}"
             axes.text(position + offset, height + 1.2, text, ha="center", va="bottom", fontsize=8.5)
     axes.axhline(
-        100 * results.ua_pooled.value, color=GREY, linewidth=1.2, linestyle=":", label="UA (mean recall)", zorder=0.5
-    )
+        100 * float(np.nanmean([c.recall for c in results.by_class])), color=GREY, linewidth=1.2, linestyle=":",
+        label="mean recall", zorder=0.5,
+    )  # fmt: skip
     axes.set_xticks(positions, [f"{fill(c.name, 11)}\n(n = {c.count})" for c in results.by_class], fontsize=9)
     percent_axis(axes, "%")
     axes.set_ylim(0, 108)
@@ -107,7 +138,7 @@ def class_bars(results: Results) -> bytes:
 
 
 def training_curves(runs: Sequence[Run]) -> bytes:
-    """Losses and dev UA over epochs: a thin line a run, their mean bold, the best epoch of each run marked.
+    """Losses and the main metric on dev over epochs: a thin line a run, their mean bold, each run's best epoch marked.
 
     The mean ends where the first run ended.  A quantity that some epoch lacks (null) is left out there.
 
@@ -118,22 +149,27 @@ def training_curves(runs: Sequence[Run]) -> bytes:
     histories = [run.history for run in runs]
     if not histories:
         raise ValueError("no epochs to draw")
-    figure = Figure(figsize=(9.2, 3.7), dpi=DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(WIDTH, 3.7), dpi=DPI, layout="constrained", facecolor="white")
     losses, scores = figure.subplots(1, 2)
     drawn = 0
     for key, colour, label in (("train_loss", GREY, "train"), ("dev_loss", ORANGE, "dev")):
         drawn += _curves(losses, histories, key, colour, label, 1.0)
     losses.set_ylabel("loss")
     losses.set_title("Loss", fontsize=11)
-    drawn += _curves(scores, histories, "dev_ua", BLUE, "dev UA", 100.0)
-    best = [(run.best_epoch, entry["dev_ua"]) for run in runs for entry in run.history if _is_best(run, entry)]
-    if best:
-        epochs, values = np.array(best, dtype=np.float64).T
-        scores.scatter(
-            epochs, 100 * values, s=28, color=ORANGE, edgecolors="white", linewidths=0.6, zorder=5, label="best epoch"
-        )
-    scores.set_ylabel("UA, %")
-    scores.set_title("UA on dev", fontsize=11)
+    metric = _dev_metric(histories)
+    if metric:
+        drawn += _curves(scores, histories, metric.dev_key, BLUE, f"dev {metric.name}", metric.scale)
+        key = metric.dev_key
+        kept = [entry for run in runs for entry in run.history if entry["epoch"] == run.best_epoch]
+        best = [(entry["epoch"], entry[key]) for entry in kept if is_number(entry.get(key))]
+        if best:
+            epochs, values = np.array(best, dtype=np.float64).T
+            scores.scatter(
+                epochs, metric.scale * values, s=28, color=ORANGE, edgecolors="white", linewidths=0.6, zorder=5,
+                label="best epoch",
+            )  # fmt: skip
+        scores.set_ylabel(f"{metric.name}{',' * metric.percent}{metric.unit}")
+        scores.set_title(f"{metric.name} on dev", fontsize=11)
     for axes in (losses, scores):
         tidy(axes)
         axes.set_xlabel("epoch")
@@ -141,7 +177,7 @@ def training_curves(runs: Sequence[Run]) -> bytes:
         if axes.lines:
             axes.legend(frameon=False, fontsize=9)
     if not drawn:
-        raise ValueError("no epoch has train_loss, dev_loss or dev_ua")
+        raise ValueError("no epoch has train_loss, dev_loss or a metric on dev")
     return png(figure)
 
 
@@ -150,7 +186,7 @@ def reliability_diagram(scaling: TemperatureScaling) -> bytes:
 
     A dot a bin, its area the number of utterances; below the diagonal the model is too sure.
     """
-    figure = Figure(figsize=(8.2, 4.7), dpi=DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(WIDTH, 4.9), dpi=DPI, layout="constrained", facecolor="white")
     panels = [("as the models gave them", scaling.raw, ORANGE)]
     if scaling.calibrated:
         panels.append(("with temperatures fitted on dev", scaling.calibrated, BLUE))
@@ -185,8 +221,9 @@ def _curves(axes: Axes, histories: Sequence[History], key: str, colour: str, lab
     return len(series)
 
 
-def _is_best(run: Run, entry: Mapping[str, Any]) -> bool:
-    return entry["epoch"] == run.best_epoch and entry.get("dev_ua") is not None
+def _dev_metric(histories: Sequence[History]) -> Metric | None:
+    """The first metric that some epoch has on dev."""
+    return next((found for h in histories for entry in h if (found := dev_metric(entry)[0])), None)
 
 
 def _series(history: History, key: str) -> tuple[Floats, Floats]:
@@ -210,6 +247,15 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def metric_axis(axes: Axes, metric: Metric, label: str = "") -> None:
+    """A vertical axis of a metric: of 0 to 100 % for one in percent."""
+    if metric.percent:
+        percent_axis(axes, label or f"{metric.name}, %")
+    else:
+        axes.set_ylabel(label or metric.name)
+        tidy(axes)
 
 
 def percent_axis(axes: Axes, label: str) -> None:

@@ -8,15 +8,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sertools.evaluation.score import plots
 from sertools.evaluation.score.results import Results
-from sertools.evaluation.score.tables import calibration_rows, percent, scores, warnings, word_error_rows
-from sertools.evaluation.score.word_errors import HEADER, WordErrors
-from sertools.evaluation.stats.uncertainty import DRAWS, Interval
+from sertools.evaluation.score.tables import (
+    calibration_note,
+    calibration_rows,
+    chance,
+    fold_rows,
+    percent,
+    score_rows,
+    warnings,
+)
+from sertools.evaluation.stats.uncertainty import DRAWS
 from sertools.partitions.folds import Folds
-from sertools.runs.folder import Run, differing_settings, remarks
+from sertools.runs.extras.extra import Extra
+from sertools.runs.folder import Run, dev_metric, differing_settings, is_number
 from sertools.runs.predictions import Predictions
 
 NUM_MISTAKES = 20
@@ -36,9 +45,9 @@ class About:
         versions: package to version.
         folds: what was divided how.
         runs: the training runs.
-        speakers: what was found about i-vectors and speakers (local/identify_speakers.py); empty if
-            nothing was.  Their plot is the picture "speakers".
-        words: word errors, for systems that recognise words.
+        extras: what else the runs left, see :mod:`sertools.runs.extras`.
+        remarks: sentences that a reader must know, of the folds and of the runs.
+        others: where several corpora are tested, name of each other one to the file of its page.
     """
 
     title: str
@@ -49,13 +58,14 @@ class About:
     versions: dict[str, str] = field(default_factory=dict)
     folds: Folds | None = None
     runs: tuple[Run, ...] = ()
-    speakers: dict[str, Any] = field(default_factory=dict)
-    words: tuple[WordErrors, ...] = ()
+    extras: dict[str, Extra] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    others: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A tested utterance that all seeds took for the same wrong class.
+    """A tested utterance that all seeds (of a repetition) took for the same wrong class.
 
     ``probability`` and ``probability_true`` are the probabilities of the recognised and of the true
     class, averaged over seeds.
@@ -87,16 +97,45 @@ def confident_mistakes(predictions: Predictions, limit: int = NUM_MISTAKES) -> t
     return tuple(sorted(found, key=lambda mistake: (-mistake.probability, mistake.utterance))[:limit])
 
 
-def draw(test: Results, runs: Sequence[Run] = ()) -> dict[str, bytes]:
+@dataclass(frozen=True)
+class LargeError:
+    """A tested utterance: its true number, and the mean over repetitions and seeds of what was predicted."""
+
+    utterance: str
+    speaker: str
+    label: float
+    predicted: float
+
+
+def mean_predictions(predictions: Predictions) -> tuple[LargeError, ...]:
+    """Of every tested utterance the predicted number, averaged over repetitions and seeds; sorted by utterance."""
+    test = predictions.select(part="test")
+    names, first, index = np.unique(test.utterances, return_index=True, return_inverse=True)
+    means = np.bincount(index.reshape(-1), weights=test.outputs) / np.bincount(index.reshape(-1))
+    return tuple(
+        LargeError(name, str(test.speakers[row]), float(test.labels[row]), float(mean))
+        for name, row, mean in zip(names.tolist(), first, means, strict=True)
+    )
+
+
+def largest_errors(predictions: Predictions, limit: int = NUM_MISTAKES) -> tuple[LargeError, ...]:
+    """The utterances whose mean predicted number is farthest from the truth, at most ``limit``."""
+    each = mean_predictions(predictions)
+    return tuple(sorted(each, key=lambda e: (-abs(e.predicted - e.label), e.utterance))[:limit])
+
+
+def draw(test: Results, runs: Sequence[Run] = (), predictions: Predictions | None = None) -> dict[str, bytes]:
     """The plots of an experiment: name to the bytes of a PNG file.
 
-    Names are folds, classes, confusion, calibration, and training if some run has a history.
+    Names are folds; classes, confusion and calibration where the target is a class; scatter where it is a number
+    (of ``predictions``); and training if some run has a history.
     """
-    drawn = {
-        "folds": plots.fold_scores(test),
-        "classes": plots.class_bars(test),
-        "confusion": plots.confusion_matrix(test),
-    }
+    drawn = {"folds": plots.fold_scores(test)}
+    if test.classes:
+        drawn |= {"classes": plots.class_bars(test), "confusion": plots.confusion_matrix(test)}
+    elif predictions is not None:
+        each = mean_predictions(predictions)
+        drawn["scatter"] = plots.scatter(test, [e.label for e in each], [e.predicted for e in each])
     if test.calibration:
         drawn["calibration"] = plots.reliability_diagram(test.calibration)
     if any(run.history for run in runs):
@@ -116,17 +155,26 @@ def to_html(
         predictions: the table that was scored.
         pictures: as from :func:`draw`.
     """
+    number = test.kind == "number"
+    header, rows = fold_rows(test)
+    main = test.main.metric
+    seeds = " / ".join(map(str, test.seeds))
+    header = ["fold", *header[1:], f"{main.name}{main.unit} of seed {seeds}"]
+    each_seed = [" / ".join(map(main.show, fold.by_seed[main.name])) for fold in test.by_fold]
     return page("report.html").render(
         about=about,
         test=test,
         dev=dev,
-        warnings=warnings(test, remarks=remarks(about.runs)),
-        word_header=HEADER,
-        words=word_error_rows(about.words),
-        scores=scores,
-        mistakes=confident_mistakes(predictions),
+        warnings=warnings(test, remarks=about.remarks),
+        chance=chance(test),
+        score_rows=lambda results: score_rows(results, lambda low, high: f"{low} – {high}"),
+        fold_header=header,
+        fold_rows=[[*row, values] for row, values in zip(rows, each_seed, strict=True)],
+        mistakes=() if number else confident_mistakes(predictions),
+        errors=largest_errors(predictions) if number else (),
         limit=NUM_MISTAKES,
         calibration=calibration_rows(test.calibration) if test.calibration else [],
+        calibration_note=calibration_note(test.calibration) if test.calibration else "",
         draws=f"{DRAWS:,}",
         differing=differing_settings(about.runs),
         training=[_training(run) for run in about.runs if run.history],
@@ -144,7 +192,6 @@ def page(name: str, filters: Mapping[str, Callable[..., Any]] = MappingProxyType
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    environment.filters["interval"] = _interval
     environment.filters.update(filters)
     return environment.get_template(name)
 
@@ -157,18 +204,15 @@ def embedded(png: bytes) -> dict[str, Any]:
     return {"data": base64.b64encode(png).decode(), "width": round(width * scale), "height": round(height * scale)}
 
 
-def _interval(interval: Interval | None) -> str:
-    return f"{percent(interval.low)} – {percent(interval.high)}" if interval else "–"
-
-
 def _training(run: Run) -> dict[str, Any]:
     """The row of a run in the table of runs."""
-    dev_ua = [entry.get("dev_ua") for entry in run.history if entry["epoch"] == run.best_epoch]
-    seconds = [entry["seconds"] for entry in run.history if entry.get("seconds") is not None]
+    kept = [entry for entry in run.history if entry["epoch"] == run.best_epoch]
+    seconds = [entry["seconds"] for entry in run.history if is_number(entry.get("seconds"))]
+    metric, value = dev_metric(kept[0]) if kept else (None, None)
     return {
         "name": run.name,
         "epochs": len(run.history),
         "best": run.best_epoch,
-        "dev_ua": dev_ua[0] if dev_ua else None,
+        "dev": f"{metric.name} {metric.show(value)}{metric.unit}" if metric else "–",
         "minutes": sum(seconds) / 60 if seconds else None,
     }

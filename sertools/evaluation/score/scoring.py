@@ -1,23 +1,25 @@
 """Scoring a whole experiment: from the folders of its runs to ``results/``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from sertools.errors import UserError
+from sertools.evaluation.score.completeness import by_corpus, check_complete, folds_of
 from sertools.evaluation.score.report import About, draw, to_html
-from sertools.evaluation.score.results import score, to_json
-from sertools.evaluation.score.tables import to_csv, to_text
-from sertools.evaluation.score.word_errors import word_errors
-from sertools.files import read_json, replacing, require, write_json, write_text
+from sertools.evaluation.score.results import Results, plain, score, to_json
+from sertools.evaluation.score.tables import to_csv, to_text, warnings
+from sertools.files import replacing, write_json, write_text
 from sertools.partitions.folds import Folds
+from sertools.runs.extras.extra import Extra
+from sertools.runs.extras.registry import extra_files, read_extras
 from sertools.runs.folder import (
     CONFIG,
     HISTORY,
     INFO,
     PREDICTIONS,
-    TRANSCRIPTS,
     Run,
     differing_settings,
     read_run,
@@ -29,9 +31,8 @@ from sertools.runs.predictions import read_predictions
 
 TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.html"
 EXPERIMENT_CONFIG = "config.yaml"
-METHODS = "expanded percentile intervals; ECE and NLL, raw and with temperatures fitted on dev"
+METHODS = "expanded percentile intervals; ECE and NLL, raw and with temperatures that help held-out dev speakers"
 """How the numbers are made; part of the stamp, so that other methods make them anew."""
-SPEAKERS, SPEAKERS_PLOT, MAKES_SPEAKERS = "speakers.json", "speakers.png", "local/identify_speakers.py"
 
 
 @dataclass(frozen=True)
@@ -42,28 +43,29 @@ class Wishes:
         title: of the page; else the name of the folder.
         command: what was run, shown on the page.
         seeds: those that every fold must have; runs with others are left out.  Empty: all that are there.
-        speakers: folder of local/identify_speakers.py, whose plot goes onto the page; empty for none.
+        extras: name of an extra (see :mod:`sertools.runs.extras`) to the folder that is given for it.
     """
 
     title: str = ""
     command: str = ""
     seeds: tuple[int, ...] = ()
-    speakers: str = ""
+    extras: dict[str, str] = field(default_factory=dict)
 
 
-def input_files(directory: Path, seeds: tuple[int, ...] = ()) -> dict[str, Path]:
-    """Everything that :func:`evaluate` reads: name relative to ``directory`` to path.
+def input_files(directory: Path, seeds: tuple[int, ...] = (), extras: dict[str, str] | None = None) -> dict[str, Path]:
+    """Everything that :func:`evaluate` reads: a name, for what is in ``directory`` relative to it, to path.
 
     Raises:
-        UserError: there are no runs, or a run has no predictions.
+        UserError: there are no runs, a run has no predictions, or a folder given for an extra is not whole.
     """
-    kinds = (PREDICTIONS, HISTORY, CONFIG, INFO, *TRANSCRIPTS)
-    names = [f"{run}/{name}" for run in run_files(directory, seeds or None) for name in kinds] + [EXPERIMENT_CONFIG]
-    return {name: directory / name for name in names if (directory / name).exists()}
+    folders = run_files(directory, seeds or None)
+    names = [f"{run}/{name}" for run in folders for name in (PREDICTIONS, HISTORY, CONFIG, INFO)] + [EXPERIMENT_CONFIG]
+    files = {name: directory / name for name in names if (directory / name).exists()}
+    return files | extra_files(folders, extras or {})
 
 
 def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: Wishes | None = None) -> list[str]:
-    """Score the runs of an experiment and write tables, plots and the page.
+    """Score the runs of an experiment and write tables, plots and the page; one page a tested corpus.
 
     Args:
         directory: holds ``fold_*/seed_*/``, see :mod:`sertools.runs.folder`.
@@ -80,40 +82,75 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
     """
     wishes = wishes or Wishes()
     folders = run_files(directory, wishes.seeds or None)
-    runs = tuple(read_run(name, folder) for name, folder in folders.items())
-    refuse_mixed(runs, directory)
+    runs = {name: read_run(name, folder) for name, folder in folders.items()}
+    refuse_mixed(tuple(runs.values()), directory)
     table = read_predictions([folder / PREDICTIONS for folder in folders.values()])
-    test = score(table, "test", folds)
-    dev = score(table, "dev", folds) if (table.parts == "dev").any() else None
+    check_complete(table, "test", folds)
+    tables = by_corpus(table)
+    pages = {corpus: PAGE if not n else f"report_{plain_name(corpus)}.html" for n, corpus in enumerate(tables)}
+    said = tuple(dict.fromkeys([*remarks_of_folds(folds), *remarks(tuple(runs.values()))]))
+    texts: list[str] = []
+    values: dict[str, dict[str, Any]] = {}
+    parts: list[Results] = []
+    shown: dict[str, Extra] = {}
+    files = [TEXT, CSV, JSON]
+    for corpus, of_corpus in tables.items():
+        names = set(of_corpus.folds.tolist())
+        some = {name: folder for name, folder in folders.items() if name.split("/")[0].removeprefix("fold_") in names}
+        chosen = folds_of(folds, names)
+        test = score(of_corpus, "test", chosen)
+        dev = score(of_corpus, "dev", chosen) if (of_corpus.parts == "dev").any() else None
+        extras = read_extras(some, of_corpus, wishes.extras)
+        about = About(
+            title=(wishes.title or directory.resolve().name) + (f" on {corpus}" if len(tables) > 1 else ""),
+            command=wishes.command,
+            dates=dates([folder / PREDICTIONS for folder in some.values()]),
+            versions=versions(tuple(runs.values())),
+            folds=folds,
+            runs=tuple(runs[name] for name in some),
+            extras=extras,
+            remarks=said,
+            others={other: page for other, page in pages.items() if other != corpus},
+            **_config(directory, some),
+        )
+        pictures = draw(test, about.runs, of_corpus)
+        pictures |= {name: picture for extra in extras.values() for name, picture in extra.pictures.items()}
+        description = f"folds: {folds.class_set}, {folds.protocol}: {folds.description}" if folds else ""
+        texts.append(to_text(test, dev, description, said, extras))
+        values[corpus] = {"test": to_json(test), "dev": to_json(dev) if dev else None}
+        values[corpus] |= {"remarks": warnings(test, remarks=said)}
+        values[corpus] |= {name: plain(extra.values) for name, extra in extras.items()}
+        parts += [test, dev] if dev else [test]
+        shown |= {(name if len(tables) == 1 else f"{corpus}/{name}"): extra for name, extra in extras.items()}
+        write_text(output / pages[corpus], to_html(about, test, dev, of_corpus, pictures))
+        prefix = "" if len(tables) == 1 else f"{plain_name(corpus)}_"
+        for name, picture in pictures.items():
+            with replacing(output / f"{prefix}{name}.png") as temporary:
+                temporary.write_bytes(picture)
+        files += [pages[corpus], *(f"{prefix}{name}.png" for name in pictures)]
+    write_text(output / TEXT, "\n".join(texts))
+    write_text(output / CSV, to_csv(parts, shown, [line for one in values.values() for line in one["remarks"]]))
+    write_json(output / JSON, next(iter(values.values())) if len(values) == 1 else {"corpora": values})
+    return files
 
-    words = word_errors(folders, table)
+
+def remarks_of_folds(folds: Folds | None) -> tuple[str, ...]:
+    """Sentences that every output of an experiment on these folds must carry."""
+    return tuple(getattr(folds, "remarks", ())) if folds else ()
+
+
+def _config(directory: Path, folders: dict[str, Path]) -> dict[str, str]:
+    """The configuration for the page, and where it was read."""
     configs = [directory / EXPERIMENT_CONFIG] + [folder / CONFIG for folder in folders.values()]
     config = next((path for path in configs if path.exists()), None)
-    about = About(
-        title=wishes.title or directory.resolve().name,
-        command=wishes.command,
-        dates=dates([folder / PREDICTIONS for folder in folders.values()]),
-        config=config.read_text(encoding="utf-8") if config else "",
-        config_from=str(config.relative_to(directory)) if config else "",
-        versions=versions(runs),
-        folds=folds,
-        runs=runs,
-        speakers=read_json(Path(wishes.speakers) / SPEAKERS, MAKES_SPEAKERS) if wishes.speakers else {},
-        words=words,
-    )
-    pictures = draw(test, runs)
-    if wishes.speakers:
-        pictures["speakers"] = require(Path(wishes.speakers) / SPEAKERS_PLOT, MAKES_SPEAKERS).read_bytes()
-    description = f"folds: {folds.class_set}, {folds.protocol}: {folds.description}" if folds else ""
-    write_text(output / TEXT, to_text(test, dev, description, remarks(runs), words))
-    write_text(output / CSV, to_csv([test, dev] if dev else [test], words))
-    recognised = {"words": [to_json(one) for one in words]} if words else {}
-    write_json(output / JSON, {"test": to_json(test), "dev": to_json(dev) if dev else None} | recognised)
-    write_text(output / PAGE, to_html(about, test, dev, table, pictures))
-    for name, picture in pictures.items():
-        with replacing(output / f"{name}.png") as temporary:
-            temporary.write_bytes(picture)
-    return [TEXT, CSV, JSON, PAGE, *(f"{name}.png" for name in pictures)]
+    if config is None:
+        return {}
+    return {"config": config.read_text(encoding="utf-8"), "config_from": str(config.relative_to(directory))}
+
+
+def plain_name(corpus: str) -> str:
+    """A corpus's name as part of a file's name."""
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in corpus)
 
 
 def refuse_mixed(runs: Sequence[Run], directory: Path) -> None:

@@ -2,16 +2,19 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
+from types import MappingProxyType
 
 from sertools.evaluation.score.results import Results, Score
-from sertools.evaluation.score.word_errors import HEADER, WHEN, WordErrors
 from sertools.evaluation.stats.calibration import TemperatureScaling
+from sertools.evaluation.stats.metric import Metric
+from sertools.runs.extras.extra import Extra
 
-HEADERS = ("part", "metric", "averaging", "scope", "name", "value", "low", "high", "sd_folds", "sd_seeds", "utterances")
-
-
+HEADERS = (
+    "part", "metric", "averaging", "scope", "name", "value", "low", "high", "sd_folds", "sd_seeds", "utterances",
+    "sd_repetitions", "corpus",
+)  # fmt: skip
 CALIBRATION = ("probabilities (test)", "ECE %", "NLL")
 
 
@@ -20,14 +23,37 @@ def percent(value: float | None) -> str:
     return "–" if value is None or isnan(value) else f"{100 * value:.1f}"
 
 
-def scores(results: Results) -> list[tuple[str, str, str, Score]]:
-    """The four results: metric, averaging as a word, averaging in words, score."""
+def scores(results: Results) -> list[tuple[Metric, str, str, Score]]:
+    """The results: metric, averaging as a word, averaging in words, score."""
+    pooled = "all utterances pooled" + ("" if len(results.repetitions) == 1 else ", mean of repetitions")
     return [
-        ("UA", "pooled", "all utterances pooled", results.ua_pooled),
-        ("UA", "folds", "mean of folds", results.ua_folds),
-        ("WA", "pooled", "all utterances pooled", results.wa_pooled),
-        ("WA", "folds", "mean of folds", results.wa_folds),
+        row
+        for found in results.metrics
+        for row in (
+            (found.metric, "pooled", pooled, found.pooled),
+            (found.metric, "folds", "mean of folds", found.folds),
+        )
     ]
+
+
+def score_rows(results: Results, between: Callable[[str, str], str]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of results, which begin with two columns of words.
+
+    Args:
+        results: what is shown.
+        between: the ends of an interval to a cell.
+    """
+    in_percent = all(found.metric.percent for found in results.metrics)
+    repeated = len(results.repetitions) > 1
+    header = ["metric", "averaging", "%" if in_percent else "value", "95 % CI", "sd over folds", "sd over seeds"]
+    rows = []
+    for metric, _, words, value in scores(results):
+        name = metric.name if in_percent else f"{metric.name}{metric.unit}"
+        ends = value.interval
+        cells = [metric.show(value.value), between(metric.show(ends.low), metric.show(ends.high)) if ends else "–"]
+        deviations = [value.sd_folds, value.sd_seeds, *([value.sd_repetitions] if repeated else [])]
+        rows.append([name, words, *cells, *map(metric.show, deviations)])
+    return [*header, *(["sd over repetitions"] if repeated else [])], rows
 
 
 def calibration_rows(scaling: TemperatureScaling) -> list[list[str]]:
@@ -40,28 +66,51 @@ def calibration_rows(scaling: TemperatureScaling) -> list[list[str]]:
     return [*rows, [words, percent(scaling.calibrated.ece), f"{scaling.calibrated.nll:.3f}"]]
 
 
+def calibration_note(scaling: TemperatureScaling) -> str:
+    """What is to be known of the calibrated probabilities; empty where there are none."""
+    if scaling.calibrated is None:
+        return ""
+    runs = len(scaling.temperatures)
+    note = (
+        f"The probabilities of {scaling.kept} of {runs} runs were kept as the models gave them: there no temperature "
+        "surely helped dev speakers that were held out."
+        if scaling.kept
+        else f"In all {runs} runs a temperature helped dev speakers that were held out."
+    )
+    if scaling.calibrated.nll > scaling.raw.nll:
+        note += " On the test parts calibration made the probabilities worse (a higher NLL)."
+    return note
+
+
 def warnings(results: Results, description: str = "", remarks: Sequence[str] = ()) -> list[str]:
-    """What a reader must know before any number, in the order of importance; remarks are those of the runs."""
+    """What a reader must know before any number, in the order of importance.
+
+    Args:
+        results: what the numbers are.
+        description: of the folds, last.
+        remarks: those of the folds and of the runs, see :func:`~sertools.runs.folder.remarks`.
+    """
     lines = []
     if results.synthetic:
         lines.append(f"SYNTHETIC SPEECH ({results.corpus}): these numbers say nothing about human speech")
     if results.speaker_dependent:
         lines.append("SPEAKER-DEPENDENT: tested speakers also trained; not comparable with speaker-independent results")
     lines += remarks
+    lines += lacking(results)
     return [*lines, description] if description else lines
 
 
-def word_error_rows(found: Sequence[WordErrors]) -> list[list[str]]:
-    """Rows of the table of word errors, under word_errors.HEADER."""
-    rows = []
-    for one in found:
-        name = {"all": "all", "class": one.name, "length": f"references of {one.name}"}[one.scope]
-        between = (
-            f"[{percent(one.intervals[2].low)}, {percent(one.intervals[2].high)}]" if len(one.intervals) > 2 else "–"
-        )
-        values = [percent(one.before), percent(one.after), percent(one.change), between]
-        rows.append([name, str(one.utterances), str(one.words), *values])
-    return rows
+def lacking(results: Results) -> list[str]:
+    """A sentence if some folds' parts lack a class: their UA, which the mean of folds takes, is of fewer classes."""
+    folds = [fold for fold in results.by_fold if fold.lacks]
+    if not folds:
+        return []
+    shown = "; ".join(f"{fold.name} has no {', '.join(fold.lacks)}" for fold in folds[:5])
+    more = f"; and {len(folds) - 5} more" if len(folds) > 5 else ""
+    return [
+        f"{len(folds)} of {len(results.by_fold)} folds lack a class in their {results.part} part ({shown}{more}): "
+        "their UA, which the mean of folds takes in, is the mean over the classes that they have"
+    ]
 
 
 def to_text(
@@ -69,7 +118,7 @@ def to_text(
     dev: Results | None = None,
     description: str = "",
     remarks: Sequence[str] = (),
-    words: Sequence[WordErrors] = (),
+    extras: Mapping[str, Extra] = MappingProxyType({}),
 ) -> str:
     """The tables of results.txt.
 
@@ -78,43 +127,64 @@ def to_text(
         dev: results on the dev parts, shown last; None if there are none.
         description: what the folds are, shown below the warnings.
         remarks: see :func:`warnings`.
-        words: word errors, for systems that recognise words.
+        extras: what else the runs left.
     """
-    lines = [*warnings(test, description, remarks), _summary(test), "", *_main(test), ""]
+    lines = [*warnings(test, description, remarks), summary(test), "", *_main(test), ""]
     if test.calibration:
-        lines += [*aligned(CALIBRATION, calibration_rows(test.calibration)), ""]
-    per_fold = [[f.name, f.num_utterances, f.num_speakers, percent(f.ua), percent(f.wa)] for f in test.by_fold]
-    lines += [*aligned(["fold (test)", "utterances", "speakers", "UA %", "WA %"], per_fold), ""]
-    per_class = [[c.name, c.count, *map(percent, (c.recall, c.precision, c.f1))] for c in test.by_class]
-    lines += [*aligned(["class (test)", "utterances", "recall %", "precision %", "F1 %"], per_class), ""]
-    shares = [[name, *map(percent, row)] for name, row in zip(test.classes, test.confusion_shares, strict=True)]
-    lines += aligned(["true \\ recognised, %", *test.classes], shares)
-    if words:
-        lines += ["", *aligned(HEADER, word_error_rows(words))]
+        lines += [*aligned(CALIBRATION, calibration_rows(test.calibration))]
+        lines += [note] if (note := calibration_note(test.calibration)) else []
+        lines += [""]
+    header, rows = fold_rows(test)
+    lines += [*aligned(header, rows)]
+    if test.classes:
+        per_class = [[c.name, c.count, *map(percent, (c.recall, c.precision, c.f1))] for c in test.by_class]
+        lines += ["", *aligned(["class (test)", "utterances", "recall %", "precision %", "F1 %"], per_class), ""]
+        shares = [[name, *map(percent, row)] for name, row in zip(test.classes, test.confusion_shares, strict=True)]
+        lines += aligned(["true \\ recognised, %", *test.classes], shares)
+    for extra in extras.values():
+        lines += ["", *(aligned(extra.header, extra.rows) if extra.header else [f"{extra.title}: {extra.caption}"])]
     if dev:
-        lines += ["", "For comparison only, since the epochs were chosen on it:", _summary(dev), "", *_main(dev)]
+        lines += ["", "For comparison only, since the epochs were chosen on it:", summary(dev), "", *_main(dev)]
     return "\n".join(lines) + "\n"
 
 
-def _summary(results: Results) -> str:
-    return (
-        f"{results.corpus}, {results.part} parts: {results.num_utterances} utterances, "
-        f"{results.num_speakers} speakers, {len(results.folds)} folds, "
-        f"{len(results.seeds)} {'seed' if len(results.seeds) == 1 else 'seeds'}, "
-        f"{len(results.classes)} classes (chance: UA {percent(results.chance_ua)} %, WA {percent(results.chance_wa)} %)"
-    )
+def fold_rows(results: Results) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of folds: the first two metrics, of several repetitions with their number."""
+    shown = [found.metric for found in results.metrics[:2]]
+    repeated = len(results.repetitions) > 1
+    header = [f"fold ({results.part})", *(["repetition"] if repeated else []), "utterances", "speakers"]
+    rows = [
+        [
+            fold.name, *([str(fold.repetition)] if repeated else []), str(fold.num_utterances), str(fold.num_speakers),
+            *(metric.show(fold.values[metric.name]) for metric in shown),
+        ]
+        for fold in results.by_fold
+    ]  # fmt: skip
+    return [*header, *(f"{metric.name}{metric.unit}" for metric in shown)], rows
+
+
+def summary(results: Results) -> str:
+    """What was tested, in a line, with what chance gives."""
+    count = len(results.seeds)
+    parts = [
+        f"{results.num_utterances} utterances", f"{results.num_speakers} speakers", f"{len(results.folds)} folds",
+        *([f"{len(results.repetitions)} repetitions"] if len(results.repetitions) > 1 else []),
+        f"{count} {'seed' if count == 1 else 'seeds'}",
+        *([f"{len(results.classes)} classes"] if results.classes else []),
+    ]  # fmt: skip
+    return f"{results.corpus}, {results.part} parts: {', '.join(parts)} (chance: {chance(results)})"
+
+
+def chance(results: Results) -> str:
+    """What a system that hears nothing would have, in the first metrics that say so."""
+    known = [found for found in results.metrics if found.chance is not None][:2]
+    return ", ".join(f"{found.name} {found.metric.show(found.chance)}{found.metric.unit}" for found in known)
 
 
 def _main(results: Results) -> list[str]:
-    rows = [
-        [metric, words, percent(value.value), _interval(value), percent(value.sd_folds), percent(value.sd_seeds)]
-        for metric, _, words, value in scores(results)
-    ]
-    return aligned([results.part, "averaging", "%", "95 % CI", "sd folds", "sd seeds"], rows, left=2)
-
-
-def _interval(value: Score) -> str:
-    return f"[{percent(value.interval.low)}, {percent(value.interval.high)}]" if value.interval else "–"
+    header, rows = score_rows(results, lambda low, high: f"[{low}, {high}]")
+    header = [name.replace("sd over", "sd") for name in header]
+    return aligned([results.part, *header[1:]], rows, left=2)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> list[str]:
@@ -129,47 +199,43 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[object]], left: int =
     return [line(cells[0]), "-" * (sum(widths) + 2 * (len(widths) - 1)), *map(line, cells[1:])]
 
 
-def to_csv(parts: Sequence[Results], words: Sequence[WordErrors] = ()) -> str:
-    """All numbers of ``parts`` and of word errors as tidy CSV, one number a row; what does not apply is empty.
+def to_csv(
+    parts: Sequence[Results], extras: Mapping[str, Extra] = MappingProxyType({}), remarks: Sequence[str] = ()
+) -> str:
+    """All numbers of ``parts`` and of extras as tidy CSV, one number a row; what does not apply is empty.
 
-    Shares are in 0 .. 1, NLL is in nats.
+    Shares are in 0 .. 1, NLL is in nats, numbers in the unit of the target.
 
-    ``scope`` is all, fold, run (``name`` is ``fold>seed``), speaker, class, confusion (``name`` is
-    ``true>recognised``, value a count summed over seeds), calibration (``name`` is raw or calibrated; the
-    temperatures are of scope run) or chance.  WER is ``before`` or ``after`` joint training in place of an
-    averaging, of scope all, length or class.
+    ``scope`` is remark (``name`` is a sentence that a reader must know), all, fold, run (``name`` is
+    ``fold>seed``), speaker, class, confusion (``name`` is ``true>recognised``, value a count summed over
+    repetitions and seeds), calibration (``name`` is raw or calibrated; the temperatures are of scope run) or
+    chance.  Extras have scopes of their own.
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, HEADERS, restval="", lineterminator="\n")
     writer.writeheader()
+    writer.writerows({"scope": "remark", "name": line} for line in remarks)
     for results in parts:
+        place = {"part": results.part, "corpus": results.corpus}
         for metric, averaging, _, value in scores(results):
-            low, high = (value.interval.low, value.interval.high) if value.interval else ("", "")
+            low, high = (value.interval.low, value.interval.high) if value.interval else (None, None)
+            numbers = {
+                "value": value.value, "low": low, "high": high, "sd_folds": value.sd_folds, "sd_seeds": value.sd_seeds,
+                "sd_repetitions": value.sd_repetitions,
+            }  # fmt: skip
+            names = {"metric": metric.name, "averaging": averaging, "scope": "all", "name": "all"}
+            shown = {key: _or_empty(number) for key, number in numbers.items()}
+            writer.writerow(place | names | shown | {"utterances": results.num_utterances})
+        for metric_name, averaging, scope, name, number, count in _details(results):
             writer.writerow(
-                {
-                    "part": results.part, "metric": metric, "averaging": averaging, "scope": "all", "name": "all",
-                    "value": value.value, "low": low, "high": high, "sd_folds": _or_empty(value.sd_folds),
-                    "sd_seeds": _or_empty(value.sd_seeds), "utterances": results.num_utterances,
-                }
-            )  # fmt: skip
-        for metric, averaging, scope, name, number, count in _details(results):
-            writer.writerow(
-                {
-                    "part": results.part, "metric": metric, "averaging": averaging, "scope": scope, "name": name,
+                place
+                | {
+                    "metric": metric_name, "averaging": averaging, "scope": scope, "name": name,
                     "value": _or_empty(number), "utterances": count,
                 }
             )  # fmt: skip
-    for one in words:
-        for number, rate in enumerate((one.before, one.after)):
-            if rate is not None:
-                ends = one.intervals[number] if one.intervals else None
-                writer.writerow(
-                    {
-                        "part": "test", "metric": "WER", "averaging": WHEN[number], "scope": one.scope,
-                        "name": one.name, "value": rate, "low": ends.low if ends else "",
-                        "high": ends.high if ends else "", "utterances": one.utterances,
-                    }
-                )  # fmt: skip
+    for extra in extras.values():
+        writer.writerows(extra.csv)
     return stream.getvalue()
 
 
@@ -177,12 +243,11 @@ def _details(results: Results) -> list[tuple[str, str, str, str, float | None, i
     rows: list[tuple[str, str, str, str, float | None, int | str]] = []
     for scope, groups in (("fold", results.by_fold), ("speaker", results.by_speaker)):
         for group in groups:
-            rows.append(("UA", "pooled", scope, group.name, group.ua, group.num_utterances))
-            rows.append(("WA", "pooled", scope, group.name, group.wa, group.num_utterances))
-            if scope == "fold":
-                for seed, ua, wa in zip(results.seeds, group.ua_by_seed, group.wa_by_seed, strict=True):
-                    rows.append(("UA", "pooled", "run", f"{group.name}>{seed}", ua, group.num_utterances))
-                    rows.append(("WA", "pooled", "run", f"{group.name}>{seed}", wa, group.num_utterances))
+            for name, value in group.values.items():
+                rows.append((name, "pooled", scope, group.name, value, group.num_utterances))
+            for number, seed in enumerate(results.seeds) if scope == "fold" else ():
+                for name, values in group.by_seed.items():
+                    rows.append((name, "pooled", "run", f"{group.name}>{seed}", values[number], group.num_utterances))
     for of_class in results.by_class:
         for metric, value in (("recall", of_class.recall), ("precision", of_class.precision), ("F1", of_class.f1)):
             rows.append((metric, "pooled", "class", of_class.name, value, of_class.count))
@@ -196,8 +261,10 @@ def _details(results: Results) -> list[tuple[str, str, str, str, float | None, i
                 rows.append(("NLL", "pooled", "calibration", name, measured.nll, results.num_utterances))
         for fold, seed, value in results.calibration.temperatures:
             rows.append(("temperature", "", "run", f"{fold}>{seed}", value, ""))
-    rows.append(("UA", "pooled", "chance", "uniform", results.chance_ua, results.num_utterances))
-    rows.append(("WA", "pooled", "chance", "most frequent class", results.chance_wa, results.num_utterances))
+    for found in results.metrics:
+        if found.chance is not None:
+            name = found.metric.chance_name
+            rows.append((found.name, "pooled", "chance", name, found.chance, results.num_utterances))
     return rows
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sertools.evaluation.stats.metric import Metric
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -166,3 +168,49 @@ def _ratio(above: ArrayLike, below: ArrayLike) -> Floats:
     """above / below; NaN where below is 0."""
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
+
+
+def macro_f1(matrix: ArrayLike) -> Floats:
+    """Mean of :func:`f1_scores` over the classes that occur or were recognised.
+
+    Args:
+        matrix: (..., C, C) confusion counts, rows true.
+
+    Returns:
+        (...) float64 in 0 .. 1; NaN without any utterance.
+
+    >>> round(float(macro_f1([[3, 1], [0, 2]])), 4)
+    0.8286
+    """
+    scores = f1_scores(matrix)
+    defined = np.isfinite(scores)
+    return _ratio(np.where(defined, scores, 0.0).sum(axis=-1), defined.sum(axis=-1))
+
+
+def _most_frequent(matrix: Floats) -> float:
+    return float(matrix.sum(axis=1).max() / matrix.sum())
+
+
+def _f1_of_most_frequent(matrix: Floats) -> float:
+    share = _most_frequent(matrix)
+    return 2 * share / (1 + share) / int((matrix.sum(axis=1) > 0).sum())
+
+
+UA = Metric(
+    "UA", "UA (unweighted accuracy, UAR)",
+    "Mean of the recalls of the classes: each class counts alike, however rare.",
+    "classes", unweighted_accuracy, percent=True, source="Schuller et al., INTERSPEECH 2009 Emotion Challenge",
+    chance=lambda matrix: 1 / len(matrix), chance_name="uniform",
+)  # fmt: skip
+WA = Metric(
+    "WA", "WA (weighted accuracy)",
+    "Share of all utterances that were recognised: frequent classes count more.",
+    "classes", weighted_accuracy, percent=True, source="Schuller et al., INTERSPEECH 2009 Emotion Challenge",
+    chance=_most_frequent, chance_name="most frequent class",
+)  # fmt: skip
+MACRO_F1 = Metric(
+    "macro-F1", "macro-F1",
+    "Mean over the classes of F1, the harmonic mean of recall and precision: a class that is named too often loses.",
+    "classes", macro_f1, percent=True, source="Opitz and Burst, Macro F1 and Macro F1 (2019), equation 2",
+    chance=_f1_of_most_frequent, chance_name="most frequent class",
+)  # fmt: skip

@@ -43,7 +43,7 @@ def test_as_a_system(tmp_path: Path) -> None:
     run = train_run(experiment, "Session1", 1)
     table = read_predictions(run / "predictions.csv")
     assert len(table) == 48
-    assert score(table.select(fold="Session1"), "test").ua_pooled.value > 0.6
+    assert score(table.select(fold="Session1"), "test").of("UA").pooled.value > 0.6
     # up to date: nothing is fitted again
     before = (run / "predictions.csv").stat().st_mtime_ns
     train_run(experiment, "Session1", 1)

@@ -39,11 +39,11 @@ def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds
     other = pushed(table, 0.6)
     (found,) = compare([System("A", table), System("B", other)], folds).comparisons
     a, b = score(table), score(other)
-    assert found.ua.value == pytest.approx(b.ua_pooled.value - a.ua_pooled.value)
-    assert found.wa.value == pytest.approx(b.wa_pooled.value - a.wa_pooled.value)
-    assert found.ua_folds == pytest.approx(b.ua_folds.value - a.ua_folds.value)
-    assert found.ua.interval.low < found.ua.value < found.ua.interval.high
-    assert found.smallest == pytest.approx((found.ua.interval.high - found.ua.interval.low) / 2)
+    assert found.main.pooled.value == pytest.approx(b.of("UA").pooled.value - a.of("UA").pooled.value)
+    assert found.of("WA").pooled.value == pytest.approx(b.of("WA").pooled.value - a.of("WA").pooled.value)
+    assert found.main.folds == pytest.approx(b.of("UA").folds.value - a.of("UA").folds.value)
+    assert found.main.pooled.interval.low < found.main.pooled.value < found.main.pooled.interval.high
+    assert found.smallest == pytest.approx((found.main.pooled.interval.high - found.main.pooled.interval.low) / 2)
     # whole speakers exchanged, with all seeds, and everything scored again
     one, two = table.select(part="test"), other.select(part="test")
     names, reached = np.unique(one.speakers), 0
@@ -51,12 +51,12 @@ def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds
         swap = np.isin(one.speakers, names[np.array(swapped)])[:, None]
         x = dataclasses.replace(one, outputs=np.where(swap, two.probabilities, one.probabilities))
         y = dataclasses.replace(two, outputs=np.where(swap, one.probabilities, two.probabilities))
-        reached += abs(mean_ua(y) - mean_ua(x)) >= abs(found.ua.value) - 1e-12
-    assert found.permutation.p == pytest.approx(reached / 2 ** len(names))
+        reached += abs(mean_ua(y) - mean_ua(x)) >= abs(found.main.pooled.value) - 1e-12
+    assert found.main.permutation.p == pytest.approx(reached / 2 ** len(names))
     assert found.t_test is not None
     # 18 utterances are tested, 36 train (strict: of four sessions one tests, one is dev)
     assert found.t_test.ratio == pytest.approx(0.5)
-    assert found.t_test.difference == pytest.approx(found.ua_folds)
+    assert found.t_test.difference == pytest.approx(found.main.folds)
     assert [c.difference.value for c in found.classes] == pytest.approx(
         [y.recall - x.recall for x, y in zip(a.by_class, b.by_class, strict=True)]
     )
@@ -67,24 +67,24 @@ def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds
 def test_a_system_against_itself_and_in_turned_order(table: Predictions) -> None:
     other = pushed(table, 0.6)
     (same,) = compare([System("A", table), System("B", table)]).comparisons
-    assert (same.ua.value, same.permutation.p, same.certainty, same.t_test) == (0, 1, "none", None)
+    assert (same.main.pooled.value, same.main.permutation.p, same.certainty, same.t_test) == (0, 1, "none", None)
     (there,) = compare([System("A", table), System("B", other)]).comparisons
     (back,) = compare([System("B", other), System("A", table)]).comparisons
-    assert back.ua.value == pytest.approx(-there.ua.value)
-    assert (back.ua.interval.low, back.ua.interval.high) == pytest.approx(
-        (-there.ua.interval.high, -there.ua.interval.low)
+    assert back.main.pooled.value == pytest.approx(-there.main.pooled.value)
+    assert (back.main.pooled.interval.low, back.main.pooled.interval.high) == pytest.approx(
+        (-there.main.pooled.interval.high, -there.main.pooled.interval.low)
     )
-    assert back.permutation == there.permutation
+    assert back.main.permutation == there.main.permutation
 
 
 def test_a_much_better_system_is_surely_better(table: Predictions, folds: Folds) -> None:
     perfect = dataclasses.replace(table, outputs=np.eye(3)[table.labels])
     compared = compare([System("A", table), System("B", perfect)], folds)
     (found,) = compared.comparisons
-    assert found.permutation.p == 2 / 2**8
+    assert found.main.permutation.p == 2 / 2**8
     assert found.certainty == "sure"
     words = tables.verdict(found)
-    assert words.startswith(f"B is better than A by {100 * found.ua.value:.1f} (")
+    assert words.startswith(f"B is better than A by {100 * found.main.pooled.value:.1f} (")
     assert words.endswith("), sure")
     assert compared.systems[1].confusion is None
     assert "B makes no mistake" in tables.to_text(compared)
@@ -100,20 +100,21 @@ def test_all_pairs_are_corrected_together(table: Predictions, folds: Folds) -> N
     ]
     pairs = compare(systems, folds, against="all").comparisons
     assert [(c.first, c.second) for c in pairs] == [("A", "B"), ("A", "C"), ("B", "C")]
-    assert all(c.permutation_holm >= c.permutation.p for c in pairs)
-    smallest = min(pairs, key=lambda c: c.permutation.p)
-    assert smallest.permutation_holm == pytest.approx(3 * smallest.permutation.p)
+    assert all(c.main.permutation_holm >= c.main.permutation.p for c in pairs)
+    smallest = min(pairs, key=lambda c: c.main.permutation.p)
+    assert smallest.main.permutation_holm == pytest.approx(3 * smallest.main.permutation.p)
     firsts = compare(systems, folds).comparisons
     assert [(c.first, c.second) for c in firsts] == [("A", "B"), ("A", "C")]
-    assert firsts[0].ua == pairs[0].ua
+    assert firsts[0].main.pooled == pairs[0].main.pooled
 
 
 def test_verdict_needs_interval_and_test(table: Predictions) -> None:
     (found,) = compare([System("A", table), System("B", pushed(table, 0.6))]).comparisons
 
     def with_(low: float, high: float, p: float) -> Comparison:
-        ua = dataclasses.replace(found.ua, value=(low + high) / 2, interval=Interval(low, high))
-        return dataclasses.replace(found, ua=ua, permutation_holm=p)
+        ua = dataclasses.replace(found.main.pooled, value=(low + high) / 2, interval=Interval(low, high))
+        main = dataclasses.replace(found.main, pooled=ua, permutation_holm=p)
+        return dataclasses.replace(found, metrics=(main, *found.metrics[1:]))
 
     assert with_(0.012, 0.07, 0.01).certainty == "sure"
     assert tables.verdict(with_(0.012, 0.07, 0.01)) == "B is better than A by 4.1 (1.2 to 7.0), sure"
@@ -180,16 +181,17 @@ def test_tables_say_the_same(table: Predictions, folds: Folds) -> None:
     assert len(set(keys)) == len(keys)
     by_key = dict(zip(keys, rows, strict=True))
     row = by_key["A", "B", "all", "pooled", "UA"]
-    assert float(row["value"]) == found.ua.value
-    assert (float(row["p"]), float(row["p_holm"])) == (found.permutation.p, found.permutation_holm)
-    assert float(by_key["", "A", "all", "pooled", "UA"]["low"]) < score(table).ua_pooled.value
+    assert float(row["value"]) == found.main.pooled.value
+    assert (float(row["p"]), float(row["p_holm"])) == (found.main.permutation.p, found.main.permutation_holm)
+    assert float(by_key["", "A", "all", "pooled", "UA"]["low"]) < score(table).of("UA").pooled.value
     assert sum(float(by_key["A", "B", "utterances", n, "right"]["value"]) for n in
                ("both", "only_first", "only_second", "neither")) == pytest.approx(72)  # fmt: skip
     markdown = tables.to_markdown(compared, "Title")
     assert markdown.startswith("## Title\n")
     table_lines = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in table_lines[:5]} == {len(tables.SYSTEMS) + 1}
-    assert f"| {tables.points(found.ua.value)} | {tables.between(found.ua.interval)} |" in markdown
+    columns = len(tables.system_table(compared)[0])
+    assert {line.replace("\\|", "").count("|") for line in table_lines[:5]} == {columns + 1}
+    assert f"| {tables.points(found.main.pooled.value)} | {tables.between(found.main.pooled.interval)} |" in markdown
     assert "| C\\|x | exp_a | exp_a | exp_a | exp_a |" in markdown
     text = tables.to_text(compared, "Title")
     assert tables.verdict(found) in text

@@ -85,7 +85,7 @@ def test_the_best_on_dev_is_taken_whatever_it_does_on_test(table: Predictions) -
         assert rows.utterances.tolist() == expected.utterances.tolist()
     assert score(joined).num_utterances == 72
     test = group_score("Session2", joined.select(part="test", fold="Session2"))
-    assert test.ua == 0
+    assert test.values["UA"] == 0
 
 
 def test_the_mean_over_seeds_chooses(table: Predictions) -> None:
@@ -94,7 +94,7 @@ def test_the_mean_over_seeds_chooses(table: Predictions) -> None:
     half[dev & (table.seeds == 0)] = np.eye(3)[table.labels[dev & (table.seeds == 0)]]
     half[dev & (table.seeds == 1)] = np.eye(3)[(table.labels[dev & (table.seeds == 1)] + 1) % 3]
     # UA 1 and 0: a mean of 0.5, less than the plain system's
-    assert group_score("Session1", table.select(part="dev", fold="Session1")).ua > 0.5
+    assert group_score("Session1", table.select(part="dev", fold="Session1")).values["UA"] > 0.5
     _, chosen = choose_on_dev({"half": dataclasses.replace(table, outputs=half), "plain": table})
     assert chosen["Session1"] == "plain"
 

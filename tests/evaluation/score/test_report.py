@@ -57,8 +57,8 @@ def test_headline_and_definitions() -> None:
     predictions = table()
     results = score(predictions)
     html = page(predictions)
-    assert results.ua_pooled.interval is not None
-    for value in (results.ua_pooled.value, results.ua_folds.value, results.ua_pooled.interval.low):
+    assert results.of("UA").pooled.interval is not None
+    for value in (results.of("UA").pooled.value, results.of("UA").folds.value, results.of("UA").pooled.interval.low):
         assert f"{100 * value:.1f}" in html
     assert "Mean of the recalls" in html
     assert "10,000 bootstrap draws of speakers" in html

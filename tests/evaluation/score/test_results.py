@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from sertools.errors import UserError
-from sertools.evaluation.score.results import score, shares_speakers, to_json
+from sertools.evaluation.score.completeness import shares_speakers
+from sertools.evaluation.score.results import score, to_json
 from sertools.evaluation.score.tables import to_csv, to_text
 from sertools.partitions.folds import Folds
 from sertools.runs.predictions import Predictions, make_predictions, read_predictions
@@ -39,28 +40,28 @@ def small(seeds: tuple[int, ...] = (1, 2), corpus: str = "iemocap") -> Predictio
 def test_numbers_by_hand() -> None:
     results = score(small())
     # seed 1: UA 0.5 in each fold, WA 3/4 and 1/2, pooled 4/6; seed 2: all right
-    assert results.ua_pooled.value == results.ua_folds.value == pytest.approx(0.75)
-    assert results.wa_pooled.value == pytest.approx((4 / 6 + 1) / 2)
-    assert results.wa_folds.value == pytest.approx((0.625 + 1) / 2)
-    assert results.wa_folds.sd_folds == pytest.approx(np.std([0.875, 0.75], ddof=1))
-    assert results.wa_folds.sd_seeds == pytest.approx(np.std([0.625, 1], ddof=1))
-    assert results.wa_pooled.sd_seeds == pytest.approx(np.std([4 / 6, 1], ddof=1))
-    assert results.wa_pooled.sd_folds is None
+    assert results.of("UA").pooled.value == results.of("UA").folds.value == pytest.approx(0.75)
+    assert results.of("WA").pooled.value == pytest.approx((4 / 6 + 1) / 2)
+    assert results.of("WA").folds.value == pytest.approx((0.625 + 1) / 2)
+    assert results.of("WA").folds.sd_folds == pytest.approx(np.std([0.875, 0.75], ddof=1))
+    assert results.of("WA").folds.sd_seeds == pytest.approx(np.std([0.625, 1], ddof=1))
+    assert results.of("WA").pooled.sd_seeds == pytest.approx(np.std([4 / 6, 1], ddof=1))
+    assert results.of("WA").pooled.sd_folds is None
     assert results.confusion == ((8, 0), (2, 2))
     assert results.confusion_shares == ((1, 0), (0.5, 0.5))
     assert [(c.name, c.count, c.recall, c.precision) for c in results.by_class] == [("a", 4, 1, 0.8), ("b", 2, 0.5, 1)]
-    assert [(f.name, f.wa_by_seed) for f in results.by_fold] == [("x", (0.75, 1)), ("y", (0.5, 1))]
-    assert [(s.name, s.num_utterances, s.wa) for s in results.by_speaker] == [("p", 4, 0.875), ("q", 2, 0.75)]
-    assert (results.chance_ua, results.chance_wa) == (0.5, pytest.approx(4 / 6))
+    assert [(f.name, f.by_seed["WA"]) for f in results.by_fold] == [("x", (0.75, 1)), ("y", (0.5, 1))]
+    assert [(s.name, s.num_utterances, s.values["WA"]) for s in results.by_speaker] == [("p", 4, 0.875), ("q", 2, 0.75)]
+    assert (results.of("UA").chance, results.of("WA").chance) == (0.5, pytest.approx(4 / 6))
     assert (results.num_utterances, results.num_speakers, results.seeds) == (6, 2, (1, 2))
-    assert results.wa_pooled.interval is not None
-    assert results.wa_pooled.interval.low == pytest.approx(0.75)
-    assert results.wa_pooled.interval.high == pytest.approx(0.875)
+    assert results.of("WA").pooled.interval is not None
+    assert results.of("WA").pooled.interval.low == pytest.approx(0.75)
+    assert results.of("WA").pooled.interval.high == pytest.approx(0.875)
 
 
 def test_one_seed_has_no_spread_over_seeds() -> None:
     results = score(small(seeds=(2,)))
-    assert results.ua_pooled.sd_seeds is None
+    assert results.of("UA").pooled.sd_seeds is None
     assert "–" in to_text(results)
 
 
@@ -128,8 +129,8 @@ def test_speaker_dependence_shows_without_the_folds(make_experiment: Callable[[s
 def test_text() -> None:
     text = to_text(score(small()), score(small()), "folds: s1")
     assert not text.startswith("SYNTHETIC")
-    assert "UA    all utterances pooled  75.0" in text
-    assert "UA    mean of folds          75.0" in text
+    assert "UA        all utterances pooled  75.0" in text
+    assert "UA        mean of folds          75.0" in text
     assert "[75.0, 87.5]" in text
     assert text.index("test parts") < text.index("For comparison only")
     first_line = to_text(score(small(corpus="iemocap-synthetic"))).splitlines()[0]

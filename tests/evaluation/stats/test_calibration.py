@@ -15,6 +15,7 @@ from sertools.evaluation.stats.calibration import (
     apply_temperature,
     calibrate,
     expected_calibration_error,
+    fit_on_dev,
     fit_temperature,
     measure,
     negative_log_likelihood,
@@ -22,7 +23,7 @@ from sertools.evaluation.stats.calibration import (
     temperature_scaling,
 )
 from sertools.evaluation.stats.metrics import Floats, Ints
-from sertools.runs.predictions import Predictions, read_predictions
+from sertools.runs.predictions import Predictions, make_predictions, read_predictions
 
 
 def drawn(count: int, seed: int = 0, sharpness: float = 1.0) -> tuple[Floats, Ints]:
@@ -120,9 +121,10 @@ def test_each_run_is_calibrated_on_its_own_dev_rows(predictions: Predictions) ->
     calibrated, temperatures = calibrate(predictions)
     assert sorted(temperatures) == [(f"Session{f}", s) for f in range(1, 5) for s in (0, 1)]
     dev = predictions.select(part="dev", fold="Session2", seed=1)
-    assert temperatures["Session2", 1] == fit_temperature(dev.probabilities, dev.labels)
+    assert temperatures["Session2", 1] == fit_on_dev(dev)
     test = predictions.select(part="test", fold="Session2", seed=1)
-    expected = apply_temperature(test.probabilities, temperatures["Session2", 1])
+    temperature = temperatures["Session2", 1]
+    expected = test.probabilities if temperature == 1 else apply_temperature(test.probabilities, temperature)
     np.testing.assert_allclose(calibrated.select(fold="Session2", seed=1).probabilities, expected)
     assert np.array_equal(calibrated.recognised, predictions.select(part="test").recognised)
     assert set(calibrated.parts.tolist()) == {"test"}
@@ -168,5 +170,51 @@ def test_without_dev_rows_there_is_only_the_raw_ece(predictions: Predictions) ->
     results = score(predictions.select(part="test"))
     assert results.calibration is not None
     assert results.calibration.calibrated is None
-    assert results.ua_pooled == score(predictions).ua_pooled
+    assert results.of("UA").pooled == score(predictions).of("UA").pooled
     assert "calibrated: no dev rows" in to_text(results)
+
+
+def dev_rows(labels: Ints, probabilities: Floats, num_speakers: int) -> Predictions:
+    names = [f"u{n}" for n in range(len(labels))]
+    return make_predictions(
+        ("a", "b", "c", "d"), utterances=names, speakers=[f"s{n % num_speakers}" for n in range(len(names))],
+        corpora="c", parts="dev", folds="1", seeds=1, labels=["abcd"[label] for label in labels], outputs=probabilities,
+    )  # fmt: skip
+
+
+def test_a_temperature_that_helps_held_out_speakers_is_taken() -> None:
+    probabilities, labels = drawn(800, seed=4)
+    sharp = apply_temperature(probabilities, 0.4)
+    found = fit_on_dev(dev_rows(labels, sharp, 6))
+    assert found == pytest.approx(fit_temperature(sharp, labels))
+    assert 2 < found < 3.2
+
+
+def test_calibrated_models_and_single_speakers_keep_what_they_gave() -> None:
+    probabilities, labels = drawn(60, seed=5)
+    assert fit_on_dev(dev_rows(labels, apply_temperature(probabilities, 0.4), 1)) == 1
+    kept = [
+        fit_on_dev(dev_rows(labels, probabilities, 6)) for probabilities, labels in (drawn(60, s) for s in range(20))
+    ]
+    # a one-sided test at 10 %
+    assert sum(temperature == 1 for temperature in kept) >= 15
+
+
+def test_two_lucky_dev_speakers_do_not_spoil_new_ones() -> None:
+    worse = worse_before = 0.0
+    for seed in range(30):
+        probabilities, labels = drawn(16, seed)
+        new, truth = drawn(200, 100 + seed)
+        dev = dev_rows(labels, probabilities, 2)
+        before = negative_log_likelihood(new, truth)
+        worse += negative_log_likelihood(apply_temperature(new, fit_on_dev(dev)), truth) - before
+        alone = fit_temperature(probabilities, labels)
+        worse_before += negative_log_likelihood(apply_temperature(new, alone), truth) - before
+    assert worse < 0.4 * worse_before
+
+
+def test_the_page_says_what_was_kept(predictions: Predictions) -> None:
+    scaling = temperature_scaling(predictions)
+    text = to_text(score(predictions))
+    assert scaling.kept
+    assert f"The probabilities of {scaling.kept} of 8 runs were kept as the models gave them" in text

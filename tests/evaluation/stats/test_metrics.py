@@ -28,6 +28,7 @@ def test_as_scikit_learn(seed: int) -> None:
     assert metrics.unweighted_accuracy(matrix) == pytest.approx(
         sklearn.metrics.balanced_accuracy_score(labels, predictions)
     )
+    assert metrics.macro_f1(matrix) == pytest.approx(sklearn.metrics.f1_score(labels, predictions, average="macro"))
     assert metrics.weighted_accuracy(matrix) == pytest.approx(sklearn.metrics.accuracy_score(labels, predictions))
 
 

@@ -6,8 +6,10 @@ all folds and seeds: errors over words of the reference.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from sertools.decoding.transcripts import Transcript, read_transcripts
 from sertools.decoding.wer import count_errors, spoken
 from sertools.errors import UserError
 from sertools.evaluation.stats.uncertainty import DRAWS, LEVEL, Interval, interval
+from sertools.runs.extras.extra import Extra
 from sertools.runs.folder import MADE_BY, TRANSCRIPTS
 from sertools.runs.predictions import Predictions
 
@@ -62,6 +65,63 @@ class _Row:
     errors: tuple[int, ...]
 
 
+class Words:
+    """Word error rates as a table."""
+
+    name = "words"
+    files = TRANSCRIPTS
+    given: tuple[str, ...] = ()
+    made_by = MADE_BY
+
+    def read(self, folders: Mapping[str, Path], predictions: Predictions, given: Path | None) -> Extra | None:
+        """See :class:`~sertools.runs.extras.extra.ExtraKind`."""
+        found = word_errors(folders, predictions)
+        if not found:
+            return None
+        return Extra(
+            title="Words recognised",
+            caption="Word error rate on the test parts, by the recogniser as it was given and after it was trained "
+            "with emotion; all folds and seeds pooled, utterances and words of one seed.",
+            header=HEADER,
+            rows=tuple(tuple(row) for row in word_error_rows(found)),
+            csv=tuple(_csv_rows(found)),
+            values=[asdict(one) for one in found],
+        )
+
+
+def word_error_rows(found: Sequence[WordErrors]) -> list[list[str]]:
+    """Rows under :data:`HEADER`."""
+    rows = []
+    for one in found:
+        name = {"length": f"references of {one.name}"}.get(one.scope, one.name)
+        between = (
+            f"[{_percent(one.intervals[2].low)}, {_percent(one.intervals[2].high)}]" if len(one.intervals) > 2 else "–"
+        )
+        values = [_percent(one.before), _percent(one.after), _percent(one.change), between]
+        rows.append([name, str(one.utterances), str(one.words), *values])
+    return rows
+
+
+def _csv_rows(found: Sequence[WordErrors]) -> list[dict[str, Any]]:
+    rows = []
+    for one in found:
+        for number, rate in enumerate((one.before, one.after)):
+            if rate is not None:
+                ends = one.intervals[number] if one.intervals else None
+                rows.append(
+                    {
+                        "part": "test", "metric": "WER", "averaging": WHEN[number], "scope": one.scope,
+                        "name": one.name, "value": rate, "low": ends.low if ends else "",
+                        "high": ends.high if ends else "", "utterances": one.utterances,
+                    }
+                )  # fmt: skip
+    return rows
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or isnan(value) else f"{100 * value:.1f}"
+
+
 def word_errors(folders: Mapping[str, Path], predictions: Predictions) -> tuple[WordErrors, ...]:
     """Rates over all test utterances, by length of the reference, and by class; none if no words were recognised.
 
@@ -81,7 +141,7 @@ def word_errors(folders: Mapping[str, Path], predictions: Predictions) -> tuple[
         if found != wanted or found[0] != TRANSCRIPTS[0]:
             raise UserError(f"{folders[run]} has not the tables of words that the other runs have; run {MADE_BY} again")
     test = predictions.select(part="test")
-    labels = {u: test.classes[label] for u, label in zip(test.utterances.tolist(), test.labels.tolist(), strict=True)}
+    labels = {utterance: test.label_of(row) for row, utterance in enumerate(test.utterances.tolist())}
     tested: dict[tuple[str, int], list[str]] = {}
     for fold, seed, utterance in zip(test.folds.tolist(), test.seeds.tolist(), test.utterances.tolist(), strict=True):
         tested.setdefault((fold, seed), []).append(utterance)

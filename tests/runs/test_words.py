@@ -6,8 +6,7 @@ import pytest
 
 from sertools.decoding.transcripts import Transcript, write_transcripts
 from sertools.errors import UserError
-from sertools.evaluation.score.tables import word_error_rows
-from sertools.evaluation.score.word_errors import WordErrors, word_errors
+from sertools.runs.extras.words import WordErrors, word_error_rows, word_errors
 from sertools.runs.folder import Run, remarks
 from sertools.runs.predictions import Predictions, make_predictions
 
