@@ -149,10 +149,9 @@ def one_case(folder: Path, case: str, whole: bool, device: str, limit: float) ->
     else:
         config = replace(config, engine="k2", k2_beam=beam)
     lfmmi = Lfmmi(denominator_graph, config)
-    numerator = torch.zeros(len(outputs), dtype=torch.float64, device=device) - torch.inf
 
     def denominator() -> Tensor:
-        return lfmmi._denominator(outputs, lengths, True, numerator)[0]
+        return lfmmi._denominator(outputs, lengths, True)[0]
 
     leaf = outputs.clone().requires_grad_()
     head = outputs.clone().requires_grad_()
@@ -165,7 +164,7 @@ def one_case(folder: Path, case: str, whole: bool, device: str, limit: float) ->
 
     with torch.no_grad():
         if beam is None:  # MKL, cuBLAS and their workspaces
-            lfmmi._denominator(outputs[:1, :2], lengths[:1].clamp(max=2), True, numerator[:1])
+            lfmmi._denominator(outputs[:1, :2], lengths[:1].clamp(max=2), True)
             numerators_engine.forward_backward(numerators[:1], outputs[:1, :2], lengths[:1].clamp(max=2))
         else:
             k2_engine.forward_backward(lfmmi._k2, True, outputs[:1, :2], lengths[:1].clamp(max=2), 1.0)

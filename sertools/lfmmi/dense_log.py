@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sertools.lfmmi.graph import Graph
 from sertools.lfmmi.hmm import Hmm, concatenate, normal_form
+from sertools.lfmmi.leak import IMPOSSIBLE, Leak, by_utterance, make_leak
 
-IMPOSSIBLE = -1e30  # log of zero that can be added to itself
 WIDTH = 3  # so many entering arcs of every state are looked at together; what is more, apart
 CHUNK_ELEMENTS = 1 << 22
 
@@ -83,7 +83,7 @@ def _arcs(hmm: Hmm, device: torch.device, mirror: bool) -> Arcs:
 
 
 def forward_backward(
-    graphs: Sequence[Graph], outputs: Tensor, lengths: Tensor, posteriors: bool = True
+    graphs: Sequence[Graph], outputs: Tensor, lengths: Tensor, posteriors: bool = True, leaky: float = 0.0
 ) -> tuple[Tensor, Tensor | None]:
     """Log-prob of every utterance under its own graph, and the posteriors of pdfs.
 
@@ -92,6 +92,7 @@ def forward_backward(
         outputs: (N, T, P) float32 or float64, finite.
         lengths: (N,) int64 on the same device.
         posteriors: whether to compute them.
+        leaky: Kaldi's ``leaky-hmm-coefficient``; the graphs' initial probabilities then sum to one.
 
     Returns:
         (N,) float64, -inf where no path has the utterance's number of frames; (N, T, P) in the
@@ -102,6 +103,7 @@ def forward_backward(
     hmm = normal_form(*concatenate(graphs))
     size = hmm.num_states
     utterance = hmm.utterance.to(device)
+    leak = make_leak(hmm, lengths, leaky)
     arcs = _arcs(hmm, device, posteriors)
     entry, loop = _emissions(hmm, utterance, outputs, lengths)
     final = hmm.final.double().clamp(min=IMPOSSIBLE).to(device)
@@ -115,6 +117,10 @@ def forward_backward(
     seen_now, seen_there = seen[:-1], seen[size:-1]
     for t in range(frames):
         back = frames - 1 - t
+        if leak is not None:
+            here.copy_(leak.forwards(here[None], torch.full_like(lengths[:1], t))[0])
+            if posteriors:
+                there.copy_(leak.backwards(there[None], torch.full_like(lengths[:1], back + 1))[0])
         seen_now.copy_(now)
         if posteriors:  # backwards an arc sees what its target has and emits
             seen_there += entry[back]
@@ -126,18 +132,30 @@ def forward_backward(
         alpha[t + 1] = here
         if posteriors:
             beta[back] = there
-    log_prob = _sum_by_utterance(alpha[frames] + final, utterance, utterances)
+    end = alpha[frames] if leak is None else leak.forwards(alpha[frames:], torch.full_like(lengths[:1], frames))[0]
+    log_prob = by_utterance(end + final, utterance, utterances)
+    log_prob = torch.where(log_prob > IMPOSSIBLE / 2, log_prob, torch.full_like(log_prob, -torch.inf))
     if not posteriors:
         return log_prob, None
     shift = torch.where(log_prob > -torch.inf, log_prob, torch.full_like(log_prob, -IMPOSSIBLE))[utterance]
     beta -= shift
-    return log_prob, _posteriors(hmm, utterance, outputs, lengths, alpha, beta, loop)
+    return log_prob, _posteriors(hmm, utterance, outputs, lengths, alpha, beta, loop, leak)
 
 
 def _posteriors(
-    hmm: Hmm, utterance: Tensor, outputs: Tensor, lengths: Tensor, alpha: Tensor, beta: Tensor, loop: Tensor
+    hmm: Hmm,
+    utterance: Tensor,
+    outputs: Tensor,
+    lengths: Tensor,
+    alpha: Tensor,
+    beta: Tensor,
+    loop: Tensor,
+    leak: Leak | None,
 ) -> Tensor:
-    """Posteriors of pdfs, from those of loops and of what else leads to the states."""
+    """Posteriors of pdfs, from those of loops and of what else leads to the states.
+
+    Alphas are those before a leak, betas those behind it.
+    """
     _, frames, num_pdfs = outputs.shape
     result = torch.zeros_like(outputs)
     step = max(1, CHUNK_ELEMENTS // max(hmm.num_states, 1))
@@ -145,8 +163,11 @@ def _posteriors(
     for begin in range(0, frames, step):
         end = min(begin + step, frames)
         time = torch.arange(begin, end, device=outputs.device)[:, None]
-        stayed = (alpha[begin:end] + loop[begin:end] + beta[begin + 1 : end + 1]).exp()
-        came = (alpha[begin + 1 : end + 1] + beta[begin + 1 : end + 1]).exp().sub_(stayed).clamp_(min=0)
+        before, behind = alpha[begin:end], beta[begin + 1 : end + 1]
+        if leak is not None:
+            before, behind = leak.forwards(before, time.squeeze(1)), leak.backwards(behind, time.squeeze(1) + 1)
+        stayed = (before + loop[begin:end] + behind).exp()
+        came = (alpha[begin + 1 : end + 1] + behind).exp().sub_(stayed).clamp_(min=0)
         active = time < lengths[utterance]
         cells = (utterance * frames + time) * num_pdfs
         for values, pdf in zip((stayed, came), pdfs, strict=True):
@@ -163,19 +184,9 @@ def _emissions(hmm: Hmm, utterance: Tensor, outputs: Tensor, lengths: Tensor) ->
     def pick(pdfs: Tensor, log_prob: Tensor | None, otherwise: float) -> Tensor:
         pdfs = pdfs.to(device)
         values = outputs[utterance, :, pdfs.clamp(min=0)].t().contiguous()
-        if log_prob is not None:
-            values += log_prob.to(device, outputs.dtype).clamp(min=IMPOSSIBLE)
+        if log_prob is not None and bool(log_prob[hmm.loop_pdf >= 0].any()):  # mostly they are 0
+            values = values.double() + log_prob.to(device).double().clamp(min=IMPOSSIBLE)
         values[:, pdfs < 0] = IMPOSSIBLE
         return values.masked_fill_(padding, otherwise)
 
     return pick(hmm.entry_pdf, None, IMPOSSIBLE), pick(hmm.loop_pdf, hmm.loop_log_prob, 0.0)
-
-
-def _sum_by_utterance(values: Tensor, utterance: Tensor, utterances: int) -> Tensor:
-    """Log of the sum of exponentials over the states of each utterance; (N,)."""
-    counts = torch.bincount(utterance, minlength=utterances)
-    rank = torch.arange(len(values), device=values.device) - (counts.cumsum(0) - counts)[utterance]
-    table = torch.full((utterances, int(counts.max())), IMPOSSIBLE, dtype=torch.float64, device=values.device)
-    table[utterance, rank] = values
-    log_prob = table.logsumexp(1)
-    return torch.where(log_prob > IMPOSSIBLE / 2, log_prob, torch.full_like(log_prob, -torch.inf))

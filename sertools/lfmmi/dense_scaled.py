@@ -1,9 +1,12 @@
 """Forward-backward of a graph for each utterance (the numerators), in scaled probabilities.
 
 float64 holds differences of 700 nats between states, more than matters: a state that is so far
-behind comes back only where all better ones turn out to lead nowhere.  That is noticed, since then
-the sum over states of alpha times beta is not the same at all frames; such utterances are done again
-in logarithms.  Forwards and backwards run in the same loop, as one graph and its mirror image.
+behind comes back only where all better ones turn out to lead nowhere.  That is noticed.  Whatever is
+lost is below ``FLOOR``, which is added to every alpha at every frame, and to no beta.  So the sum over
+states of alpha times beta counts all floors before a frame, and nothing that was lost behind it: it
+grows from a lower bound of the total at the first frame to an upper bound at the last.  Where it is the
+same at all frames, the total is right and posteriors are; elsewhere the utterance is done again in
+logarithms.  Forwards and backwards run in the same loop, as one graph and its mirror image.
 """
 
 from collections.abc import Sequence
@@ -19,6 +22,8 @@ from sertools.lfmmi.hmm import Hmm, concatenate, normal_form
 RESCALE_EVERY = 8  # frames; outputs that differ by 80 nats a frame can be held
 CHUNK_ELEMENTS = 1 << 16
 TOLERANCE = 1e-5  # nats between the totals of an utterance's frames
+FLOOR = 1e-290  # more than rounding or underflow takes away from a state
+SMALLEST = 1e-280  # total of a frame; what is below has few digits, and no reciprocal
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,14 @@ def forward_backward(
     entry, loop, highest = _emissions(hmm, padded, outputs, lengths)
     states, scales = _recursion(hmm, padded, entry, loop)
     totals, post = _combine(hmm, padded, outputs, states, scales, loop, posteriors)
+    totals[0] = _at_the_start(hmm, padded, states[frames, 1], utterances)
     if post is not None:
         post *= (torch.arange(frames, device=outputs.device) < lengths[:, None])[..., None]
     forward_scale, backward_scale = scales[:, 0].log().cumsum(0), scales[:, 1].log().cumsum(0).flip(0)
     log_probs = totals.log() + forward_scale + backward_scale + highest.sum(0)
     log_prob = log_probs[frames]
-    doubtful = ~((log_probs - log_prob).abs().amax(0) < TOLERANCE * (1 + log_prob.abs() / 1000))
+    same = (log_probs - log_prob).abs().amax(0) < TOLERANCE * (1 + log_prob.abs() / 1000)
+    doubtful = ~(same & (totals.amin(0) > SMALLEST))
     if bool(doubtful.any()):
         chosen = torch.nonzero(doubtful).squeeze(1)
         some = [graphs[i] for i in chosen.tolist()]
@@ -93,6 +100,13 @@ def forward_backward(
         if post is not None and part is not None:
             post[chosen] = part
     return log_prob, post
+
+
+def _at_the_start(hmm: Hmm, padded: _Padded, beta: Tensor, utterances: int) -> Tensor:
+    """Sum of initial probabilities times beta, (N,): no floor is in it."""
+    initial = torch.zeros_like(beta)
+    initial[padded.place] = hmm.initial.double().exp().to(beta.device)
+    return (initial * beta).view(utterances, -1).sum(1)
 
 
 def _emissions(hmm: Hmm, padded: _Padded, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,6 +155,8 @@ def _recursion(hmm: Hmm, padded: _Padded, entry: Tensor, loop: Tensor) -> tuple[
     picked = torch.empty_like(padded.weights)
     incoming = torch.empty_like(seen)
     index = padded.sources.view(-1)
+    floor = torch.zeros_like(seen)
+    floor[:half] = FLOOR
     before = flat[0]
     step = min(max(1, CHUNK_ELEMENTS // half), frames)
     # backwards an arc sees what its target has and emits; forwards it emits where it enters
@@ -158,7 +174,7 @@ def _recursion(hmm: Hmm, padded: _Padded, entry: Tensor, loop: Tensor) -> tuple[
             torch.index_select(seen, 0, index, out=picked.view(-1))
             picked *= padded.weights
             torch.sum(picked, 0, out=incoming)
-            incoming *= emit
+            torch.addcmul(floor, incoming, emit, out=incoming)
             torch.addcmul(incoming, before, stay, out=after)
             if t % RESCALE_EVERY == 0:
                 torch.sum(by_utterance[t + 1], 2, out=scales[t + 1])
@@ -170,18 +186,16 @@ def _recursion(hmm: Hmm, padded: _Padded, entry: Tensor, loop: Tensor) -> tuple[
 def _combine(
     hmm: Hmm, padded: _Padded, outputs: Tensor, states: Tensor, scales: Tensor, loop: Tensor, posteriors: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Sums of alpha times beta, (T + 1, N), and posteriors of pdfs, (N, T, P).
+    """Sums of alpha times beta, (T + 1, N), but for the first; and posteriors of pdfs, (N, T, P).
 
     Each frame is normalised by its own sum, so the scales cancel.
     """
     utterances, frames, num_pdfs = outputs.shape
     half = loop.shape[1]
     totals = scales.new_empty(frames + 1, utterances)
-    totals[0] = (states[0, 0] * states[frames, 1]).view(utterances, -1).sum(1)
     row = hmm.utterance.to(outputs.device) * num_pdfs
     rows = [row + pdf.clamp(min=0).to(outputs.device) for pdf in (hmm.loop_pdf, hmm.entry_pdf)]
     result = outputs.new_zeros(utterances * num_pdfs, frames) if posteriors else None
-    tiny = torch.finfo(totals.dtype).tiny
     step = max(1, CHUNK_ELEMENTS // half)
     for begin in range(0, frames, step):
         end = min(begin + step, frames)
@@ -190,11 +204,12 @@ def _combine(
         total = torch.sum(came, 2, out=totals[begin + 1 : end + 1])
         if result is None:
             continue
-        share = total.clamp(min=tiny).reciprocal_()[..., None]
+        share = total.clamp(min=SMALLEST).reciprocal_()[..., None]
         came *= share
-        beta *= share / scales[begin + 1 : end + 1, 0, :, None]
-        beta *= states[begin:end, 0].view_as(beta)
-        beta *= loop[begin:end].view_as(beta)  # now what stayed
+        stayed = states[begin:end, 0].view_as(beta) * loop[begin:end].view_as(beta)
+        stayed /= scales[begin + 1 : end + 1, 0, :, None]  # a part of alpha: first, so that nothing can overflow
+        beta *= stayed
+        beta *= share  # now what stayed
         came.sub_(beta).clamp_(min=0)
         for values, where in zip((beta, came), rows, strict=True):
             by_state = values.view(end - begin, half).to(outputs.dtype).t().contiguous().index_select(0, padded.place)

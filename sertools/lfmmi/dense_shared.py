@@ -9,6 +9,11 @@ probabilities after frame t, tot(t) their sum and i the initial probabilities,
 where W are the arcs between states, e and l the exponentiated outputs of the entered states and of
 their loops, f the final probabilities.  One frame is one batched product with the blocks of W
 and a few element-wise operations on (states, utterances).
+
+float32 holds differences of 87 nats between states.  Whatever is lost is below a floor, which is added
+to every u(t), so that Z can only be too large; the gradient goes back without it.  Its product with
+the initial probabilities is the share of Z that owes nothing to the floor: where that is not 1, the
+utterance is done again in float64, and where that is not enough either, in logarithms.
 """
 
 import warnings
@@ -17,11 +22,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sertools.lfmmi import dense_log
 from sertools.lfmmi.blocks import BlockMatrix, block_matrix
 from sertools.lfmmi.graph import Graph
 from sertools.lfmmi.hmm import normal_form
 
 CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26}  # emissions made at a time; on CPU they should fit the cache
+FLOOR = {torch.float32: 1e-36, torch.float64: 1e-300}  # more than rounding or underflow takes away from a state
+LOST = {torch.float32: 1e-4, torch.float64: 1e-9}  # nats that a value may be off; rounding alone makes a tenth of it
+LOG_CELLS = 1 << 23  # states times frames done in logarithms at a time
 BLOCK_GAIN = 64  # a multiplication in a dense block is so much cheaper than in a sparse matrix
 
 
@@ -46,6 +55,7 @@ class SharedGraph:
 
     def __init__(self, graph: Graph) -> None:
         hmm = normal_form(graph)
+        self._graph = graph
         self._hmm = hmm
         self._blocks: BlockMatrix = block_matrix(hmm)
         self._use_blocks = self._blocks.cost <= max(BLOCK_GAIN * len(hmm.sources), 1 << 16)
@@ -104,10 +114,33 @@ class SharedGraph:
             posteriors: whether to compute them.
 
         Returns:
-            (N,) and (N, T, P) or None, in the dtype of ``outputs``; NaN where no path remains (or
-            it is too improbable for the dtype).  Posteriors of padding are zero.
+            (N,) float64, -inf where there is no path; (N, T, P) in the dtype of ``outputs`` or None.
+            Posteriors of padding and of impossible utterances are zero.
         """
-        return _Pass(self._on(outputs.device, outputs.dtype), outputs, lengths, leaky).run(posteriors)
+        log_prob, lost, post = _Pass(self._on(outputs.device, outputs.dtype), outputs, lengths, leaky).run(posteriors)
+        doubtful = ~(lost.abs() < LOST[outputs.dtype])
+        if bool(doubtful.any()):
+            chosen = torch.nonzero(doubtful).squeeze(1)
+            some, frames = outputs[chosen], lengths[chosen]
+            if outputs.dtype == torch.float64:
+                better, part = self._in_logarithms(some, frames, leaky, posteriors)
+            else:
+                better, part = self.forward_backward(some.double(), frames, leaky, posteriors)
+            log_prob[chosen] = better
+            if post is not None and part is not None:
+                post[chosen] = part.to(post.dtype)
+        return log_prob, post
+
+    def _in_logarithms(
+        self, outputs: Tensor, lengths: Tensor, leaky: float, posteriors: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        step = max(1, LOG_CELLS // (self._hmm.num_states * (outputs.shape[1] + 1)))
+        parts = [
+            dense_log.forward_backward([self._graph] * len(some), some, frames, posteriors, leaky)
+            for some, frames in zip(outputs.split(step), lengths.split(step), strict=True)
+        ]
+        posts = [post for _, post in parts if post is not None]
+        return torch.cat([value for value, _ in parts]), torch.cat(posts) if posts else None
 
 
 class _Pass:
@@ -122,6 +155,7 @@ class _Pass:
         self.highest = outputs.amax(2).t() * self.active if self.frames else self.active  # (T, N)
         self.shortest = int(lengths.min()) if self.utterances else 0
         self.leak = leaky * graph.initial
+        self.start = ((1 + leaky) * graph.initial)[:, None]
         cells = max(self.slots * self.utterances, 1)
         limit = CHUNK_ELEMENTS.get(device.type, CHUNK_ELEMENTS["cuda"])
         self.chunk = max(1, min(self.frames, limit // cells, limit // max(self.num_pdfs * self.utterances, 1)))
@@ -164,33 +198,40 @@ class _Pass:
             torch.bmm(weights, source, out=target)
         return self.product
 
-    def run(self, posteriors: bool) -> tuple[Tensor, Tensor | None]:
-        """Both passes; the second only where asked for."""
-        kept = self.frames + 1 if posteriors else 2
+    def run(self, posteriors: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Log-probs with floors, how many nats these make at most, and posteriors where asked for."""
+        log_prob, states, totals, end_total = self.forward(FLOOR[self.outputs.dtype], posteriors)
+        if not posteriors:
+            return log_prob, log_prob - self.forward(0.0, False)[0], None
+        start, post = self.backward(states, totals, end_total)
+        return log_prob, (self.start * start).sum(0).double().log(), post
+
+    def forward(self, floor: float, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Log-probs (N,) float64, a(t) of all frames or the last two, tot(t), and f . a(T)."""
+        kept = self.frames + 1 if keep else 2
         states = self.outputs.new_empty(kept, self.slots, self.utterances)
         totals = self.outputs.new_ones(self.frames, self.utterances)
-        states[0] = (1 + self.leaky) * self.graph.initial[:, None]
+        states[0] = self.start + floor
         entering = self.outputs.new_empty(self.slots, self.utterances)
+        lowest = self.outputs.new_tensor(floor)
         for begin in range(0, self.frames, self.chunk):
             end = min(begin + self.chunk, self.frames)
             for t, entry, loop in zip(range(begin, end), *self.emissions(begin, end), strict=True):
                 before, after = states[t % kept], states[(t + 1) % kept]
                 product = self.forward_product(before)
                 torch.index_select(product, 0, self.graph.target_of_slot, out=entering)
-                entering *= entry
+                torch.addcmul(lowest, entering, entry, out=entering)
                 torch.addcmul(entering, before, loop, out=after)
                 torch.sum(after, 0, out=totals[t])
                 after /= totals[t]
                 if self.leaky:
                     after.addr_(self.leak, self.active[t])
         end_total = self.graph.final @ states[self.frames % kept]
-        log_prob = totals.log().sum(0) + self.highest.sum(0) + end_total.log()
-        if not posteriors:
-            return log_prob, None
-        return log_prob, self.backward(states, totals, end_total)
+        log_prob = totals.double().log().sum(0) + self.highest.sum(0, dtype=torch.float64) + end_total.double().log()
+        return log_prob, states, totals, end_total
 
-    def backward(self, states: Tensor, totals: Tensor, end_total: Tensor) -> Tensor:
-        """Posteriors of pdfs, (N, T, P)."""
+    def backward(self, states: Tensor, totals: Tensor, end_total: Tensor) -> tuple[Tensor, Tensor]:
+        """Derivatives of log Z by a(0), (S', N), and posteriors of pdfs, (N, T, P)."""
         graph = self.graph
         result = torch.zeros_like(self.outputs)
         gradient = (graph.final[:, None] / end_total).contiguous()
@@ -223,7 +264,7 @@ class _Pass:
                         gradient[covered:] = 0  # states that nothing but a loop leaves
                 gradient.addcmul_(now, loop[t - begin])
             self.collect(states, held, loop, begin, end, result)
-        return result
+        return gradient, result
 
     def collect(self, states: Tensor, held: Tensor, loop: Tensor, begin: int, end: int, result: Tensor) -> None:
         """Posteriors of states, and from them those of pdfs, of a chunk of frames."""

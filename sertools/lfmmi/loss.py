@@ -10,12 +10,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sertools.errors import UserError
-from sertools.lfmmi import dense_log, dense_scaled, k2_engine
+from sertools.lfmmi import dense_scaled, k2_engine
 from sertools.lfmmi.dense_shared import SharedGraph
 from sertools.lfmmi.graph import Graph
-
-SPREAD = {torch.float32: 80.0, torch.float64: 600.0}  # nats between outputs of a frame that probabilities can hold
-POSITIVE = 1e-3  # an objective above this, per utterance, shows a denominator that underflowed
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,6 @@ class Lfmmi:
             self._k2 = k2_engine.to_k2(denominator)
         else:
             self._shared = SharedGraph(denominator)
-            self._denominator_graph = denominator
 
     def __call__(
         self,
@@ -156,7 +152,7 @@ class Lfmmi:
             scores = _only(scores, None if bool(mask.all()) else mask)
             _check_finite(scores)
             numerator, post = self._numerator(scores, lengths, numerators, differentiate or needs_xent)
-            denominator, gradient = self._denominator(scores, lengths, differentiate, numerator)
+            denominator, gradient = self._denominator(scores, lengths, differentiate)
             possible = torch.isfinite(numerator) & torch.isfinite(denominator)
             frames = int((lengths * possible).sum())
             some = mask & possible[:, None]
@@ -215,31 +211,11 @@ class Lfmmi:
             post[chosen] = part.to(post.dtype)
         return log_prob, post
 
-    def _denominator(
-        self, scores: Tensor, lengths: Tensor, posteriors: bool, numerator: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Log-probs (N,) and posteriors; where probabilities in float32 do not reach, by slower ways."""
+    def _denominator(self, scores: Tensor, lengths: Tensor, posteriors: bool) -> tuple[Tensor, Tensor | None]:
+        """Log-probs (N,) and posteriors."""
         if self.config.engine == "k2":
             return k2_engine.forward_backward(self._k2, True, scores, lengths, self.config.k2_beam, posteriors)
-        leaky = self.config.leaky_hmm
-        log_prob, post = self._shared.forward_backward(scores, lengths, leaky, posteriors)
-        log_prob = log_prob.double()
-        spread = (scores.amax(2) - scores.amin(2)).amax(1) if scores.shape[1] else torch.zeros_like(log_prob)
-        known = torch.isfinite(numerator)
-        below = known & ~(numerator - log_prob < POSITIVE + 1e-6 * log_prob.abs())
-        doubtful = below | (spread > SPREAD[scores.dtype])
-        if bool(doubtful.any()):
-            chosen = torch.nonzero(doubtful).squeeze(1)
-            some, frames = scores[chosen], lengths[chosen]
-            if leaky:
-                better, part = self._shared.forward_backward(some.double(), frames, leaky, posteriors)
-            else:
-                graphs = [self._denominator_graph] * len(chosen)
-                better, part = dense_log.forward_backward(graphs, some, frames, posteriors)
-            log_prob[chosen] = better.double()
-            if post is not None and part is not None:
-                post[chosen] = part.to(post.dtype)
-        return log_prob, post
+        return self._shared.forward_backward(scores, lengths, self.config.leaky_hmm, posteriors)
 
     def _regularise(self, scores: Tensor, gradient: Tensor | None, frames: int) -> Tensor:
         """The l2 and out-of-range penalties per frame; their gradients, not divided, are added to ``gradient``."""
