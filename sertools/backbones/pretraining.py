@@ -1,0 +1,285 @@
+"""Self-supervised pretraining as HuBERT's first iteration does it (Hsu et al. 2021, arXiv 2106.07447).
+
+Frames of MFCC are clustered; spans of the network's input are masked, and it is trained to tell the clusters of the
+masked frames (cross-entropy of a linear layer, where HuBERT has cosines of embeddings).  From scratch, or on from
+a model there is.  Whatever is random is a function of seed, epoch and batch, so that a training resumes exactly.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.cluster.vq
+import scipy.fft
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sertools.backbones.encoder import SpeechEncoder
+from sertools.data.batching import plan_batches
+from sertools.errors import UserError
+from sertools.models.whisper import log_mel, mel_filters
+from sertools.training.task import TrainingConfig
+
+HOP = 320  # samples: of a frame of 20 ms
+CEPSTRA = 13
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A HuBERT from scratch; its convolutions have HuBERT's kernels and strides, so frames of 25 ms every 20 ms.
+
+    Attributes:
+        conv_dim: channels of the convolutions.
+        hidden_dim, layers, heads, feedforward_dim: of the transformer.
+        dropout: in it.
+    """
+
+    conv_dim: int = 64
+    hidden_dim: int = 128
+    layers: int = 4
+    heads: int = 4
+    feedforward_dim: int = 512
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """Spans of frames that are masked.
+
+    Attributes:
+        starts: part of the frames at which a span begins.
+        length: of a span, in frames of 20 ms.
+    """
+
+    starts: float = 0.08
+    length: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.starts < 1 or self.length < 1:
+            raise ValueError("starts must be between 0 and 1, length at least 1")
+
+
+@dataclass(frozen=True)
+class PretrainTraining(TrainingConfig):
+    """The loop's settings, with defaults for pretraining; select_by is dev_loss or dev_accuracy."""
+
+    epochs: int = 10
+    warmup: float = 0.1
+    select_by: str = "dev_loss"
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """``conf/pretrain_ssl.yaml``.
+
+    Attributes:
+        network: where it starts from scratch.
+        mask: see :class:`MaskConfig`.
+        clusters: of frames.
+        cluster_frames: at most so many frames are clustered.
+        crop_seconds: of longer utterances, another such part is taken in every epoch.
+        batch_seconds: of audio in a batch, with its padding.
+        training: of the loop.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
+    clusters: int = 50
+    cluster_frames: int = 50_000
+    crop_seconds: float = 4.0
+    batch_seconds: float = 32.0
+    training: PretrainTraining = field(default_factory=PretrainTraining)
+
+    def __post_init__(self) -> None:
+        if self.clusters < 2 or self.crop_seconds <= 0 or self.batch_seconds < self.crop_seconds:
+            raise ValueError("clusters must be 2 or more, and a batch (batch_seconds) must hold a crop (crop_seconds)")
+
+
+def hubert_settings(config: NetworkConfig) -> dict[str, Any]:
+    """What transformers' HubertConfig is made of.
+
+    Convolutions normalise each frame by itself, as in HuBERT large, so that utterances can be padded.
+    """
+    return {
+        "hidden_size": config.hidden_dim,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.feedforward_dim,
+        "conv_dim": [config.conv_dim] * 7,
+        "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+        "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+        "num_conv_pos_embeddings": 64,
+        "num_conv_pos_embedding_groups": 8,
+        "feat_extract_norm": "layer",
+        "do_stable_layer_norm": True,
+        "hidden_dropout": config.dropout,
+        "attention_dropout": config.dropout,
+        "activation_dropout": 0.0,
+        "feat_proj_dropout": 0.0,
+        "layerdrop": 0.0,
+    }
+
+
+def cepstra(waveform: Tensor) -> np.ndarray[Any, Any]:
+    """13 MFCC and their slopes at the centre of each frame of 20 ms, normalised over the utterance: (T, 26)."""
+    logs = log_mel(F.pad(waveform, (0, max(0, 400 - len(waveform)))), mel_filters(40)).T.numpy()
+    values = scipy.fft.dct(logs, norm="ortho", axis=1)[:, :CEPSTRA]
+    both = np.concatenate([values, np.gradient(values, axis=0) if len(values) > 1 else 0 * values], 1)
+    both = (both - both.mean(0)) / (both.std(0) + 1e-5)
+    # frame k is 320 k to 320 k + 400 samples, row t is around sample 160 t
+    return both[1::2].astype(np.float32)
+
+
+def cluster(rows: np.ndarray[Any, Any], clusters: int, most: int, seed: int) -> np.ndarray[Any, Any]:
+    """Centres (K, C) of k-means of at most ``most`` of the rows (N, C).
+
+    Raises:
+        UserError: there are fewer rows than clusters.
+    """
+    if len(rows) < clusters:
+        raise UserError(f"{len(rows)} frames are too few for {clusters} clusters; give more speech, or fewer clusters")
+    generator = np.random.default_rng(seed)
+    some = rows if len(rows) <= most else rows[np.sort(generator.choice(len(rows), most, replace=False))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an empty cluster, which is then never told
+        return scipy.cluster.vq.kmeans2(some.astype(np.float64), clusters, iter=20, minit="++", seed=seed)[0]
+
+
+def nearest(rows: np.ndarray[Any, Any], centres: np.ndarray[Any, Any]) -> Tensor:
+    """The cluster of each row, int64 (N,)."""
+    return torch.from_numpy(scipy.cluster.vq.vq(rows.astype(np.float64), centres)[0].astype(np.int64))
+
+
+def spans(lengths: Sequence[int], config: MaskConfig, generator: torch.Generator) -> Tensor:
+    """Masked frames of a batch, bool (N, T): at least one span in each utterance, none beyond its end."""
+    most = max(lengths)
+    mask = torch.zeros(len(lengths), most, dtype=torch.bool)
+    for row, length in enumerate(lengths):
+        begins = torch.rand(length, generator=generator) < config.starts
+        begins[int(torch.randint(max(1, length - config.length + 1), (1,), generator=generator))] = True
+        for begin in begins.nonzero()[:, 0].tolist():
+            mask[row, begin : min(begin + config.length, length)] = True
+    return mask
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Waveforms (N, S), their lengths (N,), masked frames (N, T), and their clusters (N, T)."""
+
+    waveforms: Tensor
+    lengths: Tensor
+    mask: Tensor
+    targets: Tensor
+
+
+class Predictor(nn.Module):
+    """The network that is pretrained, and a linear layer to clusters that is thrown away afterwards."""
+
+    def __init__(self, encoder: SpeechEncoder, clusters: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.output = nn.Linear(encoder.backbone.dimension, clusters)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Log-probabilities of clusters at masked frames (M, K)."""
+        last = self.encoder.backbone.layers - 1
+        encoded = self.encoder.encode(batch.waveforms, batch.lengths, [last], batch.mask)
+        return F.log_softmax(self.output(encoded.states[0][batch.mask].float()), -1)
+
+
+class PretrainTask:
+    """See :class:`sertools.training.task.Task`.
+
+    Args:
+        encoder: what is trained.
+        train, dev: waveforms (S,) at the encoder's rate.
+        config: see :class:`PretrainConfig`.
+        seed: of everything random.
+        device: a torch device; the encoder is on it.
+    """
+
+    def __init__(
+        self, encoder: SpeechEncoder, train: Sequence[Tensor], dev: Sequence[Tensor], config: PretrainConfig, *,
+        seed: int, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        self.config, self.seed, self.device = config, seed, torch.device(device)
+        rate = encoder.backbone.sampling_rate
+        assert rate is not None
+        self.crop = round(config.crop_seconds * rate)
+        self.most = round(config.batch_seconds * rate)
+        self.parts = {"train": list(train), "dev": list(dev)}
+        rows = {part: [cepstra(waveform) for waveform in waveforms] for part, waveforms in self.parts.items()}
+        centres = cluster(np.concatenate(rows["train"]), config.clusters, config.cluster_frames, seed)
+        self.targets = {part: [nearest(own, centres) for own in of] for part, of in rows.items()}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.predictor = Predictor(encoder, config.clusters).to(self.device)
+
+    @property
+    def model(self) -> nn.Module:
+        """Network and output layer."""
+        return self.predictor
+
+    def num_batches(self, epoch: int) -> int:
+        """See :class:`sertools.training.task.Task`."""
+        return len(self._plan(self._generator(epoch)))
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """See :class:`sertools.training.task.Task`."""
+        plan = self._plan(self._generator(epoch))
+        for number in range(start, len(plan)):
+            yield self._batch("train", plan[number], self._generator(epoch, number + 1))
+
+    def before_step(self, progress: float) -> None:
+        """Nothing changes on the way."""
+
+    def after_step(self, step: int) -> None:
+        """Weights have no constraints."""
+
+    def loss(self, batch: Batch) -> tuple[Tensor, float]:
+        """Cross-entropy of masked frames, and their number."""
+        loss = F.nll_loss(self.predictor(batch), batch.targets[batch.mask])
+        return loss, float(batch.mask.sum())
+
+    def evaluate(self) -> dict[str, float]:
+        """dev_loss and dev_accuracy of masked frames; crops and masks are the same in every epoch."""
+        loss = correct = count = 0.0
+        # what padding would change is scored one by one
+        most = self.most if self.predictor.encoder.pads else 1
+        for number, indices in enumerate(plan_batches(self._lengths("dev"), most, None)):
+            batch = self._batch("dev", indices, self._generator(0, number))
+            scores, targets = self.predictor(batch), batch.targets[batch.mask]
+            loss += float(F.nll_loss(scores, targets, reduction="sum"))
+            correct += float((scores.argmax(1) == targets).sum())
+            count += len(targets)
+        return {"dev_loss": loss / count, "dev_accuracy": correct / count}
+
+    def _generator(self, *numbers: int) -> torch.Generator:
+        seed = int(np.random.SeedSequence([self.seed, *numbers]).generate_state(1)[0])
+        return torch.Generator().manual_seed(seed)
+
+    def _lengths(self, part: str) -> list[int]:
+        return [min(len(waveform), self.crop) for waveform in self.parts[part]]
+
+    def _plan(self, generator: torch.Generator) -> list[list[int]]:
+        return plan_batches(self._lengths("train"), self.most, generator)
+
+    def _batch(self, part: str, indices: Sequence[int], generator: torch.Generator) -> Batch:
+        encoder = self.predictor.encoder
+        waves, targets = [], []
+        for index in indices:
+            whole = self.parts[part][index]
+            places = (max(0, len(whole) - self.crop)) // HOP + 1
+            begin = int(torch.randint(places, (1,), generator=generator))
+            waves.append(whole[begin * HOP : begin * HOP + self.crop])
+            targets.append(self.targets[part][index][begin : begin + encoder.frames(len(waves[-1]))])
+        frames = [encoder.frames(len(wave)) for wave in waves]
+        return Batch(
+            nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device),
+            torch.tensor([len(wave) for wave in waves]),
+            spans(frames, self.config.mask, generator).to(self.device),
+            nn.utils.rnn.pad_sequence(targets, batch_first=True).to(self.device),
+        )
