@@ -104,7 +104,8 @@ class Logmel:
         rows = samples.reshape(-1, samples.shape[-1])
         spectrum = torch.stft(rows, config.window, config.shift, window=self._window, center=True,
                               pad_mode="reflect", return_complex=True)  # fmt: skip
-        power = torch.view_as_real(spectrum).square().sum(-1)
+        parts = torch.view_as_real(spectrum)
+        power = parts[..., 0].square() + parts[..., 1].square()  # a sum over the last dimension takes six times as long
         mel = power.transpose(1, 2) @ self._filters
         decibels = 10 * torch.log10(mel.clamp(min=config.floor))
         return decibels.reshape(*samples.shape[:-1], *decibels.shape[1:])
