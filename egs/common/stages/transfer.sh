@@ -61,8 +61,9 @@ extract_bottlenecks() {
     return
   fi
   config features/bottleneck
-  $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/bottleneck$from.JOB.log" extract_bottlenecks.py "${config[@]}" \
-    --job JOB --num-jobs "$nj" "$network_cuts" "$pretrained/checkpoint" "${cuts%/*}"
-  $train_cmd "$data/log/collect_bottleneck$from.log" extract_bottlenecks.py "${config[@]}" \
-    "$network_cuts" "$pretrained/checkpoint" "${cuts%/*}"
+  local network="pretrained=$pretrained/checkpoint"
+  $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/bottleneck$from.JOB.log" compute_features.py "${config[@]}" \
+    --input "$network" --job JOB --num-jobs "$nj" "$network_cuts" "${cuts%/*}"
+  $train_cmd "$data/log/collect_bottleneck$from.log" collect_features.py "${config[@]}" \
+    --input "$network" "$network_cuts" "${cuts%/*}"
 }

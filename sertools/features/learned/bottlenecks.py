@@ -78,7 +78,7 @@ class Bottlenecks(Maker):
         names = self.trunk_config.layer_names
         unknown = [layer for layer in config.layers if layer not in names]
         if unknown:
-            raise UserError(f"{directory} has no layer {unknown[0]}; it has {', '.join(names)} (layers, --layers)")
+            raise UserError(f"{directory} has no layer {unknown[0]}; it has {', '.join(names)} (layers)")
         self.layers = tuple(name for name in names if name in config.layers)
         self.batch_frames = config.batch_frames
         self.device = torch.device(device)

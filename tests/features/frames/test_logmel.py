@@ -9,12 +9,19 @@ import pytest
 import soundfile
 import torch
 
+from sertools.config import read_values
 from sertools.errors import UserError
 from sertools.features import access
 from sertools.features.audio import load_samples
 from sertools.features.band_pass import BandPassConfig, SertoolsBandPass
 from sertools.features.frames.logmel import Logmel, LogmelConfig, mel_filters
-from sertools.features.pipeline import FeaturesConfig, PerturbConfig, collect_features, compute_features
+from sertools.features.pipeline import (
+    FeaturesConfig,
+    PerturbConfig,
+    collect_features,
+    compute_features,
+    features_config,
+)
 from sertools.features.store import StoreConfig
 from sertools.manifests import load_cuts
 from sertools.provenance import made_with
@@ -136,3 +143,12 @@ def test_a_band_is_another_feature(noise_cuts: Path, tmp_path: Path) -> None:
             BandPassConfig(**values)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="utt00: a band up to 8050 Hz does not fit audio of 16000 Hz"):
         make(noise_cuts, tmp_path / "high", BandPassConfig(8000, 100))
+
+
+def test_configurations_of_the_recipes(root: Path) -> None:
+    conf = root / "egs/common/conf/features"
+    whole, band = (features_config(*read_values(conf / f"{name}.yaml")) for name in ("logmel", "logmel_band"))
+    assert whole.options == band.options == LogmelConfig()
+    assert whole.perturb.band_pass is None
+    assert band.perturb.band_pass == BandPassConfig(500, 100)
+    assert features_config(*read_values(conf / "functionals.yaml")).options.set == "eGeMAPSv02"

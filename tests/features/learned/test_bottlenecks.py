@@ -274,14 +274,22 @@ def test_activations_that_are_not_finite(cuts: Path, tmp_path: Path) -> None:
         extract_bottlenecks(cuts, broken, tmp_path / "out", ALL)
 
 
-def test_program(root: Path, cuts: Path, model: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(root / "local/extract_bottlenecks.py"), "--device", "cpu", "--layers"]
-    places = [str(cuts), str(model), str(tmp_path / "out")]
-    run = subprocess.run([*command, "tdnnf3,prefinal", *places], capture_output=True, text=True, check=True)
-    assert "h of audio in" in run.stdout
-    assert f"wrote {tmp_path / 'out' / 'cuts.jsonl.gz'}" in run.stdout
+def test_programs(root: Path, cuts: Path, model: Path, tmp_path: Path) -> None:
+    def run(program: str, layers: str, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            str(root / f"local/{program}_features.py"),
+            *more,
+            "--set",
+            f"bottleneck.layers={layers}",
+        ]
+        places = ["--input", f"pretrained={model}", str(cuts), str(tmp_path / "out")]
+        return subprocess.run([*command, *places], capture_output=True, text=True, check=False)
+
+    assert "h of audio in 1 of 1 blocks" in run("compute", "[tdnnf3, prefinal]", "--device", "cpu").stdout
+    assert f"wrote {tmp_path / 'out' / 'cuts.jsonl.gz'}" in run("collect", "[tdnnf3, prefinal]").stdout
     assert read(tmp_path / "out", ("tdnnf3", "prefinal"))["u00", "tdnnf3"].shape == (1, 24)
-    wrong = subprocess.run([*command, "tdnnf12", *places], capture_output=True, text=True, check=False)
+    wrong = run("compute", "[tdnnf12]")
     assert wrong.returncode == 1
     assert "has no layer tdnnf12; it has tdnn1" in wrong.stderr
     assert "Traceback" not in wrong.stderr
