@@ -16,8 +16,8 @@ from torch import Tensor
 from sertools.errors import UserError
 from sertools.features.arrays import STORAGE_TYPE
 from sertools.features.kinds import kind_of
+from sertools.features.maker import FEATURES
 from sertools.features.records import check_archive
-from sertools.features.store import FEATURES
 from sertools.manifests import read_cuts
 
 __all__ = ["Place", "find", "join_cuts", "names_of", "read"]

@@ -10,13 +10,12 @@ from lhotse.cut import Cut
 from lhotse.cut.data import DataCut
 
 from sertools.audio.cuts import load_cut
+from sertools.audio.levels import why_off_scale
 from sertools.audio.opening import BadAudio
 from sertools.errors import UserError
 
 log = logging.getLogger(__name__)
 
-LOUDEST = 16.0
-"""Largest sample that is taken for one on a scale of 1; volume and resampling make them a little larger than 1."""
 UNANNOTATED = 0.25
 """Seconds at an end of a cut that are not worth a word."""
 
@@ -46,14 +45,9 @@ def _checked(samples: np.ndarray[Any, Any], cut: Cut) -> np.ndarray[Any, Any]:
             f"{where} has {samples.shape[0]} channels, and features are of one; choose it in the manifest (channel), "
             "or write the mixture to a file"
         )
-    peak = float(np.abs(samples).max(initial=0.0))
-    if not np.isfinite(peak):
-        raise UserError(f"{where}: samples are not finite; write the file anew")
-    if peak > LOUDEST:
-        raise UserError(
-            f"{where}: samples of up to {peak:g}, where full scale is 1: whole numbers written as floats; "
-            "divide them by 32768 (16 bits) or 2147483648 (32 bits)"
-        )
+    reason = why_off_scale(samples)
+    if reason is not None:
+        raise UserError(f"{where} {reason}")
     return samples
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sertools.errors import UserError
-from sertools.features.store import Maker, StoreConfig
+from sertools.features.maker import Maker
+from sertools.features.store import StoreConfig
 
 __all__ = ["FeatureKind", "Given", "Maker", "Need"]
 

@@ -9,11 +9,13 @@ from sertools.config import from_dict, to_dict
 from sertools.errors import UserError
 from sertools.features.audio import check_cuts
 from sertools.features.band_pass import BandPassConfig, band_pass
+from sertools.features.blocks import Block
 from sertools.features.frames.perturb import perturb
 from sertools.features.kind import FeatureKind, Given
 from sertools.features.kinds import KINDS
+from sertools.features.maker import Maker
 from sertools.features.origin import kinds_of
-from sertools.features.store import CUTS, Block, Maker, StoreConfig, extract, write_manifest
+from sertools.features.store import CUTS, StoreConfig, extract, write_manifest
 from sertools.files import content_hash
 from sertools.manifests import load_cuts
 from sertools.provenance import Stamp, made_with

@@ -9,36 +9,32 @@ later checks it first (:func:`sertools.features.records.check_archive`).
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from lhotse.array import Array, TemporalArray
-from lhotse.cut import Cut
 from lhotse.cut.set import deserialize_cut
 from lhotse.features.io import LilcomChunkyWriter
 from lhotse.serialization import save_to_jsonl
 
 from sertools.errors import UserError
 from sertools.features import arrays
+from sertools.features.blocks import Block, make_blocks, speaker
+from sertools.features.maker import FEATURES, Archive, Maker, Storage
 from sertools.features.records import read_record, write_record
 from sertools.files import content_hash, json_hash, only_writer, read_json, replacing, sweep
 from sertools.provenance import STAMP, Stamp, begin, why_stale, write_stamp
 
-__all__ = ["CUTS", "FEATURES", "Archive", "Block", "Maker", "Storage", "StoreConfig", "extract", "make_blocks",
-           "write_manifest"]  # fmt: skip
+__all__ = ["CUTS", "FEATURES", "Archive", "Block", "Maker", "Storage", "StoreConfig", "extract", "in_bytes",
+           "make_blocks", "speaker", "write_manifest"]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 CUTS = "cuts.jsonl.gz"
-FEATURES = "features"
-"""The name of the features that lhotse itself knows a cut to have; all others are arrays in cut.custom."""
 NEW = "not made yet, or not finished"
 
-Storage = Literal["lilcom", "float32", "float16"]
 _BYTES: dict[str, float] = {"lilcom": 1.5, "float32": 4.0, "float16": 2.0}
 """Of a number on the disk; lilcom's at a tick of 2 ** -8, measured: MFCC 1.4, bottlenecks 1.3 to 1.5."""
 
@@ -55,137 +51,6 @@ class StoreConfig:
 
     block_minutes: float = 10.0
     tick_power: int = -8
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some consecutive cuts of a set: number in the set, and the cuts."""
-
-    index: int
-    cuts: tuple[Cut, ...]
-
-    @property
-    def name(self) -> str:
-        return f"block-{self.index:05d}"
-
-
-class Archive:
-    """A block's archive while it is written.
-
-    Attributes:
-        path: where it will be.
-        storage_type: as lhotse calls it.
-    """
-
-    def __init__(self, writer: LilcomChunkyWriter | arrays.ArraysWriter, path: Path) -> None:
-        self._writer = writer
-        self.path = str(path.resolve())
-        self.storage_type = str(writer.name)
-
-    def write(self, name: str, array: np.ndarray[Any, Any], time: int = 0) -> str:
-        """Append a float32 array (T, C), or (L, T, C) with ``time`` 1; returns lhotse's storage key."""
-        if isinstance(self._writer, arrays.ArraysWriter):
-            return self._writer.write(name, array, time)
-        return str(self._writer.write(name, array))
-
-    def with_array(self, cut: Cut, name: str, values: np.ndarray[Any, Any], frame_shift: float | None = None) -> Cut:
-        """The cut with an array in ``cut.custom[name]``, after writing that.
-
-        Args:
-            values: float32 (T, C), or layers (L, T, C).
-            frame_shift: seconds from row to row; None: there is one row (T is 1), of the whole cut.
-
-        Raises:
-            UserError: values are not finite.
-        """
-        if not np.isfinite(values).all():
-            raise UserError(f"{cut.id}: {name} is not finite; is what it is computed from sound?")
-        time = values.ndim - 2
-        if frame_shift is None:
-            assert values.shape[time] == 1, f"{name}: {values.shape}"
-        key = self.write(f"{cut.id}-{name}", values, time)
-        array = Array(self.storage_type, self.path, key, list(values.shape))
-        shift = cut.duration if frame_shift is None else frame_shift
-        return cut.with_custom(name, TemporalArray(array, time, shift, cut.start))
-
-
-class Maker:
-    """What computes the arrays of a block of cuts.
-
-    Attributes:
-        made_by: the stage, for error messages.
-        storage: how arrays are kept.
-        names: what they are called: :data:`FEATURES`, or names in ``cut.custom``.
-    """
-
-    made_by: str = "the feature stage (local/compute_features.py)"
-    storage: Storage = "lilcom"
-    names: tuple[str, ...] = (FEATURES,)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All that the arrays depend on besides the cuts, JSON-able."""
-        raise NotImplementedError
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What the manifest's stamp says of them, JSON-able: kind to settings."""
-        raise NotImplementedError
-
-    def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
-        """Whether the cuts are such that arrays can be computed, before any is.
-
-        Args:
-            cuts: all of them.
-            made: what made them (:func:`sertools.provenance.made_with`).
-            where: their file, for messages.
-
-        Raises:
-            UserError: they are not.
-        """
-
-    def blocks(self, cuts: Iterable[Cut], minutes: float) -> "list[Block]":
-        """The blocks of a cut set, see :func:`make_blocks`."""
-        return make_blocks(cuts, minutes)
-
-    def inputs(self, cut: Cut) -> Any:
-        """The state of what is read for a cut, JSON-able: cheap signs of another content."""
-        raise NotImplementedError
-
-    def size(self, cut: Cut) -> int:
-        """About how many numbers a cut's arrays have."""
-        raise NotImplementedError
-
-    def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """Compute, write to the archive, and give the cuts with what was written."""
-        raise NotImplementedError
-
-
-def make_blocks(cuts: Iterable[Cut], minutes: float, *, whole_speakers: bool = False) -> list[Block]:
-    """Group cuts, in their order, into blocks of at least ``minutes`` of audio (the last: the rest).
-
-    Args:
-        whole_speakers: consecutive cuts of one speaker are never in two blocks.
-    """
-    blocks: list[Block] = []
-    current: list[Cut] = []
-    seconds = 0.0
-    for cut in cuts:
-        full = seconds >= 60 * minutes
-        if full and not (whole_speakers and speaker(cut) == speaker(current[-1])):
-            blocks.append(Block(len(blocks), tuple(current)))
-            current, seconds = [], 0.0
-        current.append(cut)
-        seconds += cut.duration
-    if current:
-        blocks.append(Block(len(blocks), tuple(current)))
-    return blocks
-
-
-def speaker(cut: Cut) -> str:
-    """Who speaks in a cut, by its first supervision; each utterance its own speaker where unknown."""
-    name = cut.supervisions[0].speaker if cut.supervisions else None
-    return str(name) if name is not None else cut.id
 
 
 def extract(

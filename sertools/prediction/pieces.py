@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sertools.audio.levels import why_off_scale
 from sertools.errors import UserError
 from sertools.prediction.audio import Samples, Source
 
@@ -64,7 +65,8 @@ def pieces(source: Source, rate: int, plan: Plan) -> Iterator[Piece]:
     """The pieces of a recording at ``rate`` Hz; one for a recording that is not longer than a piece and a margin.
 
     Raises:
-        UserError: it cannot be read, has no samples, has samples that are not finite, or is silent throughout.
+        UserError: it cannot be read, has no samples, has samples that are not finite or not on a scale of 1, or
+            is silent throughout.
     """
     waiting: list[Samples] = []
     count, first, own, own_rate = 0, 0, 0, 0
@@ -75,8 +77,9 @@ def pieces(source: Source, rate: int, plan: Plan) -> Iterator[Piece]:
         waiting.append(block)
         count += len(block)
         low, high = min(low, float(block.min())), max(high, float(block.max()))
-        if not np.isfinite(block).all():
-            raise UserError("has samples that are not finite (NaN or infinite)")
+        reason = why_off_scale(block)
+        if reason is not None:
+            raise UserError(reason)
         end = own + plan.length + plan.margin
         while first * own_rate + count > end * own_rate:
             together = np.concatenate(waiting)

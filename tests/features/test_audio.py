@@ -27,8 +27,11 @@ def cut_of(path: Path, samples: Any, subtype: str = "FLOAT") -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x * 32768, r"wrong \(.*wrong.wav\): samples of up to .*: whole numbers written as floats; divide"),
-        (lambda x: x * np.where(np.arange(8000) == 99, np.nan, 1), r"wrong \(.*\): samples are not finite"),
+        (
+            lambda x: x * 32768,
+            r"wrong \(.*wrong.wav\) has samples of up to .*: whole numbers written as floats",
+        ),
+        (lambda x: x * np.where(np.arange(8000) == 99, np.nan, 1), r"wrong \(.*\) has samples that are not finite"),
         (lambda x: np.stack([x, -x], 1), r"wrong \(.*\) has 2 channels, and features are of one; choose it"),
     ],
 )

@@ -10,7 +10,7 @@ from lhotse.cut import Cut
 from sertools.errors import UserError
 from sertools.features.audio import audio_state, load_samples
 from sertools.features.kind import FeatureKind, Given, Need
-from sertools.features.store import Archive, Maker
+from sertools.features.maker import Archive, Maker
 
 
 @dataclass(frozen=True)

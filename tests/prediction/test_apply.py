@@ -350,6 +350,7 @@ def broken(tmp_path: Path) -> Path:
     (tmp_path / "f_cut.wav").write_bytes(content[: len(content) // 2])
     (tmp_path / "g_text.mp3").write_text("not audio at all")
     (tmp_path / "h_empty.flac").touch()
+    soundfile.write(tmp_path / "i_cast.wav", 32768 * noise(0.5, 0, 1), RATE, subtype="FLOAT")
     (tmp_path / "notes.txt").write_text("ignored")
     return tmp_path
 
@@ -363,7 +364,8 @@ def test_broken_files_are_named_and_the_others_go_on(
     for words in (
         "a_none.wav has no samples", "b_short.wav is too short: 0.0200 s", "c_still.wav is silent",
         "e_nan.wav has samples that are not finite", "f_cut.wav is cut off", "g_text.mp3 cannot be read as audio",
-        "h_empty.flac is empty", "gone.wav does not exist", "8 of 9 utterances could not be used",
+        "h_empty.flac is empty", "i_cast.wav has samples of up to", "whole numbers written as floats",
+        "gone.wav does not exist", "9 of 10 utterances could not be used",
     ):  # fmt: skip
         assert words in err
     assert len(out.splitlines()) == 2

@@ -12,7 +12,7 @@ from lhotse.utils import compute_num_frames
 from sertools.config import to_dict
 from sertools.errors import UserError
 from sertools.features.audio import audio_state, load_samples
-from sertools.features.store import Archive, Maker
+from sertools.features.maker import Archive, Maker
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class AcousticFeatures(Maker):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         config = self.extractor.config.to_dict()
         return {
             "extractor": self.extractor.name,
@@ -52,11 +52,11 @@ class AcousticFeatures(Maker):
 
     @property
     def record(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return {self.block: to_dict(self.extractor.config), "engine": getattr(self.extractor, "engine", None)}
 
     def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         engine = getattr(self.extractor, "engine", None)
         if engine is not None:
             log.info("%s by %s", self.block, engine)
@@ -66,12 +66,12 @@ class AcousticFeatures(Maker):
         return audio_state(cut)
 
     def size(self, cut: Cut) -> int:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         width = self.extractor.feature_dim(self.extractor.config.sampling_rate)
         return round(cut.duration / self.extractor.frame_shift) * int(width)
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return [with_features(cut, self.extractor, archive) for cut in cuts]
 
 

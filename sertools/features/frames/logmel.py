@@ -19,7 +19,7 @@ from sertools.config import to_dict
 from sertools.errors import UserError
 from sertools.features.audio import audio_state, load_samples
 from sertools.features.kind import FeatureKind, Given
-from sertools.features.store import Archive, Maker
+from sertools.features.maker import Archive, Maker
 
 NAME = "logmel"
 
@@ -124,12 +124,12 @@ class LogmelFeatures(Maker):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return {NAME: to_dict(self.config)}
 
     @property
     def record(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return self.settings
 
     def inputs(self, cut: Cut) -> Any:
@@ -137,11 +137,11 @@ class LogmelFeatures(Maker):
         return audio_state(cut)
 
     def size(self, cut: Cut) -> int:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return (1 + int(cut.duration * self.config.sampling_rate) // self.config.shift) * self.config.num_mel_bins
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """See :class:`sertools.features.store.Maker`; every utterance alone."""
+        """See :class:`sertools.features.maker.Maker`; every utterance alone."""
         made = []
         for cut in cuts:
             samples = torch.from_numpy(load_samples(cut, self.config.sampling_rate)[0])

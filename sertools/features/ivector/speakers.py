@@ -11,10 +11,10 @@ from lhotse.cut import Cut
 from numpy.typing import NDArray
 
 from sertools.errors import UserError
+from sertools.features.blocks import speaker
 from sertools.features.ivector.extraction import ExtractionConfig, extract
 from sertools.features.ivector.model import IvectorModel
 from sertools.features.ivector.passes import read_features
-from sertools.features.store import speaker
 from sertools.manifests import read_cuts
 
 Floats = NDArray[np.float64]

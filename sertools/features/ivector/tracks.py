@@ -12,12 +12,14 @@ from torch import Tensor
 
 from sertools.config import to_dict
 from sertools.errors import UserError
+from sertools.features.blocks import Block, make_blocks, speaker
 from sertools.features.ivector.config import IvectorConfig, SpeakersConfig
 from sertools.features.ivector.extraction import ExtractionConfig, SpeakerState, extract
 from sertools.features.ivector.model import MADE_BY, IvectorModel, feature_info, load_model
 from sertools.features.ivector.passes import BATCH_FRAMES, make_batches, read_features
 from sertools.features.kind import FeatureKind, Need
-from sertools.features.store import Archive, Block, Maker, StoreConfig, make_blocks, speaker, write_manifest
+from sertools.features.maker import Archive, Maker
+from sertools.features.store import StoreConfig, write_manifest
 from sertools.features.store import extract as make_missing_blocks
 from sertools.files import content_hash, require
 from sertools.manifests import load_cuts
@@ -54,7 +56,7 @@ class IvectorTracks(Maker):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         options = to_dict(self.config)
         return {
             "model": self.model_hash, "extraction": options["extraction"], "speakers": options["speakers"],
@@ -64,21 +66,21 @@ class IvectorTracks(Maker):
 
     @property
     def record(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return {FIELD: self.settings}
 
     def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         missing = next((cut.id for cut in cuts if not cut.has_features), None)
         if missing is not None:
             raise UserError(f"{where}: {missing} has no features; run the feature stage")
 
     def blocks(self, cuts: Iterable[Cut], minutes: float) -> list[Block]:
-        """See :class:`sertools.features.store.Maker`; a speaker is never in two."""
+        """See :class:`sertools.features.maker.Maker`; a speaker is never in two."""
         return make_blocks(_ordered(cuts, self.config.speakers), minutes, whole_speakers=True)
 
     def size(self, cut: Cut) -> int:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return -(-cut.num_frames // self.config.extraction.period) * self.model.dim
 
     def inputs(self, cut: Cut) -> Any:
@@ -92,7 +94,7 @@ class IvectorTracks(Maker):
         return [info.st_size, info.st_mtime_ns]
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         expected = self.model.feature_info
         for cut in cuts:
             found = feature_info(cut)

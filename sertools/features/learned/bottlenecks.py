@@ -16,8 +16,8 @@ from sertools.data.reader import Reader
 from sertools.data.transcribed import Batch, Batches
 from sertools.errors import UserError
 from sertools.features.kind import FeatureKind, Given, Need
+from sertools.features.maker import Archive, Maker
 from sertools.features.origin import check_origin
-from sertools.features.store import Archive, Maker
 from sertools.files import content_hash, require
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.ahead import Ahead
@@ -88,12 +88,12 @@ class Bottlenecks(Maker):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return {"model": self.model_hash, "trunk": to_dict(self.trunk_config), "layers": list(self.layers)}
 
     @property
     def record(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return {BOTTLENECK.name: self.settings}
 
     def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
@@ -103,7 +103,7 @@ class Bottlenecks(Maker):
             self.entry(cut, where)
 
     def size(self, cut: Cut) -> int:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         config = self.trunk_config
         width = sum(config.prefinal_dim if layer == "prefinal" else config.hidden_dim for layer in self.layers)
         return -(-cut.num_frames // config.subsampling) * width
@@ -140,7 +140,7 @@ class Bottlenecks(Maker):
         return entry
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """See :class:`sertools.features.store.Maker`; reading and computing go on while it writes."""
+        """See :class:`sertools.features.maker.Maker`; reading and computing go on while it writes."""
         entries = [self.entry(cut, "the cuts") for cut in cuts]
         plan = plan_padded([entry.frames for entry in entries], self.batch_frames)
         batches = Batches(Reader(entries, memory_gb=0.0), plan, lambda text: None)

@@ -20,9 +20,10 @@ from sertools.backbones.folder import open_folder
 from sertools.backbones.load import load_speech
 from sertools.errors import UserError
 from sertools.features.audio import audio_state, load_samples
+from sertools.features.blocks import make_blocks
 from sertools.features.kind import FeatureKind, Given, Need
+from sertools.features.maker import Archive, Maker
 from sertools.features.origin import kinds_of
-from sertools.features.store import Archive, Maker, make_blocks
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class HiddenStates(Maker):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         layers = self.config.layers if self.config.layers == "all" else list(self.config.layers)
         settings = {"model": self.origin.hash, "layers": layers, "statistics": self.config.statistics}
         if self.family == "whisper":
@@ -103,11 +104,11 @@ class HiddenStates(Maker):
 
     @property
     def record(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`; with where the model is from, for tables."""
+        """See :class:`sertools.features.maker.Maker`; with where the model is from, for tables."""
         return {NAME: self.settings[NAME] | {"backbone": asdict(self.origin)}}
 
     def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         self._hours = sum(cut.duration for cut in cuts) / 3600
 
     def inputs(self, cut: Cut) -> Any:
@@ -115,14 +116,14 @@ class HiddenStates(Maker):
         return audio_state(cut)
 
     def size(self, cut: Cut) -> int:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         backbone = self.encoder.backbone
         assert backbone.frame_rate is not None
         rows = 2.0 if self.config.statistics else cut.duration * backbone.frame_rate
         return round(len(self.layers) * rows * backbone.dimension)
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """See :class:`sertools.features.store.Maker`.
+        """See :class:`sertools.features.maker.Maker`.
 
         Raises:
             UserError: an utterance is too short for the model, or its audio cannot be read.

@@ -16,7 +16,7 @@ from sertools.decoding.transcripts import MADE_BY, read_transcripts
 from sertools.errors import UserError
 from sertools.features.kind import FeatureKind, Given, Need
 from sertools.features.learned.ssl import NEED
-from sertools.features.store import Archive, Maker
+from sertools.features.maker import Archive, Maker
 
 log = logging.getLogger(__name__)
 
@@ -87,18 +87,18 @@ class Words(Maker):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         layers = self.config.layers if self.config.layers == "all" else list(self.config.layers)
         own = {"model": self.origin.hash, "layers": layers, "pooling": self.config.pooling}
         return {self.name: own | {"statistics": self.config.statistics}}
 
     @property
     def record(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`; with where the model is from, for tables."""
+        """See :class:`sertools.features.maker.Maker`; with where the model is from, for tables."""
         return {self.name: self.settings[self.name] | {"backbone": asdict(self.origin)}}
 
     def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         empty = sum(not self.words_of(cut) for cut in cuts)
         if cuts and empty == len(cuts):
             raise UserError(f"{where} has no words in any of {len(cuts)} utterances; {self.name} features are of words")
@@ -110,12 +110,12 @@ class Words(Maker):
         return self.words_of(cut)
 
     def size(self, cut: Cut) -> int:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         rows = 2 if self.config.statistics else max(len(self.words_of(cut)), 1)
         return len(self.layers) * rows * self.encoder.backbone.dimension
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         sentences = [self.words_of(cut) for cut in cuts]
         made = []
         states = self.encoder.word_states(sentences, self.layers, self.config.pooling)

@@ -21,7 +21,7 @@ from lhotse.cut import Cut
 from sertools.errors import MissingPackage, UserError
 from sertools.features.audio import audio_state, load_samples
 from sertools.features.kind import FeatureKind, Given
-from sertools.features.store import Archive, Maker
+from sertools.features.maker import Archive, Maker
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +73,16 @@ class Functionals(Maker):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return {NAME: {"set": self.config.set, "opensmile": self.version}}
 
     @property
     def record(self) -> dict[str, Any]:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return self.settings
 
     def check(self, cuts: Sequence[Cut], made: Any, where: str) -> None:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         short = [cut.id for cut in cuts if cut.duration * SAMPLING_RATE < SHORTEST]
         if short:
             raise UserError(
@@ -96,11 +96,11 @@ class Functionals(Maker):
         return audio_state(cut)
 
     def size(self, cut: Cut) -> int:
-        """See :class:`sertools.features.store.Maker`."""
+        """See :class:`sertools.features.maker.Maker`."""
         return WIDTHS[self.config.set]
 
     def make(self, cuts: Sequence[Cut], archive: Archive) -> list[Cut]:
-        """See :class:`sertools.features.store.Maker`.
+        """See :class:`sertools.features.maker.Maker`.
 
         Raises:
             UserError: audio that is constant, or of which openSMILE makes nothing; all such of the block.
