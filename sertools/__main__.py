@@ -122,6 +122,8 @@ def predict(options: argparse.Namespace) -> int:
             continue
         if not quiet:
             print(table_line(found), flush=True)
+        if found.words is not None and not quiet:
+            print(f"  heard: {' '.join(found.words) or '(nothing)'}", flush=True)
         for note in found.notes:
             print(f"note: {found.name} {note}", file=sys.stderr)
         predictions.append(_drawn(found, options.plot, common, keep=options.course))

@@ -28,7 +28,7 @@ from sertools.files import content_hash, json_hash, only_writer, write_text
 from sertools.partitions.folds import Fold, Folds, find_fold
 from sertools.partitions.target import Target
 from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
-from sertools.runs.folder import PREDICTIONS, REMARKS, TRANSCRIPTS
+from sertools.runs.folder import PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
 from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 from sertools.training.loop import HERE, HISTORY, Conditions, Trained, json_line
@@ -178,7 +178,8 @@ class _Run:
         features = made[0] if len(made) == 1 else dict(item for each in made for item in kinds_of(each).items())
         self.inputs.check_features(features, ", ".join(map(str, self.cuts)))
         return {"classes": list(self.target.classes), "corpus": self.folds.corpus, "features": features,
-                "inputs": self.stamp.inputs, REMARKS: list(self.system.remarks(features))}  # fmt: skip
+                "inputs": self.stamp.inputs, REMARKS: list(self.system.remarks(features)),
+                TRAINED_ON: list(self.fold.train)}  # fmt: skip
 
     def parts(self) -> dict[str, list[Any]]:
         """Utterances of train, dev and test."""

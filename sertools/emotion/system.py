@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sertools.partitions.target import Target
 from sertools.training.distributed import Group
-from sertools.training.loop import Conditions, Task, TrainingConfig
+from sertools.training.task import Conditions, Task, TrainingConfig
 
 Label = int | float
 """Index of a class, or the value of a number target."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from sertools.errors import UserError
 from sertools.prediction.audio import Source, file_source
 from sertools.prediction.course import Course, CourseConfig
-from sertools.prediction.members import DEFAULT_MEMBERS, System, find_runs, load_system
-from sertools.prediction.recognition import Recogniser, Standard
+from sertools.prediction.ensemble import Ensemble, Standard
+from sertools.prediction.runs import DEFAULT_MEMBERS, find_runs, load_runs
 
 __all__ = ["Course", "CourseConfig", "EmotionModel", "Failure", "Prediction", "load_emotion"]
 
@@ -38,6 +38,7 @@ class Prediction:
             for a recording that may have several; the course says more.
         course: see :class:`Course`; None if it was not asked for.
         notes: what to think of when reading the probabilities.
+        words: as recognised, where the system recognises words.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Prediction:
     probabilities: tuple[float, ...]
     course: Course | None = None
     notes: tuple[str, ...] = ()
+    words: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -77,24 +79,17 @@ class EmotionModel:
         classes: names, in the order of probabilities.
         members: names of the runs.
         temperatures: of each member; None if not calibrated.
+        sampling_rate: to which audio is resampled, in Hz.
+        needs_speakers: whether utterances are normalised over their speaker's, several of which are then needed.
     """
 
-    def __init__(self, system: System, device: str = "cpu") -> None:
-        self.system = system
-        self.classes = system.classes
-        self.members = tuple(member.name for member in system.members)
-        self.temperatures = tuple(member.temperature for member in system.members)
-        self._recogniser = Recogniser(system, device)
-
-    @property
-    def sampling_rate(self) -> int:
-        """To which audio is resampled, in Hz."""
-        return self.system.mfcc.sampling_rate
-
-    @property
-    def needs_speakers(self) -> bool:
-        """Whether utterances are normalised over their speaker's, several of which are then needed."""
-        return self.system.normalised != "none"
+    def __init__(self, ensemble: Ensemble) -> None:
+        self.ensemble = ensemble
+        self.classes = ensemble.classes
+        self.members = ensemble.members
+        self.temperatures = ensemble.temperatures
+        self.sampling_rate = ensemble.sampling_rate
+        self.needs_speakers = ensemble.needs_speakers
 
     def predict(self, source: Source | Path | str, course: CourseConfig | None = None) -> Prediction:
         """Class probabilities of one utterance.
@@ -154,7 +149,7 @@ class EmotionModel:
                     yield Failure(source.name, reason)
                     continue
             try:
-                found = self._recogniser.recognise(source, speaker.standards if speaker else None, course)
+                found = self.ensemble.recognise(source, speaker.standards if speaker else None, course)
             except UserError as error:
                 yield Failure(source.name, str(error))
                 continue
@@ -164,19 +159,25 @@ class EmotionModel:
                 classes=self.classes,
                 probabilities=tuple(found.probabilities.tolist()),
                 course=found.course,
-                notes=self._notes(found.duration, found.source_rate, speaker),
+                notes=self._notes(source, found.duration, found.source_rate, speaker),
+                words=found.words,
             )
 
     def _hear(self, sources: Iterable[Source]) -> "_Speaker":
         sources = list(sources)
         try:
-            standards, broken = self._recogniser.standards(sources)
+            standards, broken = self.ensemble.standards(sources)
         except UserError as error:
             return _Speaker(None, {}, str(error), len(sources))
         return _Speaker(standards, broken, None, len(sources) - len(broken))
 
-    def _notes(self, duration: float, rate: int, speaker: "_Speaker | None") -> tuple[str, ...]:
+    def _notes(self, source: Source, duration: float, rate: int, speaker: "_Speaker | None") -> tuple[str, ...]:
         notes = []
+        name = source.path.stem if source.path is not None else source.name
+        knowing = [m for m, known in zip(self.members, self.ensemble.trained_on, strict=True) if name in known]
+        if knowing:
+            notes.append(f"has the name of an utterance that trained {len(knowing)} of {len(self.members)} members "
+                         f"({knowing[0]}): if it is that recording, this does not show how good they are")  # fmt: skip
         if duration > LONG:
             notes.append(f"is {duration:.0f} s long, where systems are trained on single utterances of some seconds: "
                          "its course says more than its probabilities")  # fmt: skip
@@ -191,7 +192,7 @@ class EmotionModel:
 
 @dataclass(frozen=True)
 class _Speaker:
-    standards: list[Standard] | None
+    standards: Sequence[Standard] | None
     broken: dict[str, str]
     reason: str | None
     utterances: int
@@ -212,4 +213,4 @@ def load_emotion(
     Raises:
         UserError: no such runs, unfinished or damaged ones, or what they build on is missing.
     """
-    return EmotionModel(load_system(find_runs(experiment, members), calibrated=calibrated, device=device), device)
+    return EmotionModel(load_runs(find_runs(experiment, members), calibrated=calibrated, device=device))

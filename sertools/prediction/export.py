@@ -1,28 +1,12 @@
 """One run of an experiment as a network for other programs: TorchScript or ONNX."""
 
-import importlib
 import importlib.util
-import inspect
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor, nn
 
 from sertools.errors import MissingPackage, UserError
-from sertools.evaluation.stats.calibration import apply_temperature
-from sertools.files import replacing, write_json
-from sertools.models.emotion import aggregate_frames, pool
-from sertools.prediction.exported_network import ExportedNetwork
-from sertools.prediction.members import PLACE_ONLY, System, find_runs, load_system
-
-TOLERANCE = 1e-5
-LENGTHS = (1, 2, 3, 50, 301, 1000)  # frames of the utterances that an export is tried on
-OPSET = 13
-IVECTORS, OUTPUT = "ivectors", "probabilities"
+from sertools.prediction.ensemble import Exportable
+from sertools.prediction.runs import find_runs, load_runs
 
 
 @dataclass(frozen=True)
@@ -50,9 +34,6 @@ def export_member(
 ) -> Exported:
     """Write a run as ``output`` (``.pt``: TorchScript, ``.onnx``: ONNX) and what it is as ``.json`` beside it.
 
-    The network takes features (1, T, F) float32, lengths (1,) int64 (frames beyond it are ignored), and
-    ivectors (1, D) if it was trained with them; it gives calibrated probabilities (1, C).
-
     Args:
         experiment: folder of an experiment, or of one run.
         output: the file.
@@ -61,15 +42,14 @@ def export_member(
         check: False writes ONNX also where onnxruntime is not installed to run it.
 
     Raises:
-        UserError: another suffix; no such run; the system normalises what its head reads, which needs
-            more than one utterance; what was written gives other probabilities.
+        UserError: another suffix; no such run; its kind cannot be exported, or it cannot; what was written
+            gives other probabilities.
         MissingPackage: ONNX is to be checked, and there is no onnxruntime.
     """
     output = Path(output)
     if output.suffix not in (".pt", ".onnx"):
         raise UserError(f"{output}: the name must end in .pt (TorchScript) or .onnx (ONNX)")
-    onnx = output.suffix == ".onnx"
-    if onnx and check and importlib.util.find_spec("onnxruntime") is None:
+    if output.suffix == ".onnx" and check and importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackage(
             "onnxruntime",
             "checking what was exported",
@@ -77,112 +57,8 @@ def export_member(
         )
     runs = find_runs(experiment) if member is None else find_runs(experiment, member)
     name = next(iter(runs))
-    system = load_system({name: runs[name]}, calibrated=calibrated)
-    if system.normalised == "reading":
-        raise UserError(
-            f"{experiment} normalises what its heads read over a speaker's utterances (data.normalise: speaker), which "
-            "a network that sees one utterance cannot; export an experiment with normalise: none"
-        )
-    network = ExportedNetwork(system).eval()
-    difference: float | None = None
-    with replacing(output) as temporary:
-        if onnx:
-            _write_onnx(network, system, temporary)
-        else:
-            torch.jit.save(torch.jit.script(network), str(temporary))
-        if check or not onnx:
-            difference = _difference(system, temporary, onnx)
-            if not difference <= TOLERANCE:
-                raise UserError(
-                    f"{output} was not kept: its probabilities differ by {difference:.1e} from those of {name}; "
-                    f"at most {TOLERANCE:.0e} is accepted"
-                )
-    write_json(output.with_suffix(".json"), _about(system, name, difference))
-    shapes = [f"{n} {s}" for n, s in _inputs(system).items()]
-    return Exported(name, f"{', '.join(shapes)} to {OUTPUT} [1, {len(system.classes)}]", difference)
-
-
-def _inputs(system: System) -> dict[str, str]:
-    """Name and shape of each input."""
-    trunk = system.branches[0].trunk.config
-    inputs = {"features": f"[1, frames, {trunk.feature_dim}]", "lengths": "[1]"}
-    return inputs | ({IVECTORS: f"[1, {trunk.ivector_dim}]"} if trunk.ivector_dim else {})
-
-
-def _example(system: System, frames: int, more: int = 0) -> tuple[Tensor, ...]:
-    """Inputs for an utterance of so many frames, and ``more`` that do not count."""
-    generator = torch.Generator().manual_seed(frames)
-    trunk = system.branches[0].trunk.config
-    features = 10 * torch.randn(1, frames + more, trunk.feature_dim, generator=generator)
-    inputs = (features, torch.tensor([frames]))
-    return (*inputs, torch.randn(1, trunk.ivector_dim, generator=generator)) if trunk.ivector_dim else inputs
-
-
-@torch.no_grad()
-def _expected(system: System, inputs: tuple[Tensor, ...]) -> Any:
-    """Probabilities (1, C) by the modules that were trained."""
-    (branch,), config = system.branches, system.config
-    (member,) = branch.members
-    features, lengths = inputs[0], inputs[1]
-    found = branch.trunk(features[:, : int(lengths)], lengths, config.layers, inputs[2] if len(inputs) > 2 else None)
-    x, counts = pool(
-        torch.cat([found[name] for name in config.layers], 2), branch.trunk.output_lengths(lengths), config.pooling
-    )
-    log_posteriors, counts = member.head(x, counts)
-    probabilities = aggregate_frames(log_posteriors.double(), counts, config.aggregate).numpy()
-    return probabilities if member.temperature is None else apply_temperature(probabilities, member.temperature)
-
-
-def _difference(system: System, path: Path, onnx: bool) -> float:
-    """Largest difference of a probability over :data:`LENGTHS`, by what is in the file."""
-    if onnx:
-        session = importlib.import_module("onnxruntime").InferenceSession(
-            path.read_bytes(), providers=["CPUExecutionProvider"]
-        )
-    else:
-        network = torch.jit.load(str(path))
-    largest = 0.0
-    for frames in LENGTHS:
-        inputs = _example(system, frames, more=frames % 4)
-        if onnx:
-            feeds = {name: x.numpy() for name, x in zip(_inputs(system), inputs, strict=True)}
-            found = session.run(None, feeds)[0]
-        else:
-            # as it is: fusing for each new length takes seconds
-            with torch.no_grad(), torch.jit.optimized_execution(False):
-                found = network(*inputs).numpy()
-        # NaN must not pass for small
-        largest = float(np.maximum(largest, np.abs(found - _expected(system, inputs)).max()))
-    return largest
-
-
-def _write_onnx(network: nn.Module, system: System, path: Path) -> None:
-    options: dict[str, Any] = {}
-    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the other exporter needs onnxscript too
-        if importlib.util.find_spec("onnx") is None:
-            raise MissingPackage("onnx", f"writing ONNX with torch {torch.__version__}", "Install it with pip.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that this exporter is the older one, and what it makes of constants
-        torch.onnx.export(
-            network, _example(system, 100), str(path), opset_version=OPSET,
-            input_names=list(_inputs(system)), output_names=[OUTPUT], dynamic_axes={"features": {1: "frames"}},
-            **options,
-        )  # fmt: skip
-
-
-def _about(system: System, member: str, difference: float | None) -> dict[str, Any]:
-    """What a user of the file has to know."""
-    return {
-        "classes": list(system.classes),
-        "inputs": _inputs(system),
-        "output": f"{OUTPUT} [1, {len(system.classes)}]",
-        "mfcc": {key: value for key, value in vars(system.mfcc).items() if key not in PLACE_ONLY},
-        "samples": "MFCC are of 16-bit samples (-32768 .. 32767), as Kaldi's",
-        "normalised": "MFCC to mean 0 and variance 1 over the speaker"
-        if system.normalised == "features"
-        else "nothing",
-        "member": member,
-        "temperature": system.members[0].temperature,
-        "largest_difference": difference,
-    }
+    ensemble = load_runs({name: runs[name]}, calibrated=calibrated)
+    if not isinstance(ensemble, Exportable):
+        raise UserError(f"{runs[name]} cannot be exported: a system of its kind is no single network of features")
+    description, difference = ensemble.export(output, check=check)
+    return Exported(name, description, difference)

@@ -61,6 +61,8 @@ def _plain(prediction: Prediction) -> dict[str, Any]:
         "probabilities": dict(zip(prediction.classes, prediction.probabilities, strict=True)),
         "notes": list(prediction.notes),
     }
+    if prediction.words is not None:
+        values["words"] = " ".join(prediction.words)
     if prediction.course is not None:
         course = prediction.course
         values["course"] = {

@@ -25,6 +25,8 @@ TRANSCRIPTS = ("transcripts_before.csv", "transcripts_after.csv")
 """Words as recognised before and after joint training, of the utterances in the prediction table."""
 REMARKS = "remarks"
 """In a checkpoint's info: sentences that a reader of the results must know, such as what else a system was told."""
+TRAINED_ON = "trained_on"
+"""In a checkpoint's info: the utterances of the training part."""
 CONFIG, INFO = "checkpoint/config.yaml", "checkpoint/info.json"
 MADE_BY = "the training stage"
 

@@ -195,7 +195,7 @@ def test_heads_on_bottlenecks_share_a_trunk(
         )
         train_run(experiment, fold.name, 1)
     model = load_emotion(tmp_path / "exp", calibrated=False)
-    assert [len(branch.members) for branch in model.system.branches] == [2]
+    assert [len(branch.members) for branch in model.ensemble.system.branches] == [2]
     tables = [read_predictions(tmp_path / "exp" / name / "predictions.csv") for name in model.members]
     one = load_emotion(tmp_path / "exp" / model.members[0], calibrated=False)
     found = all_of(one, corpus)
@@ -300,7 +300,7 @@ def test_any_rate_channels_and_streams(pooled: Path, corpus: Corpus, tmp_path: P
 
 def test_pieces_change_nothing(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording in pieces of 3 s is what it is as one."""
-    from sertools.prediction import recognition
+    from sertools.emotion.tdnn import recognition
     from sertools.prediction.pieces import Plan
 
     of, step = Plan.of, 0.1 if "statistics" in experiment.name else 0.03

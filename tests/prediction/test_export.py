@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from sertools.emotion.tdnn import export
+from sertools.emotion.tdnn.exported_network import ExportedNetwork
+from sertools.emotion.tdnn.members import Branch, Member, TdnnRuns
+from sertools.emotion.tdnn.recognition import TdnnEnsemble
 from sertools.errors import MissingPackage, UserError
 from sertools.features.frames.mfcc import MfccConfig
 from sertools.models.emotion import EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
-from sertools.prediction import export
+from sertools.prediction import export as exporting
 from sertools.prediction.export import export_member
-from sertools.prediction.exported_network import ExportedNetwork
-from sertools.prediction.members import Branch, Member, System
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 1, 0, 3, 3))
 
 
-def system(trunk: TdnnfConfig = TRUNK, temperature: float | None = 1.7, **options: object) -> System:
+def system(trunk: TdnnfConfig = TRUNK, temperature: float | None = 1.7, **options: object) -> TdnnRuns:
     """A network with random weights, with statistics as after training."""
     torch.manual_seed(1)
     config = EmotionModelConfig(trunk, **{"layers": ("tdnnf5",), "head_dim": 8, **options})  # type: ignore[arg-type]
@@ -36,7 +38,7 @@ def system(trunk: TdnnfConfig = TRUNK, temperature: float | None = 1.7, **option
             module.running_var.uniform_(0.2, 0.5)
     head.standardise(torch.randn(head.input_mean.shape) * 0.1, torch.full(head.input_mean.shape, 0.5))
     branch = Branch(network.eval(), (Member("fold_a/seed_1", head.eval(), temperature),), None)
-    return System(("a", "b", "c"), config, "none", MfccConfig(), (branch,))
+    return TdnnRuns(("a", "b", "c"), config, "none", MfccConfig(), (branch,))
 
 
 VARIANTS = [
@@ -73,9 +75,9 @@ def test_onnx(tmp_path: Path, number: int) -> None:
     assert export._difference(found, tmp_path / "a.pt", onnx=False) < 1e-5
 
 
-def use(monkeypatch: pytest.MonkeyPatch, found: System) -> None:
-    monkeypatch.setattr(export, "find_runs", lambda *arguments: {"fold_a/seed_1": Path("run")})
-    monkeypatch.setattr(export, "load_system", lambda *arguments, **options: found)
+def use(monkeypatch: pytest.MonkeyPatch, found: TdnnRuns) -> None:
+    monkeypatch.setattr(exporting, "find_runs", lambda *arguments: {"fold_a/seed_1": Path("run")})
+    monkeypatch.setattr(exporting, "load_runs", lambda *arguments, **options: TdnnEnsemble(found))
 
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

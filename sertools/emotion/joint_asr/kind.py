@@ -51,4 +51,10 @@ def _make(config: S4Config, given: Mapping[str, Path]) -> S4System:
     return make_system(config, given.get("recogniser"), given.get("transcripts"))
 
 
-KIND = Kind("s4", _read, _make, _needs)
+def _load(runs: dict[str, Path], *, calibrated: bool, device: str) -> Any:
+    from sertools.emotion.joint_asr.applied import load  # not needed to train
+
+    return load(runs, calibrated=calibrated, device=device)
+
+
+KIND = Kind("s4", _read, _make, _needs, _load)

@@ -1,28 +1,32 @@
-"""The systems of S1 as a kind: what they need, and how they are made."""
+"""The systems of S1 as a kind: what they need, and how they are made and applied.
+
+Imports are where they are used: what training needs takes half a second, and prediction does without.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sertools.config import from_dict
-from sertools.emotion.features_head.system import HeadSystem
 from sertools.emotion.inputs import Need
 from sertools.emotion.kinds import Kind
-from sertools.emotion.tdnn.config import EmotionConfig
-from sertools.emotion.tdnn.pretrained import MADE_BY, load_pretrained
-from sertools.emotion.tdnn.system import TdnnSystem, make_system
-from sertools.features.ivector.model import MADE_BY as MAKES_EXTRACTOR
-from sertools.features.origin import check_origin
-from sertools.files import read_json
-from sertools.training.checkpoint import INFO
+
+if TYPE_CHECKING:
+    from sertools.emotion.system import System
+    from sertools.emotion.tdnn.config import EmotionConfig
 
 
-def _read(values: dict[str, Any], where: str) -> EmotionConfig:
+def _read(values: dict[str, Any], where: str) -> "EmotionConfig":
+    from sertools.config import from_dict
+    from sertools.emotion.tdnn.config import EmotionConfig
+
     # runs that were made when this was the only kind have no such key in their stamps
     return from_dict(EmotionConfig, {key: value for key, value in values.items() if key != "system"}, where)
 
 
-def _needs(config: EmotionConfig) -> tuple[Need, ...]:
+def _needs(config: "EmotionConfig") -> tuple[Need, ...]:
+    from sertools.emotion.tdnn.pretrained import MADE_BY
+    from sertools.features.ivector.model import MADE_BY as MAKES_EXTRACTOR
+
     transferred = config.transfer.start == "pretrained"
     return (
         Need(
@@ -35,11 +39,25 @@ def _needs(config: EmotionConfig) -> tuple[Need, ...]:
 
 
 def _check_pretrained(directory: Path, features: Any, where: str) -> None:
+    from sertools.emotion.tdnn.pretrained import MADE_BY
+    from sertools.features.origin import check_origin
+    from sertools.files import read_json
+    from sertools.training.checkpoint import INFO
+
     check_origin(read_json(directory / INFO, MADE_BY).get("features"), features, where, str(directory))
 
 
-def _make(config: EmotionConfig, given: Mapping[str, Path]) -> TdnnSystem | HeadSystem:
+def _make(config: "EmotionConfig", given: Mapping[str, Path]) -> "System":
+    from sertools.emotion.tdnn.pretrained import load_pretrained
+    from sertools.emotion.tdnn.system import make_system
+
     return make_system(config, load_pretrained(given["pretrained"]) if "pretrained" in given else None)
 
 
-KIND = Kind("tdnn", _read, _make, _needs)
+def _load(runs: dict[str, Path], *, calibrated: bool, device: str) -> Any:
+    from sertools.emotion.tdnn.recognition import load
+
+    return load(runs, calibrated=calibrated, device=device)
+
+
+KIND = Kind("tdnn", _read, _make, _needs, _load)

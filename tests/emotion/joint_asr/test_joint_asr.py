@@ -442,14 +442,6 @@ def test_the_configuration_says_the_kind(told: Any, tmp_path: Path) -> None:
         load_system(path, ["system=s5"])
 
 
-def test_audio_is_not_recognised_yet(told: Any, tmp_path: Path) -> None:
-    from sertools.prediction.apply import load_emotion
-
-    directory = run(told, system(told), tmp_path / "exp")
-    with pytest.raises(UserError, match=r"of the kind s4; only TDNN systems .*/predictions\.csv"):
-        load_emotion(directory)
-
-
 def test_hypotheses_that_do_not_end_count(told: Any) -> None:
     made = system(told, **SYSTEMS["asr_ser"])
     assert made.recogniser is not None

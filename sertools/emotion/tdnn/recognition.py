@@ -1,13 +1,14 @@
 """A recording through the networks of a system, piece by piece: memory does not grow with its length."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sertools.emotion.tdnn.members import Branch, Member, TdnnRuns, load_system
 from sertools.errors import UserError
 from sertools.features.frames.mfcc import Mfcc
 from sertools.prediction.audio import Source
@@ -21,42 +22,29 @@ from sertools.prediction.course import (
     window_means,
     window_statistics,
 )
-from sertools.prediction.members import Branch, Member, System
+from sertools.prediction.ensemble import Recognised, Standard
 from sertools.prediction.pieces import Piece, Plan, pieces
 
-Standard = tuple[Tensor, Tensor]
-"""Mean and standard deviation, each float32 (F,), of one speaker."""
 MFCC_EDGE = 5  # frames at the ends of a piece that see what is not there
 
 
-@dataclass(frozen=True)
-class Recognised:
-    """What a system says of a recording.
-
-    Attributes:
-        duration: in seconds.
-        source_rate: sampling rate of the recording, in Hz.
-        probabilities: float64 (C,).
-        course: if it was asked for.
-    """
-
-    duration: float
-    source_rate: int
-    probabilities: Floats
-    course: Course | None
-
-
-class Recogniser:
-    """Applies a system.
+class TdnnEnsemble:
+    """Runs of a TDNN-F, or of heads on one (:class:`sertools.prediction.ensemble.Ensemble`).
 
     Args:
-        system: see :class:`System`.
+        system: see :class:`TdnnRuns`.
         device: of its networks.
     """
 
-    def __init__(self, system: System, device: str = "cpu") -> None:
+    def __init__(self, system: TdnnRuns, device: str = "cpu") -> None:
         self.system = system
         self.device = device
+        self.classes = system.classes
+        self.members = tuple(member.name for member in system.members)
+        self.temperatures = tuple(member.temperature for member in system.members)
+        self.trained_on = tuple(member.trained_on for member in system.members)
+        self.sampling_rate = system.mfcc.sampling_rate
+        self.needs_speakers = system.normalised != "none"
         self.mfcc = Mfcc(system.mfcc)
         trunk = system.branches[0].trunk.config
         self.shift = system.mfcc.frame_shift * trunk.subsampling  # of output frames, in seconds
@@ -101,6 +89,12 @@ class Recogniser:
                            system.mfcc.frame_shift)  # fmt: skip
         probabilities = np.concatenate([u.probabilities() for u in sums]).mean(0)
         return Recognised(piece.own[1], piece.source_rate, probabilities, found)
+
+    def export(self, output: Path, *, check: bool) -> tuple[str, float | None]:
+        """As TorchScript or ONNX; see :mod:`sertools.emotion.tdnn.export`."""
+        from sertools.emotion.tdnn.export import export_network
+
+        return export_network(self.system, output, check=check)
 
     @torch.inference_mode()
     def standards(self, sources: Iterable[Source]) -> tuple[list[Standard], dict[str, str]]:
@@ -201,7 +195,7 @@ class _Utterance:
         normal: of the speaker; None for none.
     """
 
-    def __init__(self, system: System, branch: Branch, normal: Standard | None) -> None:
+    def __init__(self, system: TdnnRuns, branch: Branch, normal: Standard | None) -> None:
         self.system = system
         self.members = branch.members
         self.normal = normal if system.normalised == "reading" else None
@@ -267,3 +261,8 @@ def _calibrated(member: Member, probabilities: Tensor) -> Floats:
     from sertools.evaluation.stats.calibration import apply_temperature
 
     return apply_temperature(values, member.temperature)
+
+
+def load(runs: dict[str, Path], *, calibrated: bool = True, device: str = "cpu") -> TdnnEnsemble:
+    """The loader of this kind; see :func:`sertools.emotion.tdnn.members.load_system`."""
+    return TdnnEnsemble(load_system(runs, calibrated=calibrated, device=device), device)

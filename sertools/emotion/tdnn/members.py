@@ -10,16 +10,15 @@ from torch import Tensor
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.features.frames.mfcc import MfccConfig
-from sertools.files import content_hash, require
+from sertools.files import content_hash
 from sertools.models.emotion import EmotionHead, EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
+from sertools.prediction.runs import MADE_BY, temperature_of
 from sertools.provenance import stage_settings
-from sertools.runs.folder import PREDICTIONS
+from sertools.runs.folder import TRAINED_ON
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_weights
 from sertools.training.run import CHECKPOINT
 
-DEFAULT_MEMBERS = "fold_*/seed_1"
-MADE_BY = "the training stage (local/train_emotion.py)"
 PLACE_ONLY = ("engine", "device")  # settings of MFCC that change no value
 
 Normalised = Literal["none", "features", "reading"]
@@ -33,11 +32,13 @@ class Member:
         name: such as ``fold_Session1/seed_1``.
         head: in evaluation mode.
         temperature: that its probabilities are calibrated with; None for as they are.
+        trained_on: utterances.
     """
 
     name: str
     head: EmotionHead
     temperature: float | None
+    trained_on: frozenset[str] = frozenset()
 
 
 class Ivectors:
@@ -73,7 +74,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class System:
+class TdnnRuns:
     """Runs of one configuration.
 
     Attributes:
@@ -98,7 +99,7 @@ class System:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Loaded:
     name: str
     directory: Path
     checkpoint: Checkpoint
@@ -111,42 +112,7 @@ class _Run:
         return self.config.trunk
 
 
-def find_runs(experiment: Path | str, members: str = DEFAULT_MEMBERS) -> dict[str, Path]:
-    """The runs to be used: name to folder, sorted.
-
-    Args:
-        experiment: folder of an experiment, or of one run.
-        members: ``all``, or a pattern of names such as ``fold_*/seed_2``; not for a single run.
-
-    Raises:
-        UserError: there is no experiment or no such run, or a run is not finished.
-    """
-    directory = require(experiment, MADE_BY)
-    if (directory / CHECKPOINT).is_dir():
-        found = {f"{directory.resolve().parent.name}/{directory.resolve().name}": directory}
-    else:
-        everything = {str(p.relative_to(directory)): p for p in sorted(directory.glob("fold_*/seed_*")) if p.is_dir()}
-        if not everything:
-            raise UserError(f"{directory} has no runs (fold_*/seed_*/{CHECKPOINT}); they are made by {MADE_BY}")
-        pattern = "fold_*/seed_*" if members == "all" else members
-        chosen = set(directory.glob(pattern)) if pattern and not Path(pattern).is_absolute() else set()
-        found = {name: path for name, path in everything.items() if path in chosen}
-        if not found:
-            raise UserError(
-                f"{directory} has no run {members}; it has {_some(list(everything))}, or take all (--members)"
-            )
-    unfinished = [
-        name for name, path in found.items() if not ((path / PREDICTIONS).exists() and (path / CHECKPOINT).is_dir())
-    ]
-    if unfinished:
-        raise UserError(
-            f"{len(unfinished)} of {len(found)} runs in {directory} are not finished: {_some(unfinished)}; run "
-            f"{MADE_BY} again, or choose others (--members)"
-        )
-    return found
-
-
-def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str = "cpu") -> System:
+def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str = "cpu") -> TdnnRuns:
     """Load runs of one experiment.
 
     Args:
@@ -162,7 +128,7 @@ def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str =
     first = loaded[0]
     for other in loaded[1:]:
         _check_same(first, other)
-    shared: dict[str, list[_Run]] = {}
+    shared: dict[str, list[_Loaded]] = {}
     for run in loaded:
         # heads on one pretrained network share its computation; whole networks have their own
         shared.setdefault(str(_pretrained(run)) if run.head_alone else run.name, []).append(run)
@@ -173,7 +139,7 @@ def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str =
             f"{first.directory / CHECKPOINT}/info.json does not say what MFCC it was trained on, so it cannot be used "
             "on audio; make the features with the feature stage, and train it again"
         )
-    return System(
+    return TdnnRuns(
         classes=tuple(info["classes"]),
         config=first.config,
         normalised="none" if normalise == "none" else ("reading" if first.head_alone else "features"),
@@ -182,26 +148,20 @@ def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str =
     )
 
 
-def _read(name: str, directory: Path) -> _Run:
+def _read(name: str, directory: Path) -> _Loaded:
     where = directory / CHECKPOINT
     checkpoint = load_checkpoint(where, MADE_BY)
-    kind = checkpoint.config.get("system", "tdnn")
-    if kind != "tdnn":
-        raise UserError(
-            f"{where} is a system of the kind {kind}; only TDNN systems can be applied to audio so far.  What it says "
-            f"of its dev and test utterances is in {directory / PREDICTIONS}"
-        )
     if "classes" not in checkpoint.info or not {"model", "transfer", "data"} <= checkpoint.config.keys():
         raise UserError(f"{where} is no emotion system; they are made by {MADE_BY}")
     # not EmotionConfig: its module brings along all that training needs, and takes half a second to import
     config = from_dict(EmotionModelConfig, checkpoint.config["model"], f"{where}/config.yaml: model")
     if config.trunk is None:
         raise UserError(f"{where}/config.yaml does not say the shape of its network; train it again")
-    return _Run(name, directory, checkpoint, config, checkpoint.config["transfer"]["train"] == "head")
+    return _Loaded(name, directory, checkpoint, config, checkpoint.config["transfer"]["train"] == "head")
 
 
-def _check_same(one: _Run, other: _Run) -> None:
-    def settings(run: _Run) -> list[tuple[str, Any]]:
+def _check_same(one: _Loaded, other: _Loaded) -> None:
+    def settings(run: _Loaded) -> list[tuple[str, Any]]:
         mfcc = stage_settings(run.checkpoint.info.get("features"), "mfcc") or {}
         return [
             ("classes", run.checkpoint.info["classes"]),
@@ -219,7 +179,7 @@ def _check_same(one: _Run, other: _Run) -> None:
             )
 
 
-def _branch(runs: Sequence[_Run], calibrated: bool, device: str) -> Branch:
+def _branch(runs: Sequence[_Loaded], calibrated: bool, device: str) -> Branch:
     first = runs[0]
     trunk = Tdnnf(first.trunk_config)
     if first.head_alone:
@@ -235,13 +195,14 @@ def _branch(runs: Sequence[_Run], calibrated: bool, device: str) -> Branch:
         head = make_head(run.config, run.trunk_config, len(run.checkpoint.info["classes"]))
         own = run.checkpoint.weights if run.head_alone else _part(run.checkpoint.weights, "head.")
         load_weights(head, own, str(run.directory / CHECKPOINT))
-        temperature = _temperature(run.directory / PREDICTIONS) if calibrated else None
-        members.append(Member(run.name, head.to(device).eval(), temperature))
+        temperature = temperature_of(run.directory) if calibrated else None
+        trained_on = frozenset(run.checkpoint.info.get(TRAINED_ON, ()))
+        members.append(Member(run.name, head.to(device).eval(), temperature, trained_on))
     ivectors = _ivectors(first) if first.trunk_config.ivector_dim else None
     return Branch(trunk.to(device).eval(), tuple(members), ivectors)
 
 
-def _pretrained(run: _Run) -> Path:
+def _pretrained(run: _Loaded) -> Path:
     told = run.checkpoint.info.get("pretrained")
     if told is None:
         raise UserError(f"{run.directory / CHECKPOINT} does not say what its head was trained on; train it again")
@@ -254,7 +215,7 @@ def _pretrained(run: _Run) -> Path:
     return directory
 
 
-def _ivectors(run: _Run) -> Ivectors:
+def _ivectors(run: _Loaded) -> Ivectors:
     told = run.checkpoint.info.get("extractor")
     settings = stage_settings(run.checkpoint.info.get("features"), "ivector")
     if told is None or settings is None:
@@ -275,19 +236,3 @@ def _check_hash(path: Path, wanted: str | None, run: Path) -> None:
 
 def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
-
-
-def _temperature(path: Path) -> float:
-    from sertools.evaluation.stats.calibration import fit_on_dev
-    from sertools.runs.predictions import read_predictions
-
-    dev = read_predictions(path).select(part="dev")
-    if not len(dev):
-        raise UserError(
-            f"{path} has no dev rows, on which a temperature is fitted; train it again, or do without (--uncalibrated)"
-        )
-    return fit_on_dev(dev)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sertools.emotion.tdnn.members import TdnnRuns
 from sertools.evaluation.stats.calibration import SMALLEST
 from sertools.models.emotion import EmotionHead
 from sertools.models.layers import FactorisedLayer, FrameNorm
 from sertools.models.tdnnf import TdnnfConfig
-from sertools.prediction.members import System
 
 
 class ExportedNetwork(nn.Module):
@@ -22,7 +22,7 @@ class ExportedNetwork(nn.Module):
 
     temperature: float
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: TdnnRuns) -> None:
         super().__init__()
         (branch,) = system.branches
         (member,) = branch.members

@@ -1,0 +1,149 @@
+"""A TDNN-F and its head as a network for other programs: TorchScript or ONNX."""
+
+import importlib
+import importlib.util
+import inspect
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertools.emotion.tdnn.exported_network import ExportedNetwork
+from sertools.emotion.tdnn.members import PLACE_ONLY, TdnnRuns
+from sertools.errors import MissingPackage, UserError
+from sertools.evaluation.stats.calibration import apply_temperature
+from sertools.files import replacing, write_json
+from sertools.models.emotion import aggregate_frames, pool
+
+TOLERANCE = 1e-5
+LENGTHS = (1, 2, 3, 50, 301, 1000)  # frames of the utterances that an export is tried on
+OPSET = 13
+IVECTORS, OUTPUT = "ivectors", "probabilities"
+
+
+def export_network(system: TdnnRuns, output: Path, *, check: bool) -> tuple[str, float | None]:
+    """Write a system of one member as ``output`` and what it is as ``.json`` beside it.
+
+    The network takes features (1, T, F) float32, lengths (1,) int64 (frames beyond it are ignored), and
+    ivectors (1, D) if it was trained with them; it gives calibrated probabilities (1, C).
+
+    Returns:
+        Its inputs and output, and the largest difference of a probability to the system's; None if it was not run.
+
+    Raises:
+        UserError: the system normalises what its head reads, which needs more than one utterance; what was
+            written gives other probabilities.
+    """
+    (member,) = system.members
+    if system.normalised == "reading":
+        raise UserError(
+            f"{member.name} normalises what its head reads over a speaker's utterances (data.normalise: speaker), "
+            "which a network that sees one utterance cannot; export an experiment with normalise: none"
+        )
+    onnx = output.suffix == ".onnx"
+    network = ExportedNetwork(system).eval()
+    difference: float | None = None
+    with replacing(output) as temporary:
+        if onnx:
+            _write_onnx(network, system, temporary)
+        else:
+            torch.jit.save(torch.jit.script(network), str(temporary))
+        if check or not onnx:
+            difference = _difference(system, temporary, onnx)
+            if not difference <= TOLERANCE:
+                raise UserError(
+                    f"{output} was not kept: its probabilities differ by {difference:.1e} from those of {member.name}; "
+                    f"at most {TOLERANCE:.0e} is accepted"
+                )
+    write_json(output.with_suffix(".json"), _about(system, member.name, difference))
+    shapes = [f"{n} {s}" for n, s in _inputs(system).items()]
+    return f"{', '.join(shapes)} to {OUTPUT} [1, {len(system.classes)}]", difference
+
+
+def _inputs(system: TdnnRuns) -> dict[str, str]:
+    """Name and shape of each input."""
+    trunk = system.branches[0].trunk.config
+    inputs = {"features": f"[1, frames, {trunk.feature_dim}]", "lengths": "[1]"}
+    return inputs | ({IVECTORS: f"[1, {trunk.ivector_dim}]"} if trunk.ivector_dim else {})
+
+
+def _example(system: TdnnRuns, frames: int, more: int = 0) -> tuple[Tensor, ...]:
+    """Inputs for an utterance of so many frames, and ``more`` that do not count."""
+    generator = torch.Generator().manual_seed(frames)
+    trunk = system.branches[0].trunk.config
+    features = 10 * torch.randn(1, frames + more, trunk.feature_dim, generator=generator)
+    inputs = (features, torch.tensor([frames]))
+    return (*inputs, torch.randn(1, trunk.ivector_dim, generator=generator)) if trunk.ivector_dim else inputs
+
+
+@torch.no_grad()
+def _expected(system: TdnnRuns, inputs: tuple[Tensor, ...]) -> Any:
+    """Probabilities (1, C) by the modules that were trained."""
+    (branch,), config = system.branches, system.config
+    (member,) = branch.members
+    features, lengths = inputs[0], inputs[1]
+    found = branch.trunk(features[:, : int(lengths)], lengths, config.layers, inputs[2] if len(inputs) > 2 else None)
+    x, counts = pool(
+        torch.cat([found[name] for name in config.layers], 2), branch.trunk.output_lengths(lengths), config.pooling
+    )
+    log_posteriors, counts = member.head(x, counts)
+    probabilities = aggregate_frames(log_posteriors.double(), counts, config.aggregate).numpy()
+    return probabilities if member.temperature is None else apply_temperature(probabilities, member.temperature)
+
+
+def _difference(system: TdnnRuns, path: Path, onnx: bool) -> float:
+    """Largest difference of a probability over :data:`LENGTHS`, by what is in the file."""
+    if onnx:
+        session = importlib.import_module("onnxruntime").InferenceSession(
+            path.read_bytes(), providers=["CPUExecutionProvider"]
+        )
+    else:
+        network = torch.jit.load(str(path))
+    largest = 0.0
+    for frames in LENGTHS:
+        inputs = _example(system, frames, more=frames % 4)
+        if onnx:
+            feeds = {name: x.numpy() for name, x in zip(_inputs(system), inputs, strict=True)}
+            found = session.run(None, feeds)[0]
+        else:
+            # as it is: fusing for each new length takes seconds
+            with torch.no_grad(), torch.jit.optimized_execution(False):
+                found = network(*inputs).numpy()
+        # NaN must not pass for small
+        largest = float(np.maximum(largest, np.abs(found - _expected(system, inputs)).max()))
+    return largest
+
+
+def _write_onnx(network: nn.Module, system: TdnnRuns, path: Path) -> None:
+    options: dict[str, Any] = {}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        options["dynamo"] = False  # the other exporter needs onnxscript too
+        if importlib.util.find_spec("onnx") is None:
+            raise MissingPackage("onnx", f"writing ONNX with torch {torch.__version__}", "Install it with pip.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is the older one, and what it makes of constants
+        torch.onnx.export(
+            network, _example(system, 100), str(path), opset_version=OPSET,
+            input_names=list(_inputs(system)), output_names=[OUTPUT], dynamic_axes={"features": {1: "frames"}},
+            **options,
+        )  # fmt: skip
+
+
+def _about(system: TdnnRuns, member: str, difference: float | None) -> dict[str, Any]:
+    """What a user of the file has to know."""
+    return {
+        "classes": list(system.classes),
+        "inputs": _inputs(system),
+        "output": f"{OUTPUT} [1, {len(system.classes)}]",
+        "mfcc": {key: value for key, value in vars(system.mfcc).items() if key not in PLACE_ONLY},
+        "samples": "MFCC are of 16-bit samples (-32768 .. 32767), as Kaldi's",
+        "normalised": "MFCC to mean 0 and variance 1 over the speaker"
+        if system.normalised == "features"
+        else "nothing",
+        "member": member,
+        "temperature": system.members[0].temperature,
+        "largest_difference": difference,
+    }
