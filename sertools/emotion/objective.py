@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sertools.errors import UserError
-from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy, weighted_accuracy
+from sertools.evaluation.stats.metrics import confusion
+from sertools.evaluation.stats.moments import moments
+from sertools.evaluation.stats.registry import metrics_of
 from sertools.partitions.target import Target
 
 Loss = Literal["cross_entropy", "ccc", "mse"]
@@ -60,16 +63,20 @@ class Objective:
         return F.mse_loss(values, wanted) if self.loss == "mse" else 1.0 - ccc(values, wanted)
 
     def dev_scores(self, loss: float, labels: Sequence[int | float], outputs: Tensor) -> dict[str, float]:
-        """Scores of a dev part: its loss, UA and WA of probabilities (N, C), CCC of values (N,)."""
+        """Scores of a dev part: its loss, and every metric of the target's kind (``dev_ua``, ``dev_ccc``, ...).
+
+        Args:
+            loss: of the dev part.
+            labels: N classes or values.
+            outputs: probabilities (N, C), or values (N,).
+        """
         if self.target.kind == "number":
-            wanted = torch.tensor(labels, dtype=torch.float64)
-            return {"dev_loss": loss, "dev_ccc": float(ccc(outputs.double(), wanted))}
-        counts = confusion([int(label) for label in labels], outputs.argmax(1).tolist(), self.target.num_outputs)
-        return {
-            "dev_loss": loss,
-            "dev_ua": float(unweighted_accuracy(counts)),
-            "dev_wa": float(weighted_accuracy(counts)),
-        }
+            statistics = moments(labels, outputs.double().cpu().numpy())
+        else:
+            recognised = outputs.argmax(1).tolist()
+            statistics = confusion(labels, recognised, self.target.num_outputs).astype(np.float64)
+        scores = {metric.dev_key: float(metric.of(statistics)) for metric in metrics_of(self.target.kind)}
+        return {"dev_loss": loss} | scores
 
 
 def ccc(values: Tensor, wanted: Tensor) -> Tensor:
