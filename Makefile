@@ -1,5 +1,6 @@
 # make demo and make test are all that is needed; each makes the environments it uses.
 SHELL := /bin/bash
+unexport CDPATH
 .DEFAULT_GOAL := help
 PYTEST_ARGS ?=
 

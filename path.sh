@@ -1,13 +1,14 @@
 # The environment of every recipe: source it from bash (egs/*/path.sh does, and so run.sh).
 # shellcheck shell=bash
 
-sertools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# CDPATH would lead elsewhere, and print where
+sertools_root=$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 sertools_env=${SERTOOLS_ENV:-$sertools_root/.venv}
 sertools_path=$sertools_root/utils:$sertools_root/local
 
 if [ -x "$sertools_env/bin/python3" ]; then
   export SERTOOLS_ROOT=$sertools_root
-  sertools_path=$(cd "$sertools_env/bin" && pwd):$sertools_path
+  sertools_path=$(CDPATH='' cd -- "$sertools_env/bin" && pwd):$sertools_path
 else
   echo "path.sh: there is no environment in $sertools_env: run \`make env\` in $sertools_root," \
     "or let SERTOOLS_ENV name the folder of one" >&2
@@ -20,6 +21,11 @@ case $PATH: in
   "$sertools_path":*) ;;
   *) export PATH=$sertools_path:$PATH ;;
 esac
+# packages for the Python of a site's modules would be taken in place of the environment's own
+if [ -n "${PYTHONPATH-}${PYTHONHOME-}" ]; then
+  echo "path.sh: PYTHONPATH and PYTHONHOME are unset: ${PYTHONPATH-}${PYTHONHOME:+ $PYTHONHOME}" >&2
+  unset PYTHONPATH PYTHONHOME
+fi
 # the same sort order on every machine, whatever its language, and UTF-8 in every program
 export LC_ALL=C.UTF-8
 # torch 1.13's MKL runs a third as fast on AMD processors unless told that they know AVX2;

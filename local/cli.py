@@ -13,11 +13,32 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sertools.training.distributed import Group
     from sertools.training.loop import Conditions
+
+ADVICE = "source path.sh first, or make the environment with `make env`"
+
+
+def _elsewhere(error: ImportError) -> str:
+    """What to do where packages that are not the environment's may have been found; empty: they cannot."""
+    others = " ".join(name for name in ("PYTHONPATH", "PYTHONHOME") if os.environ.get(name))
+    return f"{error}; {others} may lead to packages of another Python: unset {others}" if others else ""
+
+
+def _explain_import(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    told = _elsewhere(error) if isinstance(error, ImportError) else ""
+    if told:
+        print(f"error: {told}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, where)
+
+
+# programs import what they need after this module
+sys.excepthook = _explain_import
 
 try:
     from tqdm import tqdm
@@ -26,7 +47,7 @@ try:
     from sertools.errors import UserError, explain_os_error, names_can_be_printed
     from sertools.partitions.folds import Fold, Folds, find_fold, read_folds
 except ImportError as missing:
-    sys.exit(f"error: no module {missing.name} here; source path.sh first, or make the environment with `make env`")
+    sys.exit(f"error: {_elsewhere(missing) or f'no module {missing.name} here; {ADVICE}'}")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@
 # Installs requirements/EXTRA-KIND.txt, the packages that the environment lacks, by version and hash.
 # A plain `pip install` of such a package may lift numpy or torch, after which nothing runs.
 set -euo pipefail
+unset CDPATH PYTHONPATH PYTHONHOME
 root=$(cd "$(dirname "$0")/.." && pwd)
 extra=${1:?usage: $0 EXTRA [full|modern] [ENVIRONMENT]}
 kind=${2:-full}

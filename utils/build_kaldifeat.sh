@@ -6,6 +6,7 @@
 # The wheel is kept in ~/.cache/sertools/wheels (or $XDG_CACHE_HOME) and used again for the same
 # torch, Python and build files.  Needs a C++17 compiler and the Python headers.
 set -euo pipefail
+unset CDPATH PYTHONPATH PYTHONHOME
 here=$(cd "$(dirname "$0")" && pwd)
 python=${1:?usage: $0 PYTHON}
 source_hash=71f0f696d8c3fa7e536fede7e16e4f4fe347e8f424e22449478bd9f10b9ed935

@@ -40,14 +40,21 @@ For a cluster; local ignores them:
     --detach            print the job's id and end; the job goes on
 """
 
+import os
 import sys
 from collections.abc import Callable
 
-from launcher.jobs import Backend, LaunchError, did_you_mean, is_disk_full, parse_command_line
-from launcher.local import LocalBackend
-from launcher.progress import Progress, failure_report
-from launcher.signals import Interrupted, die_with_parent
-from launcher.slurm import SlurmBackend
+try:
+    from launcher.jobs import Backend, LaunchError, did_you_mean, is_disk_full, parse_command_line
+    from launcher.local import LocalBackend
+    from launcher.progress import Progress, failure_report
+    from launcher.signals import Interrupted, die_with_parent
+    from launcher.slurm import SlurmBackend
+except ImportError as missing:
+    others = " ".join(name for name in ("PYTHONPATH", "PYTHONHOME") if os.environ.get(name))
+    if not others:
+        raise
+    sys.exit(f"launch.py: error: {missing}; {others} may lead to modules of another Python: unset {others}")
 
 BACKENDS: dict[str, Callable[[Progress], Backend]] = {"local": LocalBackend, "slurm": SlurmBackend}
 

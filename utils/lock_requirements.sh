@@ -10,6 +10,7 @@
 # utils/add_extra.sh installs it.  Run by hand, when a version is to be changed.  Written by hand
 # (pip hash FILE): pip.txt, build.txt, k2.txt, and the hash of kaldifeat's source in build_kaldifeat.sh.
 set -euo pipefail
+unset CDPATH PYTHONPATH PYTHONHOME
 shopt -s nullglob
 cd "$(dirname "$0")/../requirements"
 tmp=$(mktemp -d)

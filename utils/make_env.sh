@@ -7,6 +7,7 @@
 # Needs Python 3.11 with pip, a C++ compiler and a package index that pip reaches; nothing else.
 # PYTHON names another interpreter than python3.11.
 set -euo pipefail
+unset CDPATH PYTHONPATH PYTHONHOME
 root=$(cd "$(dirname "$0")/.." && pwd)
 kind=${1:?usage: $0 full|modern}
 case $kind in

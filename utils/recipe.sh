@@ -45,6 +45,7 @@ recipe_number=      # its number
 recipe_line=        # where the last command failed: "17", or "17 of FILE"
 recipe_state=starting
 recipe_signal=
+recipe_left=false  # whether a script has called exit
 recipe_submitting=false
 recipe_events=exp/stages.jsonl
 recipe_options=     # of this run, as JSON
@@ -124,6 +125,8 @@ parse_options() {
     exit 0
   fi
   recipe_begin "${command% }"
+  # launch.py writes it into the logs of the jobs, for `sertools status`
+  export RECIPE_RUN=$recipe_run
   recipe_state=running
   recipe_clock
   recipe_began=$recipe_seconds
@@ -395,11 +398,18 @@ recipe_failed() {
   if [ "$2" != "$0" ] && [ "$2" != "$recipe_file" ]; then recipe_line+=" of $2"; fi
 }
 
-# recipe_on_exit CODE COMMAND: say where the recipe stopped and how to go on
+# exit [CODE]: as ever, remembered as the script's own wish
+exit() {
+  local code=$?
+  recipe_left=true
+  builtin exit "${1-$code}"
+}
+
+# recipe_on_exit CODE: say where the recipe stopped and how to go on
 recipe_on_exit() {
   local current=$recipe_current code=$1
   # after TERM or HUP bash comes here with code 0, as if all were well
-  if [ "$code" = 0 ] && [ -z "$recipe_signal" ] && [[ $2 != exit* ]]; then code=null; fi
+  if [ "$code" = 0 ] && [ -z "$recipe_signal" ] && ! $recipe_left; then code=null recipe_signal=TERM; fi
   if [ "$recipe_state" != finished ] && ! $recipe_submitting; then
     recipe_end_stage "$code"
     recipe_event end "\"code\":$code"
@@ -427,7 +437,7 @@ recipe_on_exit() {
 # -E: also inside functions
 set -E
 trap 'recipe_failed "$LINENO" "${BASH_SOURCE[0]}"' ERR
-trap 'recipe_on_exit $? "$BASH_COMMAND"' EXIT
+trap 'recipe_on_exit $?' EXIT
 # TERM and HUP have no trap, for bash would wait for the command in the foreground: without one it
 # ends at once, and launch.py with it
 trap 'recipe_signal=INT; exit 130' INT

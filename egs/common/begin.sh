@@ -9,6 +9,7 @@
 # `sh run.sh`: up to here any shell understands
 if [ -z "${BASH_VERSION-}" ]; then exec bash "$0" "$@"; fi
 set +o posix
+unset CDPATH
 cd -P -- "$(dirname -- "$(readlink -f -- "$0")")" || exit
 # shellcheck source=../../path.sh
 . ./path.sh || exit

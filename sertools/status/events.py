@@ -6,8 +6,7 @@ A line is one JSON object, appended at once: ``event``, ``time`` (seconds since 
     run     script (run.sh, run_s4.sh; without it run.sh), options (those that are not the defaults), slurm_job,
             first, last, command, stages ([[0, "title"], ...])
     stage   stage, title: it begins
-    end     stage, code: it ends.  Without stage: the run ends.  Code null: by TERM or HUP, or by an exit 0
-            inside a function
+    end     stage, code: it ends.  Without stage: the run ends.  Code null: by TERM or HUP
     submit  script, options, stage, title, slurm_job: the stage has been handed to Slurm
 """
 
@@ -55,6 +54,11 @@ class Run:
     attempts: list[Attempt] = field(default_factory=list)
     ended: float | None = None
     code: int | None = None
+
+    @property
+    def id(self) -> str:
+        """As the logs of its jobs have it."""
+        return f"{self.host}:{self.process}:{self.ticks}"
 
     @property
     def open(self) -> Attempt | None:

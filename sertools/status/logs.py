@@ -24,6 +24,7 @@ class Log:
         seconds: how long it took, if it has ended.
         last: the last lines that say something.
         slurm_job: the id of the job in Slurm, if it was one.
+        run: the run of a recipe's script that started it, as in exp/stages.jsonl; empty: of none, or not known.
     """
 
     path: Path
@@ -33,9 +34,12 @@ class Log:
     seconds: float
     last: tuple[str, ...]
     slurm_job: str = ""
+    run: str = ""
 
-    def within(self, began: float, ended: float | None) -> bool:
-        """Whether the job was last heard of between these times."""
+    def within(self, began: float, ended: float | None, run: str = "") -> bool:
+        """Whether the job was last heard of between these times, and is not of another run than this one."""
+        if run and self.run not in ("", run):
+            return False
         return began <= self.written and (ended is None or self.written <= ended + _SKEW)
 
     def words(self) -> list[str]:
@@ -83,7 +87,9 @@ def read_log(path: Path, lines: int = 5) -> Log | None:
     ended = [match for line in tail_lines[-3:] if (match := _ENDED.fullmatch(line))]
     said = [line for line in tail_lines if line and not line.startswith(("# Accounting: ", "# Ended (code "))]
     slurm_job = re.search(r"^# Slurm job (\S+) on ", head, re.M)
+    run = re.search(r"^# Run (\S+:\d+:\d*)$", head.partition("\n#\n")[0], re.M)
     return Log(
         path, written, command.removeprefix("# ").replace("\n# ", "\n"), int(ended[-1][1]) if ended else None,
         float(ended[-1][2]) if ended else 0.0, tuple(said[-lines:]), slurm_job[1] if slurm_job else "",
+        run[1] if run else "",
     )  # fmt: skip

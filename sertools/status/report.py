@@ -120,7 +120,7 @@ def _option_set(script: str, options: tuple[str, ...], events: Events, world: _W
             stage = _submitted(stage, submitted, world.queue)
         if stage.state == DONE:
             earlier = [last[other][1] for other in last if other < number]
-            stage = _with_staleness(stage, last[number][1], earlier, stages, world)
+            stage = _with_staleness(stage, *last[number], earlier, stages, world)
         stages.append(stage)
     newest = max([one.line for one in runs] + [one.line for one in submissions])
     complete = max((one for one in runs if one.complete), key=lambda one: one.line, default=None)
@@ -137,7 +137,7 @@ def _began(run: Run, attempt: Attempt, world: _World) -> StageStatus:
     stage = StageStatus(attempt.stage, attempt.title, DONE, attempt.began, seconds, attempt.code)
     if attempt.ended is not None and attempt.code == 0:
         return stage
-    logs = [log for log in world.logs if log.within(attempt.began, attempt.ended)]
+    logs = [log for log in world.logs if log.within(attempt.began, attempt.ended, run.id)]
     if attempt.ended is None and (live := is_live(run, world.queue)) is not False:
         launchers = launchers_below(run.process) if run.host == socket.gethostname() else []
         jobs = jobs_of_calls(world.recipe, attempt.began, launchers, logs, world.queue)
@@ -150,9 +150,7 @@ def _began(run: Run, attempt: Attempt, world: _World) -> StageStatus:
     if attempt.ended is None:
         return replace(stage, state=KILLED, jobs=tuple(jobs), notes=("its process is gone, and wrote no end",))
     if attempt.code is None:
-        return replace(
-            stage, state=STOPPED, jobs=tuple(jobs), notes=("by TERM or HUP, or by exit 0 inside a function",)
-        )
+        return replace(stage, state=STOPPED, jobs=tuple(jobs), notes=("by TERM or HUP",))
     if attempt.code == 130:
         return replace(stage, state=INTERRUPTED, jobs=tuple(jobs))
     return replace(stage, state=FAILED, jobs=tuple(jobs), notes=_failure(attempt, bad, world.recipe))
@@ -199,9 +197,10 @@ def _submitted(stage: StageStatus, submission: Submission, queue: Sequence[Queue
 
 
 def _with_staleness(
-    stage: StageStatus, attempt: Attempt, earlier: Sequence[Attempt], before: Sequence[StageStatus], world: _World
-) -> StageStatus:
-    logs = [log for log in world.logs if log.within(attempt.began, attempt.ended)]
+    stage: StageStatus, run: Run, attempt: Attempt, earlier: Sequence[Attempt], before: Sequence[StageStatus],
+    world: _World,
+) -> StageStatus:  # fmt: skip
+    logs = [log for log in world.logs if log.within(attempt.began, attempt.ended, run.id)]
     reasons = why_perhaps_stale(world.recipe, attempt, logs, earlier)
     stale = [str(one.number) for one in before if one.state == STALE]
     if stale and not reasons:

@@ -18,6 +18,8 @@ from launcher.jobs import Job, LaunchError, Resources, Result, make_log_folders,
 from launcher.progress import DATE, Progress, end_lines
 from launcher.signals import Interrupted, Signals, die_with_parent
 
+RUN = "RECIPE_RUN"
+"""The variable in which recipe.sh says of which run a job is."""
 JOB_SCRIPT = Path(__file__).with_name("job.sh")
 TASKS_PROGRAM = Path(__file__).with_name("tasks.py")
 # job.sh gives its processes 5 seconds between TERM and KILL
@@ -150,7 +152,9 @@ def _start(index: int, job: Job, resources: Resources, gpus: list[str]) -> _Runn
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(log, 0)
         command = job.command.replace("\n", "\n# ")
-        os.write(log, f"# {command}\n# Started at {time.strftime(DATE)}\n#\n".encode(errors="surrogateescape"))
+        of_run = f"# Run {os.environ[RUN]}\n" if os.environ.get(RUN) else ""
+        header = f"# {command}\n# Started at {time.strftime(DATE)}\n{of_run}#\n"
+        os.write(log, header.encode(errors="surrogateescape"))
         process = subprocess.Popen(
             ["bash", str(JOB_SCRIPT), str(resources.threads), run],
             stdin=subprocess.DEVNULL,

@@ -72,6 +72,7 @@ if [ "$restarts" = 0 ]; then
 else
   printf '# Started again (%d) at %s\n' "$restarts" "$(date_is)"
 fi
+if [ -n "${RECIPE_RUN-}" ]; then printf '# Run %s\n' "$RECIPE_RUN"; fi
 printf '# Slurm job %s on %s\n#\n' "$id" "${SLURM_JOB_NODELIST:-$(hostname)}"
 
 # Slurm unsets the variable, and without device cgroups a job without GPUs would see all of them
