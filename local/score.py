@@ -5,6 +5,7 @@
 
 Reads EXP_DIR/fold_*/seed_*/ (predictions.csv, history.jsonl, checkpoint/) and writes
 EXP_DIR/results/: results.txt (also printed), results.csv, results.json, *.png and report.html.
+With --config, runs that were trained with other settings than its are refused.
 """
 
 import logging
@@ -12,18 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 import sertools
-from cli import parser, run
+from cli import add_config, parser, run
+from sertools.emotion.kinds import configured
 from sertools.errors import UserError
 from sertools.evaluation.score.scoring import METHODS, PAGE, TEXT, Wishes, evaluate, input_files
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
-from sertools.runs.folder import runs_left_out
+from sertools.runs.folder import check_settings, run_files, runs_left_out
 
 
 def main() -> None:
     """Parse the command line and score."""
     arguments = parser(__doc__)
+    add_config(arguments)
     arguments.add_argument("exp_dir", type=Path, metavar="EXP_DIR", help="holds fold_*/seed_*/predictions.csv")
     arguments.add_argument("--folds", type=Path, help="folder of folds.json: what should have been tested")
     arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every fold (default: all that are there)")
@@ -42,6 +45,10 @@ def main() -> None:
     extras = dict(given(text) for text in options.extra) | ({"speakers": options.speakers} if options.speakers else {})
     wishes = Wishes(options.title, options.command, seeds, extras)
     inputs: dict[str, Path | str] = {**input_files(options.exp_dir, seeds, extras)}
+    if options.config:
+        check_settings(
+            options.exp_dir, run_files(options.exp_dir, seeds or None), configured(options.config, options.overrides)
+        )
     for name in runs_left_out(options.exp_dir, seeds) if seeds else []:
         logging.info("not scored, since --num-seeds is %d: %s", options.num_seeds, options.exp_dir / name)
     if folds:

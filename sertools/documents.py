@@ -85,7 +85,7 @@ def read_text(path: Path | str, max_bytes: int, then: str = "") -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist{_end(then)}") from None
-    with open(descriptor, "rb") as stream:
+    try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise UserError(f"{path} is a folder, and a file is needed{_end(then)}")
@@ -95,7 +95,10 @@ def read_text(path: Path | str, max_bytes: int, then: str = "") -> str:
             raise UserError(
                 f"{path} has {status.st_size} bytes, and at most {max_bytes} are read; is it what it should be?"
             )
-        content = stream.read(max_bytes)
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(max_bytes)
+    finally:
+        os.close(descriptor)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

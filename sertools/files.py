@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sertools import documents
 from sertools.errors import UserError
 
 _NEW = ".new-"
@@ -92,10 +93,7 @@ def read_json(path: Path | str, made_by: str) -> Any:
         UserError: the file is missing or not JSON.
     """
     require(path, made_by)
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); make it again with {made_by}") from error
+    return documents.read_json(path, f"make it again with {made_by}")
 
 
 def require(path: Path | str, made_by: str) -> Path:

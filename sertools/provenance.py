@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sertools.documents import read_json
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash, require, write_json
 
@@ -112,8 +113,8 @@ def _write(path: Path, record: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any] | None:
     """A stamp, which has a configuration, inputs and outputs unless it is of something unfinished; None: damaged."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # not JSON, or not UTF-8
+        record = read_json(path)
+    except UserError:  # not JSON, or not UTF-8
         return None
     if not isinstance(record, dict):
         return None

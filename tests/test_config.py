@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import yaml
 
-from sertools.config import from_dict, load_config, read_values, to_dict
+from sertools.config import ConfigFiles, files_read, from_dict, load_config, read_values, to_dict
 from sertools.errors import UserError
 
 
@@ -123,4 +123,69 @@ def test_a_file_based_on_several(tmp_path: Path) -> None:
     assert "c.yaml with --set limit=5" in where
     write(tmp_path / "b.yaml", "base: [a.yaml, 3]\n")
     with pytest.raises(UserError, match=r"b\.yaml: base must be the name of another file, not '3'"):
+        load_config(Outer, path)
+
+
+# -- several files
+
+
+def given(*files: Path, overlays: tuple[Path, ...] = ()) -> ConfigFiles:
+    return ConfigFiles(files, overlays)
+
+
+def test_the_later_file_goes_over_the_earlier(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.yaml", "name: a\nlimit: 3\ninner: {rate: 1, sizes: [4]}\n")
+    second = write(tmp_path / "second.yaml", "base: base.yaml\ninner: {rate: 2}\n")
+    write(tmp_path / "base.yaml", "limit: 4\nenabled: true\n")
+    config = load_config(Outer, given(first, second), ["limit=5"])
+    assert config == Outer("a", limit=5, enabled=True, inner=Inner(2.0, (4,)))
+    assert read_values(given(first, second))[1] == f"{second} over {first}"
+
+
+@pytest.fixture
+def common(tmp_path: Path) -> Path:
+    """Two places: common/s, where special.yaml is based on plain.yaml, and own/s."""
+    for folder in ("common/s", "own/s"):
+        (tmp_path / folder).mkdir(parents=True)
+    write(tmp_path / "common/s/plain.yaml", "name: plain\nlimit: 1\ninner: {rate: 1, sizes: [1]}\n")
+    write(tmp_path / "common/s/special.yaml", "base: plain.yaml\nname: special\ninner: {sizes: [2]}\n")
+    return tmp_path
+
+
+def test_an_overlay_goes_over_each_file_of_its_name(common: Path) -> None:
+    special, own = common / "common/s/special.yaml", common / "own/s"
+    both = given(special, overlays=(own,))
+    assert load_config(Outer, both) == Outer("special", limit=1, inner=Inner(1.0, (2,)))
+    # what goes over the base stays below what is based on it
+    base = write(own / "plain.yaml", "limit: 2\ninner: {rate: 3, sizes: [3]}\n")
+    assert load_config(Outer, both) == Outer("special", limit=2, inner=Inner(3.0, (2,)))
+    top = write(own / "special.yaml", "inner: {sizes: [5]}\n")
+    assert load_config(Outer, both) == Outer("special", limit=2, inner=Inner(3.0, (5,)))
+    groups = write(common / "demo.yaml", "plain: {limit: 7}\nspecial: {enabled: true}\nother: {x: y}\n")
+    three = given(special, overlays=(own, groups))
+    assert load_config(Outer, three) == Outer("special", limit=7, enabled=True, inner=Inner(3.0, (5,)))
+    assert files_read(three) == [special, top, groups, common / "common/s/plain.yaml", base]
+    with pytest.raises(UserError, match=r"demo\.yaml:special over .*own/s/special\.yaml over .*: unknown key 'nane'"):
+        load_config(Outer, given(special, overlays=(own, write(groups, "special: {nane: x}\n"))))
+    assert load_config(Outer, given(Path(f"{write(groups, 'corpus: {name: c}')}:corpus"))).name == "c"
+
+
+def test_a_file_that_only_an_overlay_has(common: Path) -> None:
+    mine = given(common / "common/s/mine.yaml", overlays=(common / "own/s",))
+    with pytest.raises(
+        UserError, match=r"no configuration file .*/common/s/mine\.yaml; in .*common/s and .*own/s there"
+    ):
+        load_config(Outer, mine)
+    write(common / "own/s/mine.yaml", "base: special.yaml\nname: mine\n")
+    assert load_config(Outer, mine) == Outer("mine", limit=1, inner=Inner(1.0, (2,)))
+    write(common / "own/s/special.yaml", "base: mine.yaml\n")
+    with pytest.raises(UserError, match="is based on it"):
+        load_config(Outer, mine)
+    with pytest.raises(UserError, match="--overlay goes over --config"):
+        load_config(Outer, given(overlays=(common,)))
+
+
+def test_a_group_that_stands_twice(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "inner: {rate: 1}\nname: x\ninner: {sizes: [1]}\n")
+    with pytest.raises(UserError, match="line 3, column 1: the key 'inner' stands twice"):
         load_config(Outer, path)

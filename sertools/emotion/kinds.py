@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sertools.config import read_values
+from sertools.config import ConfigFiles, read_values, to_dict
 from sertools.emotion.inputs import Inputs, Need, check_given
 from sertools.emotion.system import RunId, System
 from sertools.errors import UserError
@@ -90,7 +90,7 @@ class SystemMaker:
 
 
 def load_system(
-    path: Path | str | Sequence[Path | str] | None = None,
+    path: Path | str | ConfigFiles | None = None,
     overrides: Sequence[str] = (),
     given: Mapping[str, Path] | None = None,
 ) -> SystemMaker:
@@ -104,6 +104,21 @@ def load_system(
         UserError: no such kind; see :func:`sertools.config.load_config`; something is given that this
             kind cannot use, or not given although this configuration needs it.
     """
-    values, where = read_values(path, overrides)  # type: ignore[arg-type]
+    kind, config, where = _read(path, overrides)
+    return SystemMaker(kind, config, given or {}, where)
+
+
+def configured(path: Path | str | ConfigFiles | None = None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The complete configuration of a system as plain values, whatever it needs besides.
+
+    Raises:
+        UserError: no such kind; see :func:`sertools.config.load_config`.
+    """
+    return to_dict(_read(path, overrides)[1])
+
+
+def _read(path: Path | str | ConfigFiles | None, overrides: Sequence[str]) -> tuple[Kind, Any, str]:
+    """The kind, its configuration, and where that is from."""
+    values, where = read_values(path, overrides)
     kind = find_kind(str(values.get("system", DEFAULT)), where)
-    return SystemMaker(kind, kind.read(values, where), given or {}, where)
+    return kind, kind.read(values, where), where

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sertools.documents import read_json
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash, write_json
 
@@ -26,9 +27,9 @@ def write_record(archive: Path, fingerprint: str, made_by: str, cuts: list[dict[
 def read_record(path: Path) -> dict[str, Any] | None:
     """Read what :func:`write_record` wrote; None if it is damaged."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         own = record.pop("own_sha256")
-    except (ValueError, KeyError, AttributeError, TypeError):  # not JSON, not UTF-8, not such an object
+    except (UserError, KeyError, AttributeError, TypeError):  # not JSON, not UTF-8, not such an object
         return None
     return record if own == json_hash(record) else None
 

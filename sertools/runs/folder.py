@@ -4,7 +4,6 @@ A run holds ``predictions.csv``, and where the system trains in epochs ``history
 ``checkpoint/`` (``config.yaml``, ``info.json``); where it recognises words, ``transcripts_*.csv``.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sertools.documents import MAX_JSON_BYTES, parse_json, read_text, read_yaml
 from sertools.errors import UserError
 from sertools.evaluation.stats import registry
 from sertools.evaluation.stats.metric import Metric
@@ -155,14 +153,11 @@ def read_history(path: Path | str) -> History:
     """
     require(path, MADE_BY)
     entries = []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text ({error}); train this run again") from error
-    for number, line in enumerate(lines, start=1):
+    text = read_text(path, MAX_JSON_BYTES, "train this run again")
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            entry = parse_json(line)
+        except ValueError as error:
             raise UserError(f"{path}, line {number}: not JSON ({error}); train this run again") from error
         if not isinstance(entry, dict) or not isinstance(entry.get("epoch"), int):
             raise UserError(f"{path}, line {number}: not an object with a number 'epoch'; train this run again")
@@ -183,10 +178,7 @@ def read_config(path: Path | str) -> dict[str, Any]:
     Raises:
         UserError: no such file, or not a YAML mapping.
     """
-    try:
-        values = yaml.safe_load(require(path, MADE_BY).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+    values = read_yaml(require(path, MADE_BY))
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected 'key: value' lines")
     return values
@@ -195,6 +187,29 @@ def read_config(path: Path | str) -> dict[str, Any]:
 def remarks(runs: Sequence[Run]) -> list[str]:
     """What the runs' checkpoints say that a reader must know, each once."""
     return list(dict.fromkeys(str(line) for run in runs for line in run.info.get(REMARKS, [])))
+
+
+def check_settings(directory: Path | str, names: Iterable[str], wanted: Mapping[str, Any]) -> None:
+    """Check that runs were trained with these settings; of a run that left no configuration nothing is known.
+
+    Args:
+        directory: the experiment.
+        names: runs in it (fold_NAME/seed_N).
+        wanted: the complete configuration; settings that a run of another version does not have are passed over.
+
+    Raises:
+        UserError: they were trained with others.
+    """
+    now = _flatten(dict(wanted))
+    for name in names:
+        path = Path(directory) / name / CONFIG
+        then = _flatten(read_config(path)) if path.exists() else {}
+        other = [f"{key} {then[key]}, now {now[key]}" for key in now if key in then and then[key] != now[key]]
+        if other:
+            raise UserError(
+                f"{directory}/{name} was trained with {'; '.join(other[:3])}; "
+                "run the training stage again, or score it by a configuration that says what it was trained with"
+            )
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:

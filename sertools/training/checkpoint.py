@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import sertools
+from sertools.documents import read_yaml
 from sertools.errors import UserError
 from sertools.files import read_json, require, usual_permissions, write_json, write_text
 
@@ -92,7 +93,7 @@ def load_checkpoint(directory: Path | str, made_by: str = "the training stage") 
         weights = load_file(str(directory / WEIGHTS))
     except SafetensorError as error:
         raise UserError(f"{directory / WEIGHTS} is damaged ({error}); make it again with {made_by}") from error
-    config = yaml.safe_load(require(directory / CONFIG, made_by).read_text(encoding="utf-8"))
+    config = read_yaml(require(directory / CONFIG, made_by))
     return Checkpoint(weights, config, read_json(directory / INFO, made_by))
 
 

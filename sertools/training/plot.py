@@ -1,7 +1,6 @@
 """Curves of one or several trainings, from their histories, as the bytes of a PNG file."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sertools.documents import MAX_JSON_BYTES, parse_json, read_text
 from sertools.errors import UserError
 from sertools.files import require
 from sertools.training.loop import HISTORY
@@ -29,8 +29,8 @@ def read_history(directory: Path | str) -> list[dict[str, Any]]:
     """
     path = require(Path(directory) / HISTORY, "a training stage (local/train_asr.py, local/train_emotion.py)")
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except json.JSONDecodeError as error:
+        return [parse_json(line) for line in read_text(path, MAX_JSON_BYTES).splitlines()]
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); run the training stage again") from error
 
 

@@ -53,6 +53,8 @@ def test_from_corpus_to_table_and_again(recipe: Callable[[str], Any], corpus: Pa
 
     # another network: only training and scoring, and the log says why
     ravdess.replace("s1/tdnn.yaml", SMALL.replace("head_dim: 8", "head_dim: 12"))
+    refused = ravdess.run("--stage", "7", "--num-seeds", "1", check=False)
+    assert "fold_actors01-04/seed_1 was trained with model.head_dim 8, now 12; run the training stage" in refused.stderr
     ravdess.run("--corpus", str(corpus), "--skip-bad", "true", "--num-seeds", "1")
     assert "model.head_dim: 8 -> 12" in ravdess.read("exp/tdnn_four/log/train.1.log")
     assert "0 blocks computed" in ravdess.read("data/log/mfcc.1.log")

@@ -30,7 +30,9 @@ score_systems() {
   local one
   for one in $system; do
     experiment "$one"
-    score.py --folds "$folds" --num-seeds "$num_seeds" "$@" --command "$(command_line)" "$exp"
+    # runs that were trained with other settings than those of now are refused
+    score.py "${config[@]}" "${layer[@]}" --folds "$folds" --num-seeds "$num_seeds" "$@" \
+      --command "$(command_line)" "$exp"
   done
 }
 
