@@ -9,7 +9,6 @@ log = logging.getLogger(__name__)
 
 PLACE_ONLY = ("engine", "device")
 """Settings that say where features are computed, and change no value."""
-NOT_FEATURES = ("store", "perturb", "features")
 
 
 def check_origin(trained: Any, found: Any, where: str, model: str) -> None:
@@ -53,10 +52,12 @@ def check_origin(trained: Any, found: Any, where: str, model: str) -> None:
 
 def kinds_of(made: Any) -> dict[str, dict[str, Any]]:
     """Kind to settings, of all features that are on cuts, out of what made_with gives for them."""
+    from sertools.features.kinds import KINDS  # whose kinds check their own origin
+
     found: dict[str, dict[str, Any]] = {}
     while isinstance(made, dict):
         for name, settings in made.items():
-            if isinstance(settings, dict) and name not in NOT_FEATURES:
+            if isinstance(settings, dict) and name in KINDS:
                 found.setdefault(name, settings)
         made = made.get("features")
     return found

@@ -155,7 +155,7 @@ def collect_features(
     if config.kind.reads == "audio":
         # as before there were band-pass filters
         settings["perturb"] = {key: value for key, value in to_dict(config.perturb).items() if value is not None}
-    if config.kind.reads != "audio" or kinds_of(made_from).keys() & KINDS.keys():
+    if config.kind.reads != "audio" or kinds_of(made_from):
         settings["features"] = made_from  # what else is on the cuts
     stamp = Stamp(settings, {"cuts": content_hash(cuts_path)})
     return write_manifest(blocks, maker, directory, config.store, stamp)

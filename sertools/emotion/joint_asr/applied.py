@@ -106,9 +106,7 @@ class S4Ensemble:
     def _spoken(self, piece: Piece) -> Spoken:
         config = self._extractor.config
         if not piece.last:
-            raise UserError(
-                f"is longer than {LONGEST} s, more than such a system hears at once; cut it"
-            )
+            raise UserError(f"is longer than {LONGEST} s, more than such a system hears at once; cut it")
         if piece.own[1] < config.frame_length:
             raise UserError(f"is too short: {piece.own[1]:.4f} s, less than a frame of {config.frame_length} s")
         features = self._extractor.extract(torch.from_numpy(np.ascontiguousarray(piece.samples)), self.sampling_rate)

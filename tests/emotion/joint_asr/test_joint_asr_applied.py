@@ -122,7 +122,5 @@ def test_by_command(
 
 def test_audio_is_not_enough(told: Any, spoken: tuple[Path, Path, Folds], tmp_path: Path) -> None:
     run = trained(told, spoken, tmp_path, model={"branches": ["words"]}, words={"min_count": 1})
-    with pytest.raises(
-        UserError, match=r"is told what was said \(words\), so audio alone is not .*predictions\.csv"
-    ):
+    with pytest.raises(UserError, match=r"is told what was said \(words\), so audio alone is not .*predictions\.csv"):
         load_emotion(run)

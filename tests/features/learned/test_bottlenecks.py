@@ -256,6 +256,21 @@ def test_features_and_ivectors_of_other_settings(
         assert caplog.messages[-1].startswith(f"what features {unknown} has is not recorded")
 
 
+def test_other_features_than_those_learnt_from(caplog: pytest.LogCaptureFixture) -> None:
+    fbank, both = {"fbank": {"num_mel_bins": 40}}, {"functionals": {"set": "eGeMAPSv02"}, "features": MFCC}
+    for trained, found, message in (
+        (MFCC, fbank, "CUTS has fbank features, but MODEL was trained on mfcc"),
+        (both, MFCC, "CUTS has mfcc features, but MODEL was trained on functionals"),
+        (both, both | {"functionals": {"set": "eGeMAPSv01a"}}, "functionals features with set eGeMAPSv01a, but"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_origin(trained, found, "CUTS", "MODEL")
+    # more may be there; and settings of other stages are no features
+    check_origin(MFCC, both, "CUTS", "MODEL")
+    check_origin(MFCC | {"table": {"label": "emotion"}}, MFCC, "CUTS", "MODEL")
+    assert not caplog.messages
+
+
 def test_other_folders(cuts: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"local/train_asr.py"):
         extract_bottlenecks(cuts, tmp_path / "nowhere", tmp_path / "out", ALL)
