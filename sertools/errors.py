@@ -3,6 +3,7 @@
 import errno
 import io
 import sys
+from contextlib import suppress
 
 
 class UserError(Exception):
@@ -45,4 +46,5 @@ def names_can_be_printed() -> None:
     """Let stdout and stderr take names of files that are not UTF-8, or not of the terminal's alphabet."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # what was a file is now a pipe: its place cannot be asked for
+                stream.reconfigure(errors="backslashreplace")

@@ -27,9 +27,9 @@
 # shellcheck shell=bash
 set -euo pipefail
 
-# a link may have led here
-recipe_file=$(readlink -f -- "$0") || recipe_file=$0
-recipe_name=${recipe_file##*/}
+# recipe_script: where a link has led to, if the script knows
+recipe_name=${recipe_script:-$0}
+recipe_name=${recipe_name##*/}
 recipe_file=./$recipe_name
 recipe_option_names=()
 recipe_option_defaults=()

@@ -10,7 +10,8 @@
 if [ -z "${BASH_VERSION-}" ]; then exec bash "$0" "$@"; fi
 set +o posix
 unset CDPATH
-cd -P -- "$(dirname -- "$(readlink -f -- "$0")")" || exit
+recipe_script=$(readlink -f -- "$0")
+cd -P -- "$(dirname -- "$recipe_script")" || exit
 # shellcheck source=../../path.sh
 . ./path.sh || exit
 # shellcheck source=../iemocap/cmd.sh

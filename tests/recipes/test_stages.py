@@ -1,9 +1,13 @@
-"""The bodies of stages that recipes share, egs/common/stages/*.sh, alone."""
+"""What the recipes share: egs/common, and how a script is begun."""
 
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
-from recipe_copy import ROOT
+from recipe_copy import ROOT, Recipe, copy_recipe
+
+from sertools.documents import read_yaml
 
 
 @pytest.mark.parametrize(
@@ -17,3 +21,96 @@ from recipe_copy import ROOT
 def test_names_of_experiments(experiment: str, name: str) -> None:
     text = f'. {ROOT}/egs/common/stages/setting.sh; home=tedlium2; experiment_name "{experiment}"'
     assert subprocess.run(["bash", "-euc", text], capture_output=True, text=True, check=True).stdout == f"{name}\n"
+
+
+# -- how a script is begun
+
+
+@pytest.fixture
+def ravdess(tmp_path: Path) -> Recipe:
+    return copy_recipe(tmp_path / "project", "ravdess")
+
+
+def said(recipe: Recipe, command: str, folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env={**recipe.environment, **environment}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def test_from_anywhere_by_any_shell(ravdess: Recipe, tmp_path: Path) -> None:
+    """A link to a recipe or its script, CDPATH, another shell: the help is the same."""
+    egs = ravdess.directory.parent
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/mine").symlink_to(ravdess.directory)
+    (tmp_path / "a/go").symlink_to(ravdess.directory / "run.sh")
+    (tmp_path / "other/ravdess").mkdir(parents=True)
+    wanted = said(ravdess, "./run.sh --help", ravdess.directory)
+    assert "  3  MFCC features\n" in wanted
+    assert "Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them." in wanted
+    for command, folder in (
+        ("./run.sh --help", tmp_path / "a/b/mine"), ("mine/run.sh --help", tmp_path / "a/b"),
+        ("./go --help", tmp_path / "a"),
+        ("ravdess/run.sh --help", egs), ("sh run.sh --help", ravdess.directory), ("sh ravdess/run.sh --help", egs),
+    ):  # fmt: skip
+        assert said(ravdess, command, folder, CDPATH=f"{tmp_path}/other:.") == wanted, command
+
+
+def test_a_copy_outside_of_egs(ravdess: Recipe, tmp_path: Path) -> None:
+    shutil.copytree(ravdess.directory, tmp_path / "mine")
+    done = subprocess.run(["./run.sh", "--help"], cwd=tmp_path / "mine", capture_output=True, text=True)
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "common/begin.sh: No such file or directory" in done.stderr
+
+
+def test_packages_of_another_python(ravdess: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "site/yaml").mkdir(parents=True)
+    (tmp_path / "site/yaml/__init__.py").write_text("raise ImportError('yaml of another Python')\n")
+    environment = {**ravdess.environment, "PYTHONPATH": f"{tmp_path}/site"}
+    command = [
+        "bash",
+        "-c",
+        f". {ROOT}/path.sh; echo ${{PYTHONPATH-none}}; PYTHONPATH={tmp_path}/site make_folds.py -h",
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout == "none\n"
+    first, second = done.stderr.splitlines()
+    assert first == f"path.sh: PYTHONPATH and PYTHONHOME are unset: {tmp_path}/site"
+    assert second == (
+        "error: yaml of another Python; PYTHONPATH may lead to packages of another Python: unset PYTHONPATH"
+    )
+
+
+def test_a_clone_has_the_ends_of_lines_that_shells_read() -> None:
+    attributes = subprocess.run(
+        ["git", "check-attr", "eol", "egs/ravdess/run.sh", "path.sh"], cwd=ROOT, capture_output=True, text=True
+    )
+    if attributes.returncode:
+        pytest.skip("no git, or no clone of it")
+    assert attributes.stdout == "egs/ravdess/run.sh: eol: lf\npath.sh: eol: lf\n"
+
+
+# -- where settings are from
+
+
+@pytest.mark.parametrize("recipe_name", ["iemocap", "ravdess", "tedlium2", "librispeech"])
+def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> None:
+    """A name that is written wrong in conf/ or in demo.yaml would change nothing."""
+    conf, common = ROOT / "egs" / recipe_name / "conf", ROOT / "egs/common/conf"
+    known = {path.stem for path in common.glob("*/*.yaml")}
+    for path in conf.glob("*/*.yaml"):
+        text = path.read_text()
+        if path.parent.name != "folds":
+            assert text.startswith("# Over ") == (common / path.relative_to(conf)).exists(), path
+    if (conf / "demo.yaml").exists():
+        assert set(read_yaml(conf / "demo.yaml")) <= {"corpus", *known}
+
+
+def test_papers_scripts_are_short() -> None:
+    scripts = sorted((ROOT / "egs").glob("*/run*.sh"))
+    # those of these two train recognisers
+    papers = [script for script in scripts if script.parent.name not in ("tedlium2", "librispeech")]
+    assert len(papers) >= 4
+    assert [script for script in papers if len(script.read_text().splitlines()) >= 90] == []

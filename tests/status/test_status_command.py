@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -344,3 +345,60 @@ def test_alive() -> None:
     ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
     assert alive(os.getpid(), ticks)
     assert not alive(os.getpid(), "1")
+
+
+# -- several scripts, shared settings, runs at once
+
+
+def test_scripts_by_their_names(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (recipe / "run_s9.sh").write_text(RECIPE.replace('stage 5 "Scores"', 'stage 4 "Words"'))
+    (recipe / "run_s9.sh").chmod(0o755)
+    assert run(recipe)[0] == 0
+    done = subprocess.run(["./run_s9.sh"], cwd=recipe, env={**os.environ, "SERTOOLS_ENV": sys.prefix}, check=True,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.stderr == ""
+    newest, first = recipe_status(recipe)[0]
+    assert [(one.script, one.options) for one in (newest, first)] == [("run_s9.sh", ()), ("run.sh", ())]
+    assert [stage.title for stage in newest.stages] == ["Corpus", "Features", "Words"]
+    assert text_of(recipe, capsys).startswith("./run_s9.sh\n")
+    (recipe / "run_s9.sh").unlink()
+    assert recipe_status(recipe)[0][0].notes == ("run_s9.sh is no longer there",)
+    assert json.loads(text_of(recipe, capsys, "--json"))["runs"][0]["script"] == "run_s9.sh"
+
+
+def test_settings_of_other_folders_that_change(recipe: Path) -> None:
+    """A base, and what is laid over: wherever they are, and also where they appear later."""
+    inside = recipe / "egs/mine"
+    shutil.copytree(recipe / "conf", inside / "conf/s")
+    common = recipe / "egs/common/conf/s"
+    common.mkdir(parents=True)
+    (common / "top.yaml").write_text("base: plain.yaml\n")
+    (common / "plain.yaml").write_text("a: 1\n")
+    command = "true --config ../common/conf/s/top.yaml --overlay conf/s --overlay conf/demo.yaml"
+    (inside / "conf/demo.yaml").write_text("other: {}\n")
+    (inside / "run.sh").write_text(RECIPE.replace("cat conf/mfcc.yaml '>' data", command))
+    (inside / "run.sh").chmod(0o755)
+    assert run(inside)[0] == 0
+    later = time.time() + 60
+    for path in (common / "plain.yaml", inside / "conf/s/plain.yaml", inside / "conf/demo.yaml"):
+        assert states(only(inside)) == ["done"] * 3
+        text = path.read_text() if path.exists() else ""
+        path.write_text(text or "a: 2\n")
+        os.utime(path, (later, later))
+        (note,) = only(inside).stages[0].notes if path.name != "demo.yaml" else ("../common/conf/s/plain.yaml changed",)
+        assert note.startswith(f"{os.path.relpath(path, inside)} changed") or path.name == "demo.yaml"
+        os.utime(path, (1e9, 1e9))
+
+
+def test_two_runs_at_once_are_told_apart(recipe: Path) -> None:
+    """The jobs of one are not taken for those of the other, which has a stage at the same time."""
+    first = start(recipe, "--work", "sleep 2", "--log", "_first", "--stage", "3", "--stop-stage", "3")
+    wait_for(lambda: list((recipe / "exp/log").glob("mfcc_first.1.log")))
+    assert run(recipe, "--work", "exit 3", "--log", "_second", "--stage", "3", "--stop-stage", "3")[0] == 1
+    assert first.wait(30) == 0
+    failed, done = sorted(recipe_status(recipe)[0], key=lambda one: one.options[0])
+    assert states(failed)[1] == "failed"
+    assert states(done)[1] == "done"
+    assert "mfcc_second" in failed.stages[1].notes[0]
+    [jobs] = failed.stages[1].jobs
+    assert jobs.logs == "exp/log/mfcc_second.*.log"
