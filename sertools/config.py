@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sertools.documents import parse_yaml, read_yaml
 from sertools.errors import UserError
+from sertools.limits import check_setting
 
 T = TypeVar("T")
 
@@ -206,6 +207,7 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration"
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise UserError(f"{where}: unknown key '{key}'{hint} (known: {', '.join(fields)})")
         converted[key] = _convert(hints[key], value, f"{where}: {key}")
+        check_setting(key, converted[key], f"{where}: {key}")
     missing = [
         name
         for name, field in fields.items()
@@ -217,7 +219,7 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "configuration"
         raise UserError(f"{where}: missing key '{missing[0]}'")
     try:
         return cls(**converted)  # type: ignore[return-value]
-    except ValueError as error:
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
         raise UserError(f"{where}: {error}") from error
 
 
@@ -256,15 +258,22 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise UserError(f"{where} must be a mapping, not '{value}'")
         return {_convert(arguments[0], k, where): _convert(arguments[1], v, where) for k, v in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UserError(f"{where} is too large a number") from None
     if hint is float and isinstance(value, str):  # YAML reads 1e-3 as a string
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UserError(f"{where} must be {hint.__name__}, not '{value}'")
+    raise UserError(f"{where} must be {getattr(hint, '__name__', hint)}, not {_quoted(value)}")
+
+
+def _quoted(value: Any) -> str:
+    return f"'{value}'" if len(str(value)) <= 200 else f"'{str(value)[:200]}...'"
 
 
 def to_dict(config: Any) -> dict[str, Any]:

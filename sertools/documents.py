@@ -3,6 +3,7 @@
 Nothing in them is executed; what stands twice, repeats itself without end or is no regular file is refused.
 """
 
+import codecs
 import json
 import os
 import stat
@@ -18,6 +19,7 @@ MAX_YAML_BYTES = 1 << 20
 """Of a configuration: some hundred times the longest that anyone writes by hand."""
 MAX_JSON_BYTES = 1 << 29
 """Of folds, stamps and results, which grow with a corpus."""
+WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MAX_DEPTH = 50
 """Lists and groups inside each other."""
 MAX_VALUES = 100_000
@@ -99,10 +101,25 @@ def read_text(path: Path | str, max_bytes: int, then: str = "") -> str:
             content = stream.read(max_bytes)
     finally:
         os.close(descriptor)
+    return decoded(content, str(path), then)
+
+
+def decoded(content: bytes, where: str, then: str = "") -> str:
+    """Bytes as UTF-8, without a byte order mark.
+
+    Raises:
+        UserError: they are something else; the message says what, and how it is converted.
+    """
+    if content.startswith(WIDE_MARKS):
+        raise UserError(f"{where} is UTF-16 or UTF-32, as Windows writes 'Unicode'; save it as UTF-8 (or use iconv)")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}){_end(then)}") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{where} is not UTF-8 (byte 0x{content[error.start]:02x} in line {line}), perhaps Latin-1 or a binary "
+            f"file; convert it: iconv -f latin1 -t utf-8 IN > OUT{_end(then)}"
+        ) from error
 
 
 class _Loader(yaml.SafeLoader):

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from sertools import documents
+from sertools.documents import MAX_JSON_BYTES
 from sertools.errors import UserError
+from sertools.limits import check_size
+from sertools.reading import check_regular
 
 _NEW = ".new-"
 _SAFETENSORS_NEW = ".tmp??????"  # what it writes to first, beside the file
@@ -92,20 +95,22 @@ def read_json(path: Path | str, made_by: str) -> Any:
     Raises:
         UserError: the file is missing or not JSON.
     """
-    require(path, made_by)
-    return documents.read_json(path, f"make it again with {made_by}")
+    path = require(path, made_by)
+    value = documents.read_json(path, f"make it again with {made_by}")
+    check_size(value, str(path), nodes=MAX_JSON_BYTES)
+    return value
 
 
 def require(path: Path | str, made_by: str) -> Path:
     """Return ``path`` if it exists.
 
     Raises:
-        UserError: it does not; the message says that ``made_by`` makes it.
+        UserError: it does not; the message says that ``made_by`` makes it.  Or it is a pipe or a device.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; it is made by {made_by}")
-    return path
+    return check_regular(path)
 
 
 def content_hash(path: Path | str) -> str:
@@ -114,9 +119,9 @@ def content_hash(path: Path | str) -> str:
     gzip stores the time of writing, so two equal manifests differ as files.
 
     Raises:
-        UserError: a ``.gz`` file is cut short or damaged.
+        UserError: a ``.gz`` file is cut short or damaged; or it is a pipe or a device.
     """
-    path = Path(path)
+    path = check_regular(Path(path))
     digest = hashlib.sha256()
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:

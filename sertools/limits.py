@@ -1,6 +1,5 @@
 """What a file that someone else may have made can hold: the type, range and size of every field that is read."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,17 +149,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def check_size(value: Any, where: str) -> None:
+def check_size(value: Any, where: str, nodes: int = NODES) -> None:
     """Check that a value of YAML or JSON is no bomb: an alias counts as often as it is used.
 
     Raises:
         UserError: it is nested too deep, or holds too many values.
     """
-    level, nodes, depth = [value], 0, 0
+    level, count, depth = [value], 0, 0
     while level:
-        nodes, depth = nodes + len(level), depth + 1
-        if depth > DEPTH or nodes > NODES:
-            what = f"nested deeper than {DEPTH} levels" if depth > DEPTH else f"more than {NODES} values"
+        count, depth = count + len(level), depth + 1
+        if depth > DEPTH or count > nodes:
+            what = f"nested deeper than {DEPTH} levels" if depth > DEPTH else f"more than {nodes} values"
             raise UserError(f"{where} is no file of ours: {what} (does it refer to itself?)")
         below: list[Any] = []
         for item in level:
@@ -168,7 +167,7 @@ def check_size(value: Any, where: str) -> None:
                 below += [*item.keys(), *item.values()]
             elif isinstance(item, list | tuple | set):
                 below += item
-            if len(below) > NODES:
+            if len(below) > nodes:
                 break
         level = below
 
@@ -263,9 +262,9 @@ CUT = Record(
 )
 INFO = Record(
     {
-        "classes": ListOf(_NAME, 10_000, 2),
+        "classes": ListOf(_NAME, 10_000),
         "phones": ListOf(_NAME, 100_000),
-        "silence": _NAME,
+        "silence": AnyOf((Nothing(), Number(0, 10**6, whole=True), _NAME)),
         "topology": MappingOf(Anything()),
         "pretrained": optional(_NAME),
         "extractor": optional(_NAME),
@@ -293,6 +292,75 @@ HISTORY = Record(
 """A line of ``history.jsonl``."""
 
 
-def finite(value: Any) -> bool:
-    """Whether a value is a finite number."""
-    return isinstance(value, int | float) and math.isfinite(value)
+_STATES = Number(0, 10**9, whole=True)
+GRAPHS = Record(
+    {
+        "config": MappingOf(Anything()),
+        "phones": ListOf(_NAME, 100_000, 1),
+        "lm_start": _STATES,
+        "states": _STATES,
+        "lm_states": _STATES,
+    },
+    frozenset({"config", "phones", "lm_start", "states", "lm_states"}),
+)
+"""``graphs.json``."""
+LANG = Record(
+    {
+        "units": _NAME,
+        "silence": AnyOf((Nothing(), Number(0, 10**6, whole=True), _NAME)),
+        "unknown": optional(_NAME),
+        "text": MappingOf(Anything()),
+        "alphabet": AnyOf((_NAME, ListOf(_NAME))),
+        "boundary": optional(AnyOf((_NAME, Anything()))),
+    },
+    frozenset({"units", "silence", "unknown", "text"}),
+)
+"""``lang.json`` of a lang folder."""
+VOCABULARY = Record(
+    {"units": _NAME, "text": MappingOf(Anything()), "sha256": _NAME}, frozenset({"units", "text", "sha256"})
+)
+
+# -- settings of configurations, by the end of their names; the first that fits
+_SETTINGS = (
+    ("sampling_rate", Number(LOWEST_RATE, HIGHEST_RATE)),
+    ("frame_length", Number(1e-4, 10)),
+    ("frame_shift", Number(1e-4, 10)),
+    ("_freq", Number(-HIGHEST_RATE, HIGHEST_RATE)),
+    ("num_mel_bins", Number(1, 1024)),
+    ("num_ceps", Number(1, 1024)),
+    ("num_gaussians", Number(1, 65536)),
+    ("dim", Number(0, 16384)),
+    ("d_model", Number(0, 16384)),
+    ("hidden", Number(0, 16384)),
+    ("layers", Number(0, 256)),
+    ("heads", Number(0, 256)),
+    ("strides", Number(0, 1000)),
+    ("splice", Number(0, 1000)),
+    ("subsampling", Number(0, 1000)),
+    ("stack", Number(0, 1000)),
+    ("context", Number(-1000, 1000)),
+    ("workers", Number(0, 1000)),
+    ("tick_power", Number(-40, 20)),
+    ("block_minutes", Number(1e-3, 1e5)),
+)
+_OTHERS = Number(-(2**63), 2**63)
+_VALUES = 10_000
+
+
+def check_setting(name: str, value: Any, where: str) -> None:
+    """Check that the numbers in a setting of a configuration are finite, and of a size that there is.
+
+    Raises:
+        UserError: they are not, or a list of them has more than 10 000.
+    """
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        kind = next((kind for end, kind in _SETTINGS if name.endswith(end)), _OTHERS)
+        if not kind.low <= value <= kind.high:
+            raise UserError(f"{where} must be in {kind.low:g} .. {kind.high:g}, not {shown(value)}")
+    elif isinstance(value, tuple) and value and isinstance(value[0], int | float | tuple):
+        if len(value) > _VALUES:
+            raise UserError(f"{where} has {len(value)} values; at most {_VALUES} are read")
+        for item in value:
+            check_setting(name, item, where)

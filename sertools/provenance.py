@@ -123,6 +123,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     parts = [record.get(name) for name in ("config", "inputs", "outputs")]
     whole = all(isinstance(part, dict) for part in parts)
+    if whole and not all(isinstance(value, str) for part in parts[1:] if part for value in part.values()):
+        return None
     return record if whole or (UNFINISHED in record and parts == [None] * 3) else None
 
 

@@ -22,6 +22,7 @@ from sertools.training.checkpoint import (
     load_pretrained,
     load_weights,
     save_checkpoint,
+    understood,
 )
 from sertools.training.loop import HERE, Conditions, Trained
 from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
@@ -151,9 +152,10 @@ def load_a2w(directory: Path | str, device: str = "cpu") -> Recogniser:
     vocabulary = load_vocabulary(directory / VOCABULARY)
     if vocabulary.sha256 != checkpoint.info["vocabulary"]:
         raise UserError(f"{directory / VOCABULARY} is not the vocabulary that {directory} was trained with")
-    model = A2wModel(config.model, len(vocabulary), checkpoint.info["auxiliary_outputs"])
-    load_weights(model, checkpoint.weights, str(directory))
-    features, sha256 = checkpoint.info["features"], content_hash(directory / WEIGHTS)
+    with understood(directory, MADE_BY):
+        model = A2wModel(config.model, len(vocabulary), checkpoint.info["auxiliary_outputs"])
+        load_weights(model, checkpoint.weights, str(directory))
+        features, sha256 = checkpoint.info["features"], content_hash(directory / WEIGHTS)
     return Recogniser(model.to(device).eval(), vocabulary, config, features, sha256, str(directory))
 
 

@@ -20,7 +20,7 @@ from sertools.lfmmi import Topology, TopologyConfig
 from sertools.manifests import read_cuts
 from sertools.models.asr import AcousticModel
 from sertools.provenance import require_whole
-from sertools.training.checkpoint import load_checkpoint, load_weights
+from sertools.training.checkpoint import load_checkpoint, load_weights, understood
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,12 @@ def load_acoustic_model(directory: Path | str, device: str = "cpu") -> Loaded:
         raise UserError(f"{directory} holds no acoustic model: its info.json has no topology")
     values = {key: value for key, value in checkpoint.config.items() if key != "seed"}
     config = from_dict(AsrConfig, values, f"{directory}/config.yaml")
-    phones = tuple(checkpoint.info["phones"])
-    topology = Topology(from_dict(TopologyConfig, checkpoint.info["topology"]), len(phones))
-    model = make_model(config, topology.num_pdfs)
-    load_weights(model, checkpoint.weights, str(directory))
-    return Loaded(model.to(device).eval(), config, topology, phones, checkpoint.info["silence"], checkpoint.info)
+    with understood(directory, made_by):
+        phones, silence = tuple(checkpoint.info["phones"]), checkpoint.info["silence"]
+        topology = Topology(from_dict(TopologyConfig, checkpoint.info["topology"]), len(phones))
+        model = make_model(config, topology.num_pdfs)
+        load_weights(model, checkpoint.weights, str(directory))
+    return Loaded(model.to(device).eval(), config, topology, phones, silence, checkpoint.info)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from sertools.lang.folder import load_lexicon
 from sertools.lang.lexicon import Lexicon
 from sertools.lang.transcripts import read_texts
 from sertools.lfmmi import Graph, PhoneLm, Topology, TopologyConfig, estimate_phone_lm, make_denominator, make_numerator
+from sertools.limits import GRAPHS as GRAPHS_FIELDS
 from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 from sertools.training.checkpoint import save_tensors
 
@@ -138,6 +139,7 @@ def load_graphs(directory: Path) -> Graphs:
         UserError: it is not there, not whole or damaged.
     """
     record = read_json(require_whole(directory, MADE_BY) / GRAPHS, MADE_BY)
+    GRAPHS_FIELDS.check(record, str(directory / GRAPHS))
     config = from_dict(GraphsConfig, record["config"], str(directory / GRAPHS))
     try:
         lm = _lm_from(load_file(str(require(directory / PHONE_LM, MADE_BY))), record["lm_start"], record["lm_states"])

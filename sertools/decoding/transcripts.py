@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sertools.errors import UserError
 from sertools.files import replacing, require
+from sertools.reading import csv_text
 
 COLUMNS = ("id", "speaker", "reference", "hypothesis", "confidence")
 MADE_BY = "local/decode.py"
@@ -58,7 +59,7 @@ def read_transcripts(path: Path | str) -> list[Transcript]:
     """
     path = require(path, MADE_BY)
     result: dict[str, Transcript] = {}
-    with open(path, encoding="utf-8", newline="") as stream:
+    with csv_text(path) as stream:
         reader = csv.reader(stream)
         header = next(reader, [])
         if tuple(header) != COLUMNS:

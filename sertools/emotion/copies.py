@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from sertools.errors import UserError
 from sertools.files import content_hash, only_writer
 
 SECONDS_TO_COPY = 600.0  # that another process may take
@@ -45,4 +46,13 @@ def _difference(one: Path, other: Path) -> Path | None:
 
 def _files(path: Path) -> list[Path]:
     """All files of a folder, seen from it; of a file, what names it itself."""
-    return sorted(p.relative_to(path) for p in path.rglob("*") if p.is_file()) if path.is_dir() else [Path()]
+    if not path.is_dir():
+        return [Path()]
+    root, found = path.resolve(), sorted(p for p in path.rglob("*") if p.is_file())
+    for one in found:
+        if not one.resolve().is_relative_to(root):
+            raise UserError(
+                f"{one} is a link to {one.resolve()}, out of its folder; what is there would be copied along: put a "
+                "copy in its place, or remove the link"
+            )
+    return [p.relative_to(path) for p in found]

@@ -2,13 +2,13 @@
 
 import gzip
 import io
-import zlib
 from pathlib import Path
 from typing import TextIO
 
 from sertools.errors import UserError
 from sertools.files import replacing, require
 from sertools.lang.ngram import BEGIN, END, UNKNOWN, Ngram, NgramModel
+from sertools.reading import open_lines
 
 
 def write_arpa(model: NgramModel, path: Path | str) -> None:
@@ -32,13 +32,8 @@ def read_arpa(path: Path | str) -> NgramModel:
         UserError: no such file, or not an ARPA file; the message names the line.
     """
     path = require(path, "local/make_word_lm.py, or given by you")
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as stream
-        ):
-            return _read(stream, path)
-    except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+    with open_lines(path) as stream:
+        return _read(stream, path)
 
 
 def _write(model: NgramModel, stream: TextIO) -> None:

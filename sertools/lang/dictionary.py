@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sertools.errors import UserError
 from sertools.files import require
+from sertools.reading import read_text
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,7 @@ def read_dictionary(path: Path | str, lower_case: bool = True, drop_stress: bool
     with_probability = path.name.startswith("lexiconp")
     result: dict[str, list[Spoken]] = {}
     broken = 0
-    try:
-        lines = unicodedata.normalize("NFC", path.read_text(encoding="utf-8")).splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error}); convert it, for example with iconv") from error
+    lines = unicodedata.normalize("NFC", read_text(path)).splitlines()
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields or (cmu and line.startswith(";;;")):

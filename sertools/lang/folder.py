@@ -14,7 +14,9 @@ from sertools.lang.dictionary import format_lexiconp, read_dictionary
 from sertools.lang.lexicon import LangConfig, Lexicon, Pronunciation, count_words, from_dictionary, from_words
 from sertools.lang.text import TextConfig
 from sertools.lang.units import Characters, Pieces, Speller
+from sertools.limits import LANG as LANG_FIELDS
 from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
+from sertools.reading import read_text
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +77,12 @@ def load_lexicon(directory: Path | str) -> Lexicon:
     """
     directory = require_whole(directory, MADE_BY)
     record = read_json(directory / "lang.json", MADE_BY)
+    LANG_FIELDS.check(record, str(directory / "lang.json"))
     phones = _read_table(directory / "phones.txt")
     ids = {phone: number for number, phone in enumerate(phones, start=1)}
     entries: dict[str, list[Pronunciation]] = {}
     path = require(directory / "lexiconp.txt", MADE_BY)
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
             word, probability, *spoken = line.split(" ")
             entry = tuple(ids[phone] for phone in spoken), math.log(float(probability))
@@ -171,7 +174,7 @@ def _table(symbols: Iterable[str]) -> str:
 
 
 def _read_table(path: Path) -> list[str]:
-    lines = require(path, MADE_BY).read_text(encoding="utf-8").splitlines()
+    lines = read_text(require(path, MADE_BY)).splitlines()
     symbols = [line.rpartition(" ")[0] for line in lines]
     if symbols[:1] != ["<eps>"] or lines != _table(symbols[1:]).splitlines():
         raise UserError(f"{path} is damaged; make it again with {MADE_BY}")

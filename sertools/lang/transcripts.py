@@ -1,12 +1,11 @@
 """Where texts come from: the transcripts of cuts, and plain text files."""
 
-import gzip
-import zlib
 from pathlib import Path
 
 from sertools.errors import UserError
 from sertools.files import require
 from sertools.manifests import read_cuts
+from sertools.reading import open_lines
 
 
 def read_texts(path: Path | str) -> list[str]:
@@ -28,15 +27,8 @@ def read_texts(path: Path | str) -> list[str]:
             # the supervision is named; the file is not
             raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     else:
-        with (
-            gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as stream
-        ):
-            try:
-                texts = [text for text in map(_without_marks, stream) if text]
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise UserError(f"{path} is cut short or damaged ({error}); get it again") from error
-            except UnicodeDecodeError as error:
-                raise UserError(f"{path} is not UTF-8 ({error}); convert it, for example with iconv") from error
+        with open_lines(path) as stream:
+            texts = [text for text in map(_without_marks, stream) if text]
     if not texts:
         raise UserError(f"{path} holds no text")
     return texts

@@ -14,7 +14,9 @@ from sertools.files import json_hash, only_writer, read_json, replacing, require
 from sertools.lang.lexicon import count_words
 from sertools.lang.text import TextConfig, is_event, to_words
 from sertools.lang.units import Pieces, train_pieces
+from sertools.limits import VOCABULARY as VOCABULARY_FIELDS
 from sertools.provenance import Stamp, begin, why_stale, write_stamp
+from sertools.reading import read_text
 
 log = logging.getLogger(__name__)
 
@@ -173,9 +175,10 @@ def load_vocabulary(directory: Path | str) -> Vocabulary:
     """
     directory = Path(directory)
     record = read_json(directory / SETTINGS, MADE_BY)
+    VOCABULARY_FIELDS.check(record, str(directory / SETTINGS))
     path = require(directory / WORDS, MADE_BY)
     tokens, counts = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+    for number, line in enumerate(read_text(path).split("\n")[:-1], start=1):
         token, _, count = line.rpartition(" ")
         if not token or not count.isdigit():
             raise UserError(f"{path}:{number} is damaged; make it again with {MADE_BY}")

@@ -16,6 +16,8 @@ from sertools.errors import UserError
 from sertools.evaluation.stats import registry
 from sertools.evaluation.stats.metric import Metric
 from sertools.files import read_json, require
+from sertools.limits import HISTORY as HISTORY_FIELDS
+from sertools.limits import INFO as INFO_FIELDS
 from sertools.provenance import require_whole
 
 PREDICTIONS, HISTORY = "predictions.csv", "history.jsonl"
@@ -142,6 +144,7 @@ def read_info(path: Path | str) -> dict[str, Any]:
     best = values.get("best_epoch")
     if best is not None and (not isinstance(best, int) or isinstance(best, bool)):
         raise UserError(f"{path}: best_epoch must be a whole number; train this run again")
+    INFO_FIELDS.check(values, str(path))
     return values
 
 
@@ -161,6 +164,7 @@ def read_history(path: Path | str) -> History:
             raise UserError(f"{path}, line {number}: not JSON ({error}); train this run again") from error
         if not isinstance(entry, dict) or not isinstance(entry.get("epoch"), int):
             raise UserError(f"{path}, line {number}: not an object with a number 'epoch'; train this run again")
+        HISTORY_FIELDS.check(entry, f"{path}, line {number}")
         for key in entry:
             if re.fullmatch(r"epoch|seconds|train_loss|dev_.*", key) and not _number_or_none(entry[key]):
                 raise UserError(f"{path}, line {number}: {key} must be a number; train this run again")

@@ -7,7 +7,8 @@
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import sertools
 from sertools.documents import read_yaml
 from sertools.errors import UserError
 from sertools.files import read_json, require, usual_permissions, write_json, write_text
+from sertools.limits import INFO as INFO_FIELDS
 
 WEIGHTS, CONFIG, INFO = "model.safetensors", "config.yaml", "info.json"
 
@@ -88,13 +90,39 @@ def load_checkpoint(directory: Path | str, made_by: str = "the training stage") 
         UserError: files are missing or damaged; the message says that ``made_by`` makes them.
     """
     directory = Path(directory)
+    if directory.is_file():
+        raise UserError(f"{directory} is a file, and a checkpoint's folder is needed; it is made by {made_by}")
     require(directory / WEIGHTS, made_by)
     try:
         weights = load_file(str(directory / WEIGHTS))
     except SafetensorError as error:
         raise UserError(f"{directory / WEIGHTS} is damaged ({error}); make it again with {made_by}") from error
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{directory / WEIGHTS}: {name} is not finite; make it again with {made_by}")
     config = read_yaml(require(directory / CONFIG, made_by))
-    return Checkpoint(weights, config, read_json(directory / INFO, made_by))
+    if not isinstance(config, dict):
+        raise UserError(f"{directory / CONFIG}: expected 'key: value' lines; make it again with {made_by}")
+    info = read_json(directory / INFO, made_by)
+    INFO_FIELDS.check(info, str(directory / INFO))
+    return Checkpoint(weights, config, info)
+
+
+@contextmanager
+def understood(directory: Path | str, made_by: str) -> Iterator[None]:
+    """What a checkpoint says is put together in the block; what it does not say, or says of another kind, is named.
+
+    Raises:
+        UserError: from the block, or in place of what went wrong in it.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, RuntimeError) as error:
+        what = f"it does not say '{error.args[0]}'" if isinstance(error, KeyError) and error.args else str(error)
+        raise UserError(
+            f"{directory} cannot be put together ({what.splitlines()[0] if what else type(error).__name__}); "
+            f"make it again with {made_by}"
+        ) from error
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:

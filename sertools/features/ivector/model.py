@@ -12,7 +12,7 @@ from sertools.features.ivector.extractor import IvectorExtractor
 from sertools.features.ivector.frontend import CmvnConfig, Frontend
 from sertools.features.ivector.ubm import DiagonalUbm, PosteriorConfig
 from sertools.provenance import require_whole
-from sertools.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sertools.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, understood
 
 MADE_BY = "the i-vector training stage (local/train_ivector.py)"
 
@@ -88,12 +88,13 @@ def load_model(directory: Path | str) -> IvectorModel:
     w, info = checkpoint.weights, checkpoint.info
     if "extractor.projections" not in w:
         raise UserError(f"{directory} is not an i-vector model; it should be made by {MADE_BY}")
-    frontend = Frontend(
-        w["frontend.global_mean"], w["frontend.transform"], w["frontend.offset"],
-        info["frontend"]["context"], CmvnConfig(**info["frontend"]["cmvn"]),
-    )  # fmt: skip
-    extractor = IvectorExtractor(
-        w["ubm.weights"], w["extractor.projections"], w["extractor.precisions"], float(w["extractor.prior_offset"])
-    )
-    ubm = DiagonalUbm(w["ubm.weights"], w["ubm.means"], w["ubm.variances"])
-    return IvectorModel(frontend, ubm, extractor, PosteriorConfig(**info["posteriors"]), info["features"])
+    with understood(directory, MADE_BY):
+        frontend = Frontend(
+            w["frontend.global_mean"], w["frontend.transform"], w["frontend.offset"],
+            info["frontend"]["context"], CmvnConfig(**info["frontend"]["cmvn"]),
+        )  # fmt: skip
+        extractor = IvectorExtractor(
+            w["ubm.weights"], w["extractor.projections"], w["extractor.precisions"], float(w["extractor.prior_offset"])
+        )
+        ubm = DiagonalUbm(w["ubm.weights"], w["ubm.means"], w["ubm.variances"])
+        return IvectorModel(frontend, ubm, extractor, PosteriorConfig(**info["posteriors"]), info["features"])
