@@ -40,15 +40,18 @@ class Number:
 
 @dataclass(frozen=True)
 class Text:
-    """A text of at most ``longest`` characters."""
+    """A text of ``shortest`` to ``longest`` characters."""
 
     longest: int = 100_000
+    shortest: int = 0
 
     def check(self, value: Any, where: str) -> None:
         if not isinstance(value, str):
             raise UserError(f"{where} must be a text, not {shown(value)}")
         if len(value) > self.longest:
             raise UserError(f"{where} has {len(value)} characters; at most {self.longest} are read")
+        if len(value) < self.shortest:
+            raise UserError(f"{where} is empty")
         if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
             raise UserError(f"{where} holds what is no character (NUL, or half of one): {shown(value)}")
 
@@ -175,6 +178,7 @@ def check_size(value: Any, where: str, nodes: int = NODES) -> None:
 # -- the fields themselves
 
 _NAME = Text(10_000)
+_ID = Text(10_000, 1)
 _SPEAKER = AnyOf((Nothing(), Number(-(2**63), 2**63, whole=True), _NAME))
 _RATE = Number(LOWEST_RATE, HIGHEST_RATE, whole=True)
 _CHANNEL = Number(0, CHANNELS - 1, whole=True)
@@ -197,7 +201,7 @@ _TRANSFORM = Record(
 )
 RECORDING = Record(
     {
-        "id": _NAME,
+        "id": _ID,
         "sources": ListOf(
             Record(
                 {"type": _NAME, "channels": _CHANNEL_LIST, "source": _NAME}, frozenset({"type", "channels", "source"})
@@ -231,8 +235,8 @@ FEATURES = Record(
 )
 SUPERVISION = Record(
     {
-        "id": _NAME,
-        "recording_id": _NAME,
+        "id": _ID,
+        "recording_id": _ID,
         # in a cut that was taken out of it, a supervision may begin before
         "start": Number(-SECONDS, SECONDS),
         "duration": Number(0, SECONDS),
@@ -248,7 +252,7 @@ SUPERVISION = Record(
 )
 CUT = Record(
     {
-        "id": _NAME,
+        "id": _ID,
         "start": Number(0, SECONDS),
         # a cut of no length is refused by name where its audio is needed
         "duration": Number(0, SECONDS),

@@ -38,13 +38,15 @@ from sertools.runs.folder import read_run, remarks, versions
 from sertools.runs.predictions import read_predictions
 from sertools.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
 A_THOUSAND = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "1000")),
+    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+A_THIRD = settings(A_THOUSAND, max_examples=EXAMPLES // 3 + 1)
 NASTY = st.one_of(
     st.sampled_from([
         None, True, -1, 0, 1, 1e9, 1e-9, -1e9, 10**9, 2**31, 2**63, 10**400, float("nan"), float("inf"), "", "x", "0",
@@ -82,11 +84,11 @@ def spoiled(draw: Callable[..., Any], good: Any) -> Any:
         if change == "remove":
             del inside[last]
         elif change == "add" and isinstance(inside, dict):
-            inside[draw(st.text(max_size=8))] = draw(NASTY)
+            inside[draw(st.text(max_size=8))] = copy.deepcopy(draw(NASTY))
         elif change == "add":
-            inside.append(draw(NASTY))
+            inside.append(copy.deepcopy(draw(NASTY)))
         else:
-            inside[last] = draw(NASTY)
+            inside[last] = copy.deepcopy(draw(NASTY))
     return value
 
 
@@ -145,7 +147,7 @@ def test_manifests(folder: Path, wav: Path) -> None:
         path.write_text(dumped(value) + "\n")
         only_sentences(use)
 
-    @A_THOUSAND
+    @A_THIRD
     @given(spoiled(segment.to_dict()))
     def run_supervisions(value: Any) -> None:
         path.write_text(dumped(value) + "\n")
@@ -195,9 +197,9 @@ def test_checkpoints(folder: Path) -> None:
         remarks([run])
 
     @A_THOUSAND
-    @given(spoiled([info, history, config]) | st.tuples(spoiled(info), spoiled(history), spoiled(config)))
+    @given(st.tuples(spoiled(info) | st.just(info), spoiled(history), spoiled(config) | NASTY))
     def run(values: Any) -> None:
-        told, entries, settings_ = (list(values) + [None] * 3)[:3]
+        told, entries, settings_ = values
         (where / "info.json").write_text(dumped(told))
         lines = entries if isinstance(entries, list) else [entries]
         (run_folder / "history.jsonl").write_text("".join(dumped(line) + "\n" for line in lines))
@@ -255,7 +257,7 @@ def test_configurations(folder: Path, cls: type, root: Path) -> None:
     }[cls.__name__]  # fmt: skip
     path = folder / "c.yaml"
 
-    @A_THOUSAND
+    @A_THIRD
     @given(spoiled(good))
     def run(value: Any) -> None:
         path.write_text(dumped(value))
