@@ -61,7 +61,7 @@ def test_what_is_no_file_of_text(tmp_path: Path) -> None:
         (Path("/dev/zero"), "is a pipe or a device"),
         (tmp_path, "is a folder"),
         (large, "at most 1048576 are read"),
-        (other, "is not UTF-8 (invalid start byte at byte 3)"),
+        (other, "is not UTF-8 (byte 0xff in line 1)"),
         (tmp_path / "none", "does not exist"),
     ):
         with pytest.raises(UserError) as error:

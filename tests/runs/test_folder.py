@@ -53,7 +53,7 @@ def test_a_run_may_leave_nothing_but_predictions(tmp_path: Path) -> None:
 def test_damaged_history(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_text('{"epoch": 1}\n{"epoch": 2, "dev')
-    with pytest.raises(UserError, match=r"history\.jsonl, line 2 is not valid JSON"):
+    with pytest.raises(UserError, match=r"history\.jsonl, line 2: not JSON"):
         read_history(path)
     path.write_text("[1]\n")
     with pytest.raises(UserError, match=r"line 1: not an object"):
