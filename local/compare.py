@@ -17,6 +17,7 @@ import sertools
 from cli import parser, run
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import METHODS, PAGE, TEXT, Source, Wishes, compare_experiments, input_files
+from sertools.evaluation.stats.registry import names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
@@ -45,7 +46,9 @@ def main() -> None:
 
     if options.num_seeds is not None and options.num_seeds < 1:
         raise UserError(f"--num-seeds must be at least 1, not {options.num_seeds}")
-    sources = [system(text) for text in options.systems] + [choice(text) for text in options.choose_on_dev]
+    sources = [system(text) for text in options.systems]
+    known = {path.resolve(): source.name for source in sources for path in source.experiments.values()}
+    sources += [choice(text, known) for text in options.choose_on_dev]
     names = [source.name for source in sources]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two systems are called {twice[0]}; name them: NAME=EXP_DIR")
@@ -55,7 +58,7 @@ def main() -> None:
     inputs: dict[str, Path | str] = {**input_files(sources, seeds)}
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
-    settings = asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS}
+    settings = asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS, "metrics": names()}
     stamp = Stamp.of(settings | {"systems": {source.name: list(source.experiments) for source in sources}}, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
@@ -79,16 +82,27 @@ def system(text: str) -> Source:
     return Source(name, {name: Path(path)})
 
 
-def choice(text: str) -> Source:
-    """``NAME=EXP1,EXP2,...``; the experiments are named as their folders, or by their paths if two are alike."""
+def choice(text: str, known: dict[Path, str]) -> Source:
+    """``NAME=EXP1,EXP2,...``; the experiments have the names of ``known`` systems, or what tells them apart."""
     name, _, paths = text.partition("=")
     experiments = [Path(path) for path in paths.split(",") if path]
     if not name or len(set(experiments)) < 2:
         raise UserError(f"--choose-on-dev '{text}': give NAME=EXP1,EXP2,... with at least two different experiments")
-    names = [path.resolve().name.removesuffix(".csv") for path in experiments]
+    told = told_apart([path.resolve().name.removesuffix(".csv") for path in experiments])
+    names = [known.get(path.resolve(), short) for path, short in zip(experiments, told, strict=True)]
     if len(set(names)) < len(names):
         names = [str(path) for path in experiments]
     return Source(name, dict(zip(names, experiments, strict=True)))
+
+
+def told_apart(names: list[str]) -> list[str]:
+    """Names without the words (between ``_``) that all of them begin or end with; as they are where nothing is left."""
+    words = [name.split("_") for name in names]
+    while all(len(of) > 1 for of in words) and len({of[0] for of in words}) == 1:
+        words = [of[1:] for of in words]
+    while all(len(of) > 1 for of in words) and len({of[-1] for of in words}) == 1:
+        words = [of[:-1] for of in words]
+    return ["_".join(of) for of in words]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from cli import add_config, parser, run
 from sertools.emotion.kinds import configured
 from sertools.errors import UserError
 from sertools.evaluation.score.scoring import METHODS, PAGE, TEXT, Wishes, evaluate, input_files
+from sertools.evaluation.stats.registry import names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
@@ -53,7 +54,9 @@ def main() -> None:
         logging.info("not scored, since --num-seeds is %d: %s", options.num_seeds, options.exp_dir / name)
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
-    stamp = Stamp.of(asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS}, inputs)
+    stamp = Stamp.of(
+        asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS, "metrics": names()}, inputs
+    )
     output = options.exp_dir / "results"
     with only_writer(output):
         reason = why_stale(output, stamp)

@@ -11,6 +11,7 @@ from sertools.runs.folder import (
     best_epoch,
     differing_settings,
     read_history,
+    read_info,
     read_run,
     run_files,
     runs_left_out,
@@ -84,3 +85,32 @@ def test_runs_of_different_settings_are_not_scored_together(tmp_path: Path) -> N
     other = Run("fold_3/seed_1", config={"fold": 3, "seed": 1, "model": {"width": 128}})
     with pytest.raises(UserError, match=r"different settings .model.width: 128 and 64.; run the training stage"):
         refuse_mixed([*runs, other], tmp_path)
+
+
+def test_the_best_epoch_of_a_number_is_that_of_its_metric() -> None:
+    history = [{"epoch": e, "dev_ccc": c, "dev_loss": 1.0} for e, c in ((1, 0.2), (2, 0.5), (3, 0.4))]
+    assert best_epoch(history) == 2
+    assert best_epoch([{"epoch": e, "dev_rmse": r} for e, r in ((1, 0.9), (2, 0.7), (3, 0.8))]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[1]", "expected an object"),
+        ('{"remarks": "x"}', "remarks must be a list of texts"),
+        ('{"remarks": [1]}', "remarks must be a list of texts"),
+        ('{"versions": ["torch"]}', "versions must be an object"),
+        ('{"best_epoch": "2"}', "best_epoch must be a whole number"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_what_a_checkpoint_says_has_types(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "info.json").write_text(text)
+    with pytest.raises(UserError, match=words):
+        read_info(tmp_path / "info.json")
+
+
+def test_numbers_of_a_history_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text('{"epoch": 1, "dev_ua": "high"}\n')
+    with pytest.raises(UserError, match="line 1: dev_ua must be a number"):
+        read_history(tmp_path / "history.jsonl")

@@ -18,6 +18,11 @@ def metrics_of(kind: Literal["classes", "number"]) -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS if metric.kind == kind)
 
 
+def names() -> list[str]:
+    """Of all metrics: results that lack one are made anew."""
+    return [metric.name for metric in METRICS]
+
+
 def main_metric(kind: Literal["classes", "number"]) -> Metric:
     """What systems are chosen on dev and compared by."""
     return metrics_of(kind)[0]

@@ -42,7 +42,7 @@ def test_compare_program(root: Path, experiment: Path, other: Path, folds: Folds
     found = read_json(tmp_path / "c" / JSON, "compare.py")
     assert [system["name"] for system in found["systems"]] == ["exp", "<b>", "whole", "best"]
     assert found["comparisons"][0]["metrics"] == found["comparisons"][1]["metrics"]
-    assert found["systems"][3]["chosen"]["Session1"] == "other"
+    assert found["systems"][3]["chosen"]["Session1"] == "<b>"
     assert found["verdicts"][0] in text
     page = (tmp_path / "c" / PAGE).read_text()
     checker = Checker()

@@ -179,10 +179,8 @@ def test_one_result_for_each_tested_corpus(tmp_path: Path) -> None:
     text = (tmp_path / "results/results.txt").read_text()
     assert text.index("iemocap, test parts") < text.index("ravdess, test parts")
     assert 'href="report_ravdess.html"' in (tmp_path / "results/report.html").read_text()
-    compare_experiments(
-        [Source("a", {"a": directory}), Source("b", {"b": written(invented("classes", 3, 1, ("iemocap", "ravdess")), tmp_path / "b")})],
-        tmp_path / "c",
-    )  # fmt: skip
+    other = written(invented("classes", 3, 1, ("iemocap", "ravdess")), tmp_path / "b")
+    compare_experiments([Source("a", {"a": directory}), Source("b", {"b": other})], tmp_path / "c")
     assert set(json.loads((tmp_path / "c/comparison.json").read_text())["corpora"]) == {"iemocap", "ravdess"}
     assert (tmp_path / "c/comparison_ravdess.html").exists()
     here = (table.corpora == "ravdess") & (table.folds == "ravdess_0")
