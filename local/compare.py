@@ -17,7 +17,7 @@ import sertools
 from cli import parser, run
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import METHODS, PAGE, TEXT, Source, Wishes, compare_experiments, input_files
-from sertools.evaluation.stats.registry import names
+from sertools.evaluation.stats.registry import metric_names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
@@ -58,7 +58,7 @@ def main() -> None:
     inputs: dict[str, Path | str] = {**input_files(sources, seeds)}
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
-    settings = asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS, "metrics": names()}
+    settings = asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS, "metrics": metric_names()}
     stamp = Stamp.of(settings | {"systems": {source.name: list(source.experiments) for source in sources}}, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)

@@ -17,7 +17,7 @@ from cli import add_config, parser, run
 from sertools.emotion.kinds import configured
 from sertools.errors import UserError
 from sertools.evaluation.score.scoring import METHODS, PAGE, TEXT, Wishes, evaluate, input_files
-from sertools.evaluation.stats.registry import names
+from sertools.evaluation.stats.registry import metric_names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
@@ -55,7 +55,7 @@ def main() -> None:
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
     stamp = Stamp.of(
-        asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS, "metrics": names()}, inputs
+        asdict(wishes) | {"sertools": sertools.__version__, "methods": METHODS, "metrics": metric_names()}, inputs
     )
     output = options.exp_dir / "results"
     with only_writer(output):

@@ -18,7 +18,7 @@ def metrics_of(kind: Literal["classes", "number"]) -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS if metric.kind == kind)
 
 
-def names() -> list[str]:
+def metric_names() -> list[str]:
     """Of all metrics: results that lack one are made anew."""
     return [metric.name for metric in METRICS]
 
