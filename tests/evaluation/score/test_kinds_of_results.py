@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from sertools.evaluation.compare.comparison import compare
 from sertools.evaluation.compare.pairing import System
 from sertools.evaluation.compare.tables import to_text as compared_text
 from sertools.evaluation.compare.tables import verdict
-from sertools.evaluation.score.results import score
+from sertools.evaluation.score.results import group_score, score
 from sertools.evaluation.score.scoring import evaluate
 from sertools.evaluation.score.tables import to_text
 from sertools.evaluation.stats import registry
@@ -248,3 +249,22 @@ def test_a_metric_of_ones_own_shows_everywhere(tmp_path: Path, monkeypatch: pyte
     assert "Cohen&#39;s kappa" in page
     assert f"<td>{expected:.3f}</td>" in page
     assert registry.better("dev_kappa")
+
+
+def test_each_metric_has_its_own_exchange_test() -> None:
+    # as many utterances of each class for no speaker: UA and WA are different numbers with different p
+    tables = [invented("classes", seed, skill=skill).select(part="test") for seed, skill in ((1, 0.6), (9, 0.9))]
+    (found,) = compare([System("A", tables[0]), System("B", tables[1])]).comparisons
+    ua, wa = found.of("UA"), found.of("WA")
+    assert ua.pooled.value != pytest.approx(wa.pooled.value)
+    assert ua.permutation.p != wa.permutation.p
+    speakers = np.unique(tables[0].speakers)
+    for metric in (ua, wa):
+        reached = 0
+        for swapped in product((False, True), repeat=len(speakers)):
+            swap = np.isin(tables[0].speakers, speakers[np.array(swapped)])[:, None]
+            x = dataclasses.replace(tables[0], outputs=np.where(swap, tables[1].outputs, tables[0].outputs))
+            y = dataclasses.replace(tables[1], outputs=np.where(swap, tables[0].outputs, tables[1].outputs))
+            values = [group_score("all", one, of_fold=False).values[metric.name] for one in (x, y)]
+            reached += abs(values[1] - values[0]) >= abs(metric.pooled.value) - 1e-9
+        assert metric.permutation.p == pytest.approx(reached / 2 ** len(speakers))
