@@ -9,6 +9,7 @@ With it every recipe runs without the real corpus.  Results on it mean nothing b
 
 Settings of iemocap: improvised, scripted (dialogues for each session and side), turns, difficulty, seed.
 Settings of librispeech: {train,dev,test}_{clean,other} (speakers), sentences, difficulty, seed.
+Settings of msp_improv: turns (of each of twelve speakers), difficulty, seed.
 Settings of tedlium2: train_talks, dev_talks, test_talks, sentences, lm_sentences, difficulty, seed.
 """
 
@@ -17,32 +18,24 @@ from pathlib import Path
 
 from cli import add_config, parser, progress_bar, run
 from sertools.config import load_config
-from sertools.corpora.demo.iemocap import DemoIemocap, make_demo_iemocap
-from sertools.corpora.demo.librispeech import DemoLibrispeech, make_demo_librispeech
 from sertools.corpora.demo.making import MARK, Made
-from sertools.corpora.demo.tedlium2 import DemoTedlium2, make_demo_tedlium2
+from sertools.corpora.registry import CORPORA, find_corpus, find_demo
 
 
 def main() -> None:
     """Parse, make, say where."""
     arguments = parser(__doc__)
-    arguments.add_argument("corpus", choices=("iemocap", "librispeech", "tedlium2"), help="the corpus to imitate")
-    arguments.add_argument("out_dir", type=Path, help="gets IEMOCAP_full_release, LibriSpeech or TEDLIUM_release2")
+    demos = [name for name in CORPORA if find_corpus(name).demo]
+    arguments.add_argument("corpus", choices=demos, help="the corpus to imitate")
+    arguments.add_argument("out_dir", type=Path, help="gets the release's folder, such as IEMOCAP_full_release")
     arguments.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s); same result for any")
     add_config(arguments)
     options = arguments.parse_args()
 
-    made: Made
+    demo = find_demo(options.corpus)
+    config = load_config(demo.config, options.config, options.overrides)
     with progress_bar(options.corpus, "recordings") as progress:
-        if options.corpus == "iemocap":
-            iemocap = load_config(DemoIemocap, options.config, options.overrides)
-            made = make_demo_iemocap(iemocap, options.out_dir, jobs=options.jobs, progress=progress)
-        elif options.corpus == "librispeech":
-            librispeech = load_config(DemoLibrispeech, options.config, options.overrides)
-            made = make_demo_librispeech(librispeech, options.out_dir, jobs=options.jobs, progress=progress)
-        else:
-            tedlium2 = load_config(DemoTedlium2, options.config, options.overrides)
-            made = make_demo_tedlium2(tedlium2, options.out_dir, jobs=options.jobs, progress=progress)
+        made: Made = demo.make(config, options.out_dir, jobs=options.jobs, progress=progress)
     if made.why is None:
         logging.info("%s is up to date", options.out_dir)
     else:

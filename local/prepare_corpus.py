@@ -8,50 +8,39 @@
     prepare_corpus.py tedlium2 /corpora/TEDLIUM_release2 data/manifests
 
 CORPUS is the folder of the release, or its parent.  What is wrong with it is listed in
-OUT/problems.txt, and is an error unless --skip-bad is given.
+OUT/problems.txt, and is an error unless --skip-bad is given.  Your own corpus: prepare_table.py.
 """
 
+import argparse
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 from cli import parser, progress_bar, run
-from sertools.corpora.iemocap import prepare_iemocap
-from sertools.corpora.librispeech import prepare_librispeech
-from sertools.corpora.prompts import prepare_prompts
-from sertools.corpora.ravdess import prepare_ravdess
-from sertools.corpora.tedlium2 import prepare_tedlium2
-from sertools.errors import UserError
-
-CORPORA = {
-    "iemocap": prepare_iemocap,
-    "librispeech": prepare_librispeech,
-    "prompts": prepare_prompts,
-    "ravdess": prepare_ravdess,
-    "tedlium2": prepare_tedlium2,
-}
+from sertools.corpora.registry import CORPORA, find_corpus
 
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("name", choices=CORPORA, help="which corpus it is")
-    arguments.add_argument("corpus_dir", type=Path, metavar="CORPUS", help="folder of the corpus")
-    arguments.add_argument("output_dir", type=Path, metavar="OUT", help="folder for the manifests")
-    arguments.add_argument("--skip-bad", action="store_true", help="go on without what is bad")
-    arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="threads (default: %(default)s)")
-    arguments.add_argument(
-        "--train-subsets", nargs="+", default=[], metavar="NAME",
-        help="of librispeech: which train-* are train (default: all that are there)",
-    )  # fmt: skip
-    options = arguments.parse_args()
-    more: dict[str, Any] = {}
-    if options.train_subsets:
-        if options.name != "librispeech":
-            raise UserError(f"--train-subsets is of librispeech, not of {options.name}")
-        more["train_subsets"] = options.train_subsets
+    corpora = arguments.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name in CORPORA:
+        corpus = find_corpus(name)
+        own = corpora.add_parser(name, help=corpus.title, description=corpus.title, allow_abbrev=False)
+        own.add_argument("corpus_dir", type=Path, metavar="CORPUS", help="folder of the corpus")
+        own.add_argument("output_dir", type=Path, metavar="OUT", help="folder for the manifests")
+        own.add_argument("--skip-bad", action="store_true", help="go on without what is bad")
+        own.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="threads (default: %(default)s)")
+        for option in corpus.options:
+            own.add_argument(f"--{option.name.replace('_', '-')}", nargs="+", metavar="NAME", help=option.help)
+    prepare(arguments.parse_args())
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Prepare the corpus that was chosen."""
+    corpus = find_corpus(options.name)
+    more = {one.name: getattr(options, one.name) for one in corpus.options if getattr(options, one.name)}
     with progress_bar("checking audio", "files") as progress:
-        result = CORPORA[options.name](
+        result = corpus.prepare(
             options.corpus_dir, options.output_dir, skip_bad=options.skip_bad, jobs=options.jobs, progress=progress,
             **more,
         )  # fmt: skip

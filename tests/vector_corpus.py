@@ -6,7 +6,9 @@ import numpy as np
 from lhotse import CutSet, MonoCut, SupervisionSegment
 from lhotse.features.io import LilcomChunkyWriter
 
-from sertools.partitions.folds import Example, FoldsConfig, make_folds, write_folds
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import write_folds
+from sertools.partitions.making import FoldsConfig, make_folds
 
 CLASSES = ("angry", "happy", "sad")
 DIM = 6

@@ -26,7 +26,9 @@ from sertools.asr.lfmmi_system import AsrConfig, make_model
 from sertools.config import load_config, to_dict
 from sertools.features.learned.bottlenecks import track_name
 from sertools.lfmmi import Topology, TopologyConfig
-from sertools.partitions.folds import Example, FoldsConfig, make_folds, write_folds
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import write_folds
+from sertools.partitions.making import FoldsConfig, make_folds
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,4 +1,4 @@
-"""Which emotions of a corpus are classified, as published work defines it."""
+"""Which emotions of a corpus are classified, as published work defines it; the sets stand in the corpora's modules."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -39,105 +39,11 @@ class ClassSet:
         return tuple(dict.fromkeys(self.labels.values()))
 
 
-def _per_session(classes: tuple[str, ...], counts: list[tuple[int, ...]]) -> dict[str, dict[str, int]]:
+def per_session(classes: tuple[str, ...], counts: list[tuple[int, ...]]) -> dict[str, dict[str, int]]:
+    """Published counts of Session1, Session2, ... and of all, from a row a session."""
     rows = {f"Session{n}": dict(zip(classes, row, strict=True)) for n, row in enumerate(counts, start=1)}
     rows["all"] = {name: sum(row[name] for row in rows.values()) for name in classes}
     return rows
-
-
-_FOUR = {name: name for name in ("angry", "happy", "neutral", "sad")}
-_MERGED = {"angry": "angry", "happy": "happy", "excited": "happy", "neutral": "neutral", "sad": "sad"}
-_RAVDESS = ("angry", "happy", "sad", "neutral", "calm", "fearful", "disgusted", "surprised")
-
-_SETS = {
-    "iemocap": [
-        ClassSet(
-            "s1",
-            "angry, excited, neutral, sad; happy is left out",
-            {name: name for name in ("angry", "excited", "neutral", "sad")},
-            published=_per_session(
-                ("angry", "excited", "neutral", "sad"),
-                [
-                    (229, 143, 384, 194),
-                    (137, 210, 362, 197),
-                    (240, 151, 320, 305),
-                    (327, 238, 258, 143),
-                    (170, 299, 384, 245),
-                ],
-            ),
-        ),
-        ClassSet(
-            "merged",
-            "angry, happy (with excited), neutral, sad: the usual four classes",
-            _MERGED,
-            published=_per_session(
-                ("angry", "happy", "neutral", "sad"),
-                [
-                    (229, 278, 384, 194),
-                    (137, 327, 362, 197),
-                    (240, 286, 320, 305),
-                    (327, 303, 258, 143),
-                    (170, 442, 384, 245),
-                ],
-            ),
-        ),
-        ClassSet(
-            "s4",
-            "angry, happy (with excited), neutral, sad; at most 20 s",
-            _MERGED,
-            max_duration=20.0,
-            published={"all": {"angry": 1101, "happy": 1633, "neutral": 1707, "sad": 1074}},
-        ),
-        ClassSet(
-            "improvised",
-            "improvised only: angry, happy (without excited), neutral, sad; at most 20 s",
-            _FOUR,
-            max_duration=20.0,
-            improvised=True,
-            published={"all": {"angry": 288, "happy": 284, "neutral": 1098, "sad": 604}},
-        ),
-        ClassSet(
-            "scripted",
-            "scripted only: angry, happy (with excited), neutral, sad",
-            _MERGED,
-            improvised=False,
-        ),
-    ],
-    "ravdess": [
-        ClassSet(
-            "four",
-            "angry, happy, sad, neutral",
-            {name: name for name in _RAVDESS[:4]},
-            published={"all": {"angry": 192, "happy": 192, "sad": 192, "neutral": 96}},
-        ),
-        ClassSet(
-            "eight",
-            "all eight emotions",
-            {name: name for name in _RAVDESS},
-            published={"all": {name: 96 if name == "neutral" else 192 for name in _RAVDESS}},
-        ),
-    ],
-}
-
-CLASS_SETS: dict[str, dict[str, ClassSet]] = {
-    corpus: {class_set.name: class_set for class_set in sets} for corpus, sets in _SETS.items()
-}
-"""Corpus to name to class set."""
-
-
-def get_class_set(corpus: str, name: str) -> ClassSet:
-    """The class set ``name`` of a corpus, whose name may end in ``-synthetic``.
-
-    Raises:
-        UserError: there is none; the message lists the known ones.
-    """
-    known = CLASS_SETS.get(corpus.removesuffix(SYNTHETIC))
-    if known is None:
-        raise UserError(f"no class sets are known for the corpus '{corpus}' (known: {', '.join(CLASS_SETS)})")
-    if name not in known:
-        lines = "".join(f"\n  {class_set.name}: {class_set.description}" for class_set in known.values())
-        raise UserError(f"'{name}' is not a class set of {corpus}; known are:{lines}")
-    return known[name]
 
 
 def select(supervisions: Iterable[SupervisionSegment], class_set: ClassSet) -> dict[str, str]:
@@ -145,11 +51,18 @@ def select(supervisions: Iterable[SupervisionSegment], class_set: ClassSet) -> d
 
     Raises:
         UserError: a supervision lacks ``custom["emotion"]`` (or ``custom["improvised"]`` where the
-            class set asks for it), or an id occurs twice.
+            class set asks for it), or has it in other letters than the class set; an id occurs twice.
     """
     chosen: dict[str, str] = {}
+    known = {label.strip().lower(): label for label in class_set.labels}
     for segment in supervisions:
-        name = class_set.labels.get(_custom(segment, "emotion"))
+        emotion = str(_custom(segment, "emotion"))
+        name = class_set.labels.get(emotion)
+        if name is None and (meant := known.get(emotion.strip().lower())) is not None:
+            raise UserError(
+                f"the emotion of {segment.id} is '{emotion}', and the class set {class_set.name} has '{meant}': they "
+                "differ in their letters' case alone; write them alike in the manifest"
+            )
         if name is None:
             continue
         if class_set.improvised is not None and _custom(segment, "improvised") is not class_set.improvised:

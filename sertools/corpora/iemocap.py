@@ -20,6 +20,8 @@ from pathlib import Path
 from lhotse import Recording, SupervisionSegment
 
 from sertools.corpora.audio_check import Progress, check_all
+from sertools.corpora.class_sets import ClassSet, per_session
+from sertools.corpora.corpus import Corpus
 from sertools.corpora.iemocap_labels import RATED, Label, UtteranceName, read_labels, read_transcripts
 from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
@@ -188,3 +190,69 @@ def _notes(supervisions: list[SupervisionSegment], corpus: str) -> list[str]:
     emotions = Counter(segment.custom["emotion"] for segment in supervisions)
     notes += differences("utterances", {"all": 10039}, {"all": len(supervisions)})
     return notes + differences("utterances of an emotion", PUBLISHED, dict(emotions))
+
+
+_FOUR = {name: name for name in ("angry", "happy", "neutral", "sad")}
+_MERGED = {"angry": "angry", "happy": "happy", "excited": "happy", "neutral": "neutral", "sad": "sad"}
+
+CLASS_SETS = (
+    ClassSet(
+        "s1",
+        "angry, excited, neutral, sad; happy is left out",
+        {name: name for name in ("angry", "excited", "neutral", "sad")},
+        published=per_session(
+            ("angry", "excited", "neutral", "sad"),
+            [
+                (229, 143, 384, 194),
+                (137, 210, 362, 197),
+                (240, 151, 320, 305),
+                (327, 238, 258, 143),
+                (170, 299, 384, 245),
+            ],
+        ),
+    ),
+    ClassSet(
+        "merged",
+        "angry, happy (with excited), neutral, sad: the usual four classes",
+        _MERGED,
+        published=per_session(
+            ("angry", "happy", "neutral", "sad"),
+            [
+                (229, 278, 384, 194),
+                (137, 327, 362, 197),
+                (240, 286, 320, 305),
+                (327, 303, 258, 143),
+                (170, 442, 384, 245),
+            ],
+        ),
+    ),
+    ClassSet(
+        "s4",
+        "angry, happy (with excited), neutral, sad; at most 20 s",
+        _MERGED,
+        max_duration=20.0,
+        published={"all": {"angry": 1101, "happy": 1633, "neutral": 1707, "sad": 1074}},
+    ),
+    ClassSet(
+        "improvised",
+        "improvised only: angry, happy (without excited), neutral, sad; at most 20 s",
+        _FOUR,
+        max_duration=20.0,
+        improvised=True,
+        published={"all": {"angry": 288, "happy": 284, "neutral": 1098, "sad": 604}},
+    ),
+    ClassSet(
+        "scripted",
+        "scripted only: angry, happy (with excited), neutral, sad",
+        _MERGED,
+        improvised=False,
+    ),
+)
+
+CORPUS = Corpus(
+    "iemocap",
+    "IEMOCAP: five sessions, ten actors, scripted and improvised (from USC, under licence)",
+    prepare_iemocap,
+    CLASS_SETS,
+    demo="sertools.corpora.demo.iemocap",
+)

@@ -18,6 +18,7 @@ from lhotse import SupervisionSegment
 from lhotse.recipes.librispeech import LIBRISPEECH, MINI_LIBRISPEECH
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
+from sertools.corpora.corpus import Corpus, ListOption
 from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.problems import Problem
@@ -279,3 +280,12 @@ def _counts(found: Found, subsets: Sequence[str], speakers: dict[str, Speaker], 
     if odd:
         notes.append(f"{odd} transcripts hold other characters than letters and apostrophes")
     return notes
+
+
+CORPUS = Corpus(
+    "librispeech",
+    "LibriSpeech: read English with transcripts (free)",
+    prepare_librispeech,
+    options=(ListOption("train_subsets", "which train-* are train (default: all that are there)"),),
+    demo="sertools.corpora.demo.librispeech",
+)

@@ -14,6 +14,8 @@ from pathlib import Path
 from lhotse import Recording, SupervisionSegment
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
+from sertools.corpora.class_sets import ClassSet
+from sertools.corpora.corpus import Corpus
 from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.msp_improv_labels import EMOTIONS, NAMES, SCENARIOS, Label, TurnName, read_labels
@@ -191,3 +193,23 @@ def _supervision(label: Label, recording: Recording, corpus: str) -> Supervision
             "corpus": corpus,
         },
     )
+
+
+_FOUR = {name: name for name in ("angry", "happy", "neutral", "sad")}
+
+CLASS_SETS = (
+    ClassSet(
+        "four",
+        "angry, happy, neutral, sad of all four scenarios (S2)",
+        _FOUR,
+        published={"all": {"angry": 792, "happy": 2644, "neutral": 3477, "sad": 885}},
+    ),
+)
+
+CORPUS = Corpus(
+    "msp_improv",
+    "MSP-IMPROV: six sessions, twelve actors, acted, improvised and natural (from UT Dallas, under licence)",
+    prepare_msp_improv,
+    CLASS_SETS,
+    demo="sertools.corpora.demo.msp_improv",
+)

@@ -26,6 +26,7 @@ from lhotse import Recording, SupervisionSegment
 
 from sertools.corpora.audio_check import AudioFile, Progress
 from sertools.corpora.audio_write import write_audio
+from sertools.corpora.corpus import Corpus
 from sertools.corpora.layout import find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, prepare
 from sertools.corpora.problems import Problem
@@ -238,3 +239,6 @@ def _unseen(found: Found) -> list[str]:
         f"en_test: {len(words)} words ({len(set(words))} different), {new} of them not in train and dev; "
         f"{same} of {len(texts['en_test'])} prompts have the text of another one in train and dev"
     ]
+
+
+CORPUS = Corpus("prompts", "recorded prompts of telephone systems with their texts", prepare_prompts)

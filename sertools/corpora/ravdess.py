@@ -16,6 +16,8 @@ from pathlib import Path
 from lhotse import Recording, SupervisionSegment
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
+from sertools.corpora.class_sets import ClassSet
+from sertools.corpora.corpus import Corpus
 from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.problems import Problem
@@ -168,3 +170,23 @@ def _supervision(name: str, recording: Recording, corpus: str) -> SupervisionSeg
             "corpus": corpus,
         },
     )
+
+
+_NAMES = ("angry", "happy", "sad", "neutral", "calm", "fearful", "disgusted", "surprised")
+
+CLASS_SETS = (
+    ClassSet(
+        "four",
+        "angry, happy, sad, neutral",
+        {name: name for name in _NAMES[:4]},
+        published={"all": {"angry": 192, "happy": 192, "sad": 192, "neutral": 96}},
+    ),
+    ClassSet(
+        "eight",
+        "all eight emotions",
+        {name: name for name in _NAMES},
+        published={"all": {name: 96 if name == "neutral" else 192 for name in _NAMES}},
+    ),
+)
+
+CORPUS = Corpus("ravdess", "RAVDESS: 24 actors, two sentences, eight emotions (free)", prepare_ravdess, CLASS_SETS)

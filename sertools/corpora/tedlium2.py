@@ -19,6 +19,7 @@ from pathlib import Path
 from lhotse import SupervisionSegment
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
+from sertools.corpora.corpus import Corpus
 from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.problems import Problem
@@ -192,3 +193,11 @@ def _supervisions(
         )
         for (segment, start, end), piece in zip(usable, pieces, strict=True)
     ]
+
+
+CORPUS = Corpus(
+    "tedlium2",
+    "TED-LIUM 2: talks with transcripts (free)",
+    prepare_tedlium2,
+    demo="sertools.corpora.demo.tedlium2",
+)

@@ -59,7 +59,7 @@ class Experiment:
     @property
     def target(self) -> Target:
         """What is predicted."""
-        return Target("emotion", classes=self.folds.classes)
+        return self.folds.target
 
     def labels(self) -> dict[str, Label]:
         """Index of the class of every utterance of the folds, or its value."""
@@ -212,6 +212,7 @@ class _Run:
             corpora=[u.corpus for u in rows],
             parts=list(predicted.parts),
             folds=self.fold.name,
+            repetitions=self.fold.repetition,
             seeds=self.run_id.seed,
             labels=[classes[int(u.label)] for u in rows] if classes else [float(u.label) for u in rows],
             outputs=predicted.outputs.numpy(),

@@ -1,44 +1,38 @@
-"""Cross-validation folds: who trains, who chooses (dev), who is tested, and the proof that they differ."""
+"""Folds: who trains, who chooses (dev), who is tested, and the proof that they differ."""
 
-import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
-from math import ceil
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.files import read_json, write_json
+from sertools.partitions.target import Target
 from sertools.provenance import require_whole
 
 FOLDS = "folds.json"
 MADE_BY = "local/make_folds.py"
 PARTS = ("train", "dev", "test")
 
-Protocol = Literal["paper", "strict", "random"]
-
-
-@dataclass(frozen=True)
-class Example:
-    """One labelled utterance; ``group`` is what is left out together: a session, a group of actors."""
-
-    utterance: str
-    speaker: str
-    group: str
-    label: str
-
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of the utterances; each part is a sorted tuple of utterance ids."""
+    """One division of the utterances; each part is a sorted tuple of utterance ids.
+
+    Attributes:
+        name: unique over all repetitions; folders of runs are called by it.
+        train, dev, test: the parts.
+        repetition: from 1; what repeats a cross-validation with another division has another one.
+    """
 
     name: str
     train: tuple[str, ...]
     dev: tuple[str, ...]
     test: tuple[str, ...]
+    repetition: int = 1
 
 
 @dataclass(frozen=True)
@@ -46,170 +40,53 @@ class Folds:
     """All folds of one experiment, with what is needed to check them.
 
     Attributes:
-        protocol: paper, strict or random (see :func:`make_folds`).
-        corpus: ends in ``-synthetic`` for a demo corpus.
-        class_set: name of the class set.
-        classes: in the order of the columns of every table and of the outputs of every model.
+        protocol: its name (:mod:`sertools.partitions.protocols`).
+        target: what is predicted.
+        class_set: name of the choice of utterances.
         speaker_dependent: True if a speaker may be in two parts of one fold.
-        labels: utterance to class, for every utterance of the class set.
+        labels: utterance to class, or to value, for every utterance that may be in a part.
         speakers: utterance to speaker.
-        folds: each utterance is in the test part of exactly one.
+        folds: an utterance is tested at most once a repetition; each repetition tests the same utterances.
         description: what the protocol does, for people.
+        corpora: names; one ends in ``-synthetic`` if it is a demo corpus.
+        corpus_of: utterance to corpus; empty where there is one corpus.
+        remarks: sentences that every output of results must carry.
+        tested: ``all``: each utterance is tested in every repetition; ``some``: some only train, or are dev (parts
+            fixed by the corpus, cross-corpus), the same in every repetition; ``varied``: repetitions need not test
+            the same utterances (sources that learn from other folds' parts).
     """
 
     protocol: str
-    corpus: str
+    target: Target
     class_set: str
-    classes: tuple[str, ...]
     speaker_dependent: bool
-    labels: dict[str, str]
+    labels: dict[str, str | float]
     speakers: dict[str, str]
     folds: tuple[Fold, ...]
     description: str
+    corpora: tuple[str, ...]
+    corpus_of: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    tested: Literal["all", "some", "varied"] = "all"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the target, in the order of the columns of every table and of the outputs of every model."""
+        return self.target.classes
 
-@dataclass(frozen=True)
-class FoldsConfig:
-    """What ``local/make_folds.py`` reads from ``conf/folds.yaml``.
+    @property
+    def corpus(self) -> str:
+        """All corpora in one name."""
+        return "+".join(self.corpora)
 
-    Attributes:
-        class_set: such as s1, s4, merged (IEMOCAP), four, eight (RAVDESS).
-        protocol: see :func:`make_folds`.
-        num_folds: of protocol random only; the others have one fold a group.
-        seed: of protocol random, and of ``train_fraction``.
-        train_fraction: part of the training utterances of each class that is used, for learning
-            curves; a smaller part is contained in a larger one.  Dev and test stay as they are.
-    """
+    @property
+    def repetitions(self) -> tuple[int, ...]:
+        """Those that there are, sorted."""
+        return tuple(sorted({fold.repetition for fold in self.folds}))
 
-    class_set: str
-    protocol: Protocol = "strict"
-    num_folds: int = 5
-    seed: int = 0
-    train_fraction: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.num_folds < 3:
-            raise ValueError(f"num_folds must be at least 3 (train, dev, test), not {self.num_folds}")
-        if not 0.0 < self.train_fraction <= 1.0:
-            raise ValueError(f"train_fraction must be above 0 and at most 1, not {self.train_fraction}")
-
-
-def make_folds(
-    config: FoldsConfig, examples: Sequence[Example], *, corpus: str, classes: Sequence[str], about_classes: str = ""
-) -> Folds:
-    """Divide ``examples`` by the protocol of ``config``.
-
-    - ``paper``: leave one group out as S1 does (four sessions train, one tests), but one speaker of
-      the next group leaves training and is dev: nothing may be chosen on test data.
-    - ``strict``: leave one group out, the next one is dev (IEMOCAP: 3 sessions train, 1 dev, 1 test).
-    - ``random``: random parts stratified by class; SPEAKER-DEPENDENT, to compare with such work.
-
-    Args:
-        config: what to do.
-        examples: every utterance of the class set.
-        corpus, classes: see :class:`Folds`.
-        about_classes: added to the description.
-
-    Raises:
-        UserError: the examples cannot be divided so.
-    """
-    examples = sorted(examples, key=lambda example: example.utterance)
-    if config.protocol == "random":
-        folds = random_folds(examples, config.num_folds, config.seed)
-        description = (
-            f"speaker-dependent: {config.num_folds} random parts stratified by class (seed {config.seed}); "
-            "each part is tested once, the next is dev, the others train"
-        )
-    elif config.protocol == "paper":
-        folds = leave_one_group_out(examples, dev="speaker")
-        description = "each group is tested once; one speaker of the next group is dev; all other speakers train"
-    else:
-        folds = leave_one_group_out(examples, dev="group")
-        description = "each group is tested once; the next group is dev; the other groups train"
-    labels = {example.utterance: example.label for example in examples}
-    if config.train_fraction < 1.0:
-        folds = tuple(
-            replace(fold, train=part_of(fold.train, labels, config.train_fraction, config.seed)) for fold in folds
-        )
-        description += f"; {100 * config.train_fraction:g} % of each class's training utterances are used"
-    made = Folds(
-        protocol=config.protocol,
-        corpus=corpus,
-        class_set=config.class_set,
-        classes=tuple(classes),
-        speaker_dependent=config.protocol == "random",
-        labels=labels,
-        speakers={example.utterance: example.speaker for example in examples},
-        folds=folds,
-        description=f"{description}. {about_classes}".strip().rstrip(".") + ".",
-    )
-    check_folds(made, "the folds made")
-    return made
-
-
-def leave_one_group_out(examples: Iterable[Example], dev: Literal["speaker", "group"]) -> tuple[Fold, ...]:
-    """One fold a group, in the order of the groups' names.
-
-    ``dev="group"``: the next group (cyclically) is dev.  ``dev="speaker"``: only one of its speakers
-    is, in fold i the i-th (cyclically), so that genders take turns; the rest of it trains.
-
-    Raises:
-        UserError: there are too few groups.
-    """
-    examples = list(examples)
-    by_group: dict[str, list[Example]] = defaultdict(list)
-    for example in examples:
-        by_group[example.group].append(example)
-    groups = sorted(by_group)
-    needed = 3 if dev == "group" else 2
-    if len(groups) < needed:
-        raise UserError(f"leaving one group out needs at least {needed} groups, there are {len(groups)}: {groups}")
-    folds = []
-    for index, group in enumerate(groups):
-        neighbour = groups[(index + 1) % len(groups)]
-        speakers = sorted({example.speaker for example in by_group[neighbour]})
-        chosen = set(speakers) if dev == "group" else {speakers[index % len(speakers)]}
-        held_out = [example.utterance for example in by_group[neighbour] if example.speaker in chosen]
-        folds.append(_fold(group, examples, held_out, [example.utterance for example in by_group[group]]))
-    return tuple(folds)
-
-
-def random_folds(examples: Iterable[Example], num_folds: int, seed: int) -> tuple[Fold, ...]:
-    """Random parts stratified by class: part i is tested in fold i, part i + 1 is dev."""
-    examples = sorted(examples, key=lambda example: example.utterance)
-    generator = random.Random(seed)
-    parts: list[list[str]] = [[] for _ in range(num_folds)]
-    dealt = 0
-    for label in sorted({example.label for example in examples}):
-        of_class = [example.utterance for example in examples if example.label == label]
-        generator.shuffle(of_class)
-        # dealing goes on where the last class ended: sizes of parts differ by one at most
-        for utterance in of_class:
-            parts[dealt % num_folds].append(utterance)
-            dealt += 1
-    return tuple(
-        _fold(f"random{index + 1}", examples, dev=parts[(index + 1) % num_folds], test=test)
-        for index, test in enumerate(parts)
-    )
-
-
-def part_of(utterances: Iterable[str], labels: Mapping[str, str], fraction: float, seed: int) -> tuple[str, ...]:
-    """A random part of the utterances of each class (rounded up), sorted; smaller parts lie in larger ones."""
-    of_class: dict[str, list[str]] = defaultdict(list)
-    for utterance in sorted(utterances):
-        of_class[labels[utterance]].append(utterance)
-    kept: list[str] = []
-    for label, members in of_class.items():
-        random.Random(f"{seed} {label}").shuffle(members)
-        kept += members[: ceil(fraction * len(members))]
-    return tuple(sorted(kept))
-
-
-def _fold(name: str, examples: Iterable[Example], dev: Iterable[str], test: Iterable[str]) -> Fold:
-    """The fold in which everything trains that is neither in dev nor in test."""
-    held_out = {*dev, *test}
-    train = [example.utterance for example in examples if example.utterance not in held_out]
-    return Fold(name, tuple(sorted(train)), tuple(sorted(dev)), tuple(sorted(test)))
+    def corpus_of_utterance(self, utterance: str) -> str:
+        """The corpus that an utterance is of."""
+        return self.corpus_of.get(utterance, self.corpora[0])
 
 
 def check_folds(folds: Folds, where: str) -> None:
@@ -217,31 +94,55 @@ def check_folds(folds: Folds, where: str) -> None:
 
     Raises:
         UserError: a speaker is in two parts of a fold (unless ``speaker_dependent``); an utterance
-            is in two parts, in none, tested twice or never, or unknown; a part is empty; a class
-            has no training data; names are not unique, or no names of folders.
+            is in two parts, tested twice in a repetition, tested in one repetition and not in another, or unknown;
+            a part is empty; a tested part has several corpora; a class has no training data; a label is no
+            class, or no finite number; names are not unique, or no names of folders.
     """
     if folds.labels.keys() != folds.speakers.keys():
         odd = min(folds.labels.keys() ^ folds.speakers.keys())
         raise UserError(f"{where}: utterance {odd} has a label or a speaker, but not both")
-    for utterance, label in folds.labels.items():
-        if label not in folds.classes:
-            raise UserError(
-                f"{where}: utterance {utterance} has class '{label}', not one of {', '.join(folds.classes)}"
-            )
+    if not folds.corpora or not all(folds.corpora):
+        raise UserError(f"{where}: the corpus has no name")
+    for utterance, corpus in folds.corpus_of.items():
+        if corpus not in folds.corpora or utterance not in folds.labels:
+            raise UserError(f"{where}: utterance {utterance} is of the corpus {corpus}, which the folds do not have")
+    if len(folds.corpora) > 1 and (missing := folds.labels.keys() - folds.corpus_of.keys()):
+        raise UserError(f"{where}: nobody knows which corpus utterance {min(missing)} is of")
+    _check_labels(folds, where)
     for name, times in Counter(fold.name for fold in folds.folds).items():
         if times > 1:
             raise UserError(f"{where}: {times} folds are called {name}")
         if not name.isprintable() or "/" in name or name in ("", ".", ".."):
             raise UserError(f"{where}: a fold is called {name!r}, which cannot be the name of a folder")
+    if not folds.folds:
+        raise UserError(f"{where}: there are no folds")
     for fold in folds.folds:
         _check_fold(fold, folds, f"{where}: fold {fold.name}")
-    tested = Counter(utterance for fold in folds.folds for utterance in fold.test)
-    for utterance in folds.labels:
-        if tested[utterance] != 1:
-            raise UserError(f"{where}: utterance {utterance} is tested in {tested[utterance]} folds; it must be in one")
+    _check_tested(folds, where)
+
+
+def _check_labels(folds: Folds, where: str) -> None:
+    target = folds.target
+    for utterance, label in folds.labels.items():
+        if target.kind == "classes" and label not in target.classes:
+            raise UserError(
+                f"{where}: utterance {utterance} has class '{label}', not one of {', '.join(target.classes)}"
+            )
+        if target.kind == "number" and not (isinstance(label, int | float) and isfinite(label)):
+            raise UserError(f"{where}: utterance {utterance} has '{label}' where a number ({target.name}) is needed")
+        if target.kind == "number" and not _inside(float(label), target):
+            raise UserError(
+                f"{where}: {target.name} of utterance {utterance} is {label}, outside of {target.low} to {target.high}"
+            )
+
+
+def _inside(value: float, target: Target) -> bool:
+    return (target.low is None or value >= target.low) and (target.high is None or value <= target.high)
 
 
 def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
+    if fold.repetition < 1:
+        raise UserError(f"{where}: repetitions count from 1, not {fold.repetition}")
     parts = {part: getattr(fold, part) for part in PARTS}
     for part, utterances in parts.items():
         if not utterances:
@@ -258,8 +159,32 @@ def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
             speakers = {folds.speakers[u] for u in parts[one]} & {folds.speakers[u] for u in parts[other]}
             if speakers:
                 raise UserError(f"{where}: speaker {min(speakers)} is in {one} and in {other}")
-    if missing := set(folds.classes) - {folds.labels[utterance] for utterance in fold.train}:
-        raise UserError(f"{where}: no training utterance of class {', '.join(sorted(missing))}")
+    tested = sorted({folds.corpus_of_utterance(utterance) for utterance in fold.test})
+    if len(tested) > 1:
+        raise UserError(f"{where}: tests several corpora ({', '.join(tested)}); each needs a fold of its own")
+    trained = {folds.labels[utterance] for utterance in fold.train}
+    # a source knows the speakers of its own fold only
+    needed = set(folds.classes) if folds.tested != "varied" else {folds.labels[u] for u in (*fold.dev, *fold.test)}
+    if missing := needed - trained if folds.classes else None:
+        raise UserError(f"{where}: no training utterance of class {', '.join(sorted(map(str, missing)))}")
+
+
+def _check_tested(folds: Folds, where: str) -> None:
+    """Once a repetition, and the same in each."""
+    tested: dict[int, dict[str, str]] = defaultdict(dict)
+    for fold in folds.folds:
+        for utterance in fold.test:
+            other = tested[fold.repetition].setdefault(utterance, fold.name)
+            if other != fold.name:
+                raise UserError(f"{where}: utterance {utterance} is tested in folds {other} and {fold.name}")
+    if folds.tested == "varied":
+        return
+    first, *others = tested.values()
+    if folds.tested == "all" and (never := folds.labels.keys() - first.keys()):
+        raise UserError(f"{where}: utterance {min(never)} is tested in 0 folds; it must be in one")
+    for repetition in others:
+        if odd := first.keys() ^ repetition.keys():
+            raise UserError(f"{where}: utterance {min(odd)} is tested in one repetition and not in another")
 
 
 def write_folds(path: Path | str, folds: Folds) -> None:
@@ -276,15 +201,32 @@ def write_folds(path: Path | str, folds: Folds) -> None:
 
 
 def find_fold(folds: Folds, name: str) -> Fold:
-    """The fold called ``name``, or with this number from 1.
+    """The fold called ``name``; if none is, and it is a number, the one at this position from 1.
 
     Raises:
         UserError: there is none.
     """
-    for number, fold in enumerate(folds.folds, start=1):
-        if name in (fold.name, str(number)):
+    for fold in folds.folds:
+        if fold.name == name:
             return fold
-    raise UserError(f"no fold '{name}'; there are {', '.join(fold.name for fold in folds.folds)}")
+    return nth_fold(folds, int(name)) if name.isdecimal() and len(name) < 10 else _no_fold(folds, name)
+
+
+def nth_fold(folds: Folds, position: int) -> Fold:
+    """The fold at a position, from 1, whatever folds are called.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if 1 <= position <= len(folds.folds):
+        return folds.folds[position - 1]
+    return _no_fold(folds, str(position))
+
+
+def _no_fold(folds: Folds, name: str) -> Fold:
+    names = [fold.name for fold in folds.folds]
+    shown = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
+    raise UserError(f"no fold '{name}'; there are {shown}")
 
 
 def read_folds(path: Path | str, made_by: str = MADE_BY) -> Folds:
@@ -297,44 +239,22 @@ def read_folds(path: Path | str, made_by: str = MADE_BY) -> Folds:
     values: Any = read_json(path, made_by)
     if not isinstance(values, dict):
         raise UserError(f"{path} does not hold folds; make it again with {made_by}")
-    folds = from_dict(Folds, values, str(path))
+    try:
+        folds = from_dict(Folds, _present(values), str(path))
+    except UserError as error:
+        raise UserError(f"{error}; make it again with {made_by}") from error
     check_folds(folds, str(path))
     return folds
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    """Folds of version 0.1, whose target is always the emotion and whose corpus is one, as they are written now."""
+    if "target" in values or not {"classes", "corpus"} <= values.keys():
+        return values
+    known = {key: value for key, value in values.items() if key not in ("classes", "corpus")}
+    return known | {"target": {"name": "emotion", "classes": values["classes"]}, "corpora": [values["corpus"]]}
 
 
 def _file(path: Path | str) -> Path:
     path = Path(path)
     return path if path.suffix == ".json" else path / FOLDS
-
-
-def examples_of(supervisions: Iterable[Any], labels: Mapping[str, str]) -> list[Example]:
-    """The examples of a class set, sorted by utterance; ``custom["session"]`` is the group.
-
-    ``labels`` maps utterances to classes; a supervision that is not in it is not of the class set.
-
-    Raises:
-        UserError: a supervision lacks its speaker or its session.
-    """
-    examples = []
-    for supervision in supervisions:
-        if supervision.id not in labels:
-            continue
-        group = (supervision.custom or {}).get("session")
-        if not supervision.speaker or not group:
-            lacks = "session" if supervision.speaker else "speaker"
-            raise UserError(f"supervision {supervision.id} has no {lacks}; prepare the corpus again")
-        examples.append(Example(supervision.id, supervision.speaker, str(group), labels[supervision.id]))
-    return sorted(examples, key=lambda example: example.utterance)
-
-
-def corpus_of(supervisions: Iterable[Any]) -> str:
-    """The one corpus that all supervisions name in ``custom["corpus"]``.
-
-    Raises:
-        UserError: they name none, or several.
-    """
-    names = {str((supervision.custom or {}).get("corpus", "")) for supervision in supervisions}
-    if len(names) != 1 or "" in names:
-        found = ", ".join(sorted(name or "(none)" for name in names)) or "no supervisions at all"
-        raise UserError(f"the supervisions must all name one corpus in custom['corpus']; found: {found}")
-    return names.pop()

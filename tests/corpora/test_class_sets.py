@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from lhotse import SupervisionSegment, SupervisionSet
 
-from sertools.corpora.class_sets import CLASS_SETS, compare_counts, get_class_set, select
+from sertools.corpora.class_sets import compare_counts, select
 from sertools.corpora.ravdess import prepare_ravdess
+from sertools.corpora.registry import CORPORA, find_corpus, get_class_set
 from sertools.errors import UserError
 
 
@@ -17,9 +18,9 @@ def utterance(name: str, emotion: str, duration: float = 1.0, **custom: object) 
 
 def test_published_totals() -> None:
     sizes = {
-        (corpus, name): sum(class_set.published["all"].values())
-        for corpus, sets in CLASS_SETS.items()
-        for name, class_set in sets.items()
+        (corpus, class_set.name): sum(class_set.published["all"].values())
+        for corpus in CORPORA
+        for class_set in find_corpus(corpus).class_sets
         if "all" in class_set.published  # nobody has published the size of the scripted part
     }
     assert sizes == {
@@ -27,6 +28,7 @@ def test_published_totals() -> None:
         ("iemocap", "merged"): 5531,
         ("iemocap", "s4"): 5515,
         ("iemocap", "improvised"): 2274,
+        ("msp_improv", "four"): 7798,
         ("ravdess", "four"): 672,
         ("ravdess", "eight"): 1440,
     }
@@ -70,7 +72,7 @@ def test_select() -> None:
 def test_mistakes() -> None:
     with pytest.raises(UserError, match=r"(?s)'s2'.*s1: .*improvised: "):
         get_class_set("iemocap", "s2")
-    with pytest.raises(UserError, match="known: iemocap, ravdess"):
+    with pytest.raises(UserError, match="known: cremad, iemocap"):
         get_class_set("emodb", "four")
     with pytest.raises(UserError, match="u has no custom"):
         select([SupervisionSegment("u", "u", 0.0, 1.0)], get_class_set("iemocap", "s1"))

@@ -15,7 +15,9 @@ from sertools.config import to_dict
 from sertools.decoding.transcripts import Transcript, write_transcripts
 from sertools.lang.vocabulary import VocabularyConfig, build_vocabulary
 from sertools.models.a2w import A2wModel, A2wModelConfig
-from sertools.partitions.folds import Example, FoldsConfig, make_folds, write_folds
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import write_folds
+from sertools.partitions.making import FoldsConfig, make_folds
 from sertools.training.checkpoint import Checkpoint
 
 CLASSES = ("angry", "sad")

@@ -10,19 +10,11 @@ import pytest
 
 from sertools.config import load_config
 from sertools.errors import UserError
-from sertools.partitions.folds import (
-    Example,
-    Fold,
-    Folds,
-    FoldsConfig,
-    corpus_of,
-    examples_of,
-    leave_one_group_out,
-    make_folds,
-    random_folds,
-    read_folds,
-    write_folds,
-)
+from sertools.partitions.examples import Example, corpora_of, examples_of
+from sertools.partitions.folds import Fold, Folds, read_folds, write_folds
+from sertools.partitions.making import FoldsConfig, make_folds
+from sertools.partitions.protocols.groups import leave_one_group_out
+from sertools.partitions.protocols.random_parts import random_folds
 
 CLASSES = ("angry", "neutral", "sad")
 
@@ -169,12 +161,14 @@ def test_examples_of_supervisions() -> None:
         examples_of([supervision("Ses01F_c")], {"Ses01F_c": "sad"})
 
 
-def test_corpus_of_supervisions() -> None:
-    assert corpus_of([supervision("a", corpus="ravdess"), supervision("b", corpus="ravdess")]) == "ravdess"
-    with pytest.raises(UserError, match="iemocap, ravdess"):
-        corpus_of([supervision("a", corpus="ravdess"), supervision("b", corpus="iemocap")])
+def test_corpora_of_supervisions() -> None:
+    assert corpora_of([supervision("a", corpus="ravdess"), supervision("b", corpus="ravdess")]) == ("ravdess",)
+    both = [supervision("a", corpus="ravdess"), supervision("b", corpus="iemocap")]
+    assert corpora_of(both) == ("iemocap", "ravdess")
+    with pytest.raises(UserError, match="must all name their corpus"):
+        corpora_of([supervision("a", corpus="ravdess"), supervision("b", corpus="")])
     with pytest.raises(UserError, match="no supervisions"):
-        corpus_of([])
+        corpora_of([])
 
 
 def test_learning_curve_parts_lie_in_each_other() -> None:

@@ -25,7 +25,9 @@ from sertools.features.pipeline import FeaturesConfig, collect_features, compute
 from sertools.features.store import StoreConfig
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import TdnnfConfig
-from sertools.partitions.folds import Example, Folds, FoldsConfig, make_folds
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import Folds
+from sertools.partitions.making import FoldsConfig, make_folds
 from sertools.prediction.apply import EmotionModel, Failure, Prediction, load_emotion
 from sertools.prediction.audio import array_source, file_source, find_sources, stream_source
 from sertools.prediction.course import CourseConfig

@@ -19,7 +19,9 @@ from sertools.corpora.ravdess import expected_names
 from sertools.corpora.stm import read_stm
 from sertools.errors import UserError
 from sertools.evaluation.score.plots import png
-from sertools.partitions.folds import Example, FoldsConfig, check_folds, make_folds
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import check_folds
+from sertools.partitions.making import FoldsConfig, make_folds
 
 WORST = 'it\'s "a" $(touch pwned) `touch pwned`; touch pwned #*? [x] é %j & | touch pwned\nx\\ two'
 PROJECT = 'my project\'s "copy" $(touch pwned); é'

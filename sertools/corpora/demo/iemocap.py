@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sertools.corpora.audio_write import write_audio
+from sertools.corpora.corpus import Demo
 from sertools.corpora.demo.making import Made, Progress, make_once, run_parts
 from sertools.corpora.demo.plan import MAX_IMPROVISED, MAX_SCRIPTED, Dialogue, Turn, plan_dialogues, speaker
 from sertools.corpora.demo.prosody import SAMPLING_RATE, burst, draw_delivery, generator, record, speak
@@ -194,3 +195,6 @@ def _write_transcription(path: Path, dialogue: Dialogue, said: list[_Said], inde
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode("latin-1"))
+
+
+DEMO = Demo(DemoIemocap, make_demo_iemocap)

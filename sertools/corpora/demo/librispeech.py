@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sertools.corpora.audio_write import write_audio
+from sertools.corpora.corpus import Demo
 from sertools.corpora.demo.arpabet import make_dictionary
 from sertools.corpora.demo.making import Made, Progress, make_once, run_parts
 from sertools.corpora.demo.prosody import SAMPLING_RATE, Speaker, generator, record
@@ -195,3 +196,6 @@ def _stressed(phones: str) -> str:
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+DEMO = Demo(DemoLibrispeech, make_demo_librispeech)

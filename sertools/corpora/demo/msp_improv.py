@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sertools.corpora.audio_write import write_audio
+from sertools.corpora.corpus import Demo
 from sertools.corpora.demo.making import Made, Progress, make_once, run_parts
 from sertools.corpora.demo.plan import counts_for
 from sertools.corpora.demo.prosody import SAMPLING_RATE, Speaker, draw_delivery, generator, record, speak
@@ -130,3 +131,6 @@ def _block(name: str, code: str, acted: str, strength: float, rng: np.random.Gen
     blank = " " if rng.random() < 0.9 else ""
     summary = f"UTD-IMPROV-{name}.avi; {code}; A:{a:f}; V:{v:f}; D:{d:f}{blank}; N:{naturalness};"
     return "\r\n".join([summary, *raters, ""])
+
+
+DEMO = Demo(DemoMspImprov, make_demo_msp_improv)

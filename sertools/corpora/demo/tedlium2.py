@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sertools.corpora.audio_write import write_audio
+from sertools.corpora.corpus import Demo
 from sertools.corpora.demo.arpabet import make_dictionary
 from sertools.corpora.demo.making import Made, Progress, make_once, run_parts
 from sertools.corpora.demo.prosody import SAMPLING_RATE, generator, record
@@ -167,3 +168,6 @@ def _write_lm_texts(folder: Path, config: DemoTedlium2) -> None:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+DEMO = Demo(DemoTedlium2, make_demo_tedlium2)

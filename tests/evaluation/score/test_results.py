@@ -15,6 +15,7 @@ from sertools.evaluation.score.completeness import shares_speakers
 from sertools.evaluation.score.results import score, to_json
 from sertools.evaluation.score.tables import to_csv, to_text
 from sertools.partitions.folds import Folds
+from sertools.partitions.target import Target
 from sertools.runs.predictions import Predictions, make_predictions, read_predictions
 
 
@@ -90,7 +91,7 @@ def test_the_folds_say_what_is_missing(experiment: Path, folds: Folds) -> None:
     with pytest.raises(UserError, match="Ses02M_u4 is neutral in the predictions, sad in the folds"):
         score(table, "test", relabelled)
     with pytest.raises(UserError, match="different experiments"):
-        score(table, "test", dataclasses.replace(folds, classes=("angry", "sad", "neutral")))
+        score(table, "test", dataclasses.replace(folds, target=Target("emotion", classes=("angry", "sad", "neutral"))))
     fewer = dataclasses.replace(folds, folds=folds.folds[:3])
     with pytest.raises(UserError, match="have fold Session4, the folds only Session1, Session2, Session3"):
         score(table, "test", fewer)
