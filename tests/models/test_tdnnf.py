@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from sertools.models.layers import SemiOrthogonalLinear
 from sertools.models.tdnnf import (
     SharedDropout,
     Tdnnf,
@@ -165,3 +166,24 @@ def test_dropout_mask_is_shared_over_time_and_off_in_evaluation() -> None:
     assert not torch.equal(y[0, 0], y[0, 1])
     assert torch.equal(dropout.eval()(x), x)
     assert all(m.p == 0.3 for m in model.modules() if isinstance(m, SharedDropout))
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4)])
+def test_semi_orthogonal_step_is_kaldis(spread: float, shape: tuple[int, int]) -> None:
+    """ConstrainOrthonormalInternal of nnet-utils.cc with a floating scale, at any scale of weights."""
+    torch.manual_seed(0)
+    layer = SemiOrthogonalLinear(shape[1], shape[0]).double()
+    rows, columns = sorted(shape)
+    basis = torch.linalg.qr(torch.randn(columns, rows, dtype=torch.float64))[0].t()
+    start = 3.0 * (basis + spread * torch.randn(rows, columns, dtype=torch.float64))
+    with torch.no_grad():
+        layer.weight.copy_(start if shape == (rows, columns) else start.t())
+    semi_orthogonal_step(layer)
+    p = start @ start.t()
+    trace, square = float(p.trace()), float((p * p).sum())
+    ratio = square * rows / trace**2
+    speed = 0.125 * (0.5 if ratio > 1.02 else 1.0) * (0.5 if ratio > 1.1 else 1.0)
+    scale2 = square / trace
+    wanted = start - 4.0 * speed / scale2 * (p - scale2 * torch.eye(rows, dtype=torch.float64)) @ start
+    torch.testing.assert_close(layer.weight.detach(), wanted if shape == (rows, columns) else wanted.t())

@@ -248,3 +248,36 @@ def test_losses_are_read_late_on_a_gpu_but_all_of_them() -> None:
     assert (now.loss_sum, now.weight_sum) == (6.0, 3.0)
     with pytest.raises(UserError, match="nan in epoch 1, batch 5"):
         losses.settle()
+
+
+def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
+    """By sgd without momentum, an update is at most learning rate times norm long."""
+
+    def moved(norm: float, where: str) -> list[float]:
+        steps: list[float] = []
+
+        class Watched(Toy):
+            def before_step(self, progress: float) -> None:
+                self.before = [p.detach().clone() for p in self.model.parameters()]
+
+            def after_step(self, step: int) -> None:
+                pairs = zip(self.before, self.model.parameters(), strict=True)
+                steps.append(float(torch.cat([(b - p.detach()).flatten() for b, p in pairs]).norm()))
+
+        config = TrainingConfig(
+            epochs=1, optimizer="sgd", momentum=0.0, learning_rate=0.01, final_learning_rate=0.01, warmup=0.0,
+            max_grad_norm=norm, select_by="dev_loss",
+        )  # fmt: skip
+        train(Watched(), config, tmp_path / where, seed=1, key="k")
+        return steps
+
+    free, clipped = moved(0.0, "free"), moved(0.5, "clipped")
+    assert min(free) > 0.01 * 0.5, "the comparison must be able to fail"
+    assert clipped == pytest.approx([0.01 * 0.5] * len(clipped), rel=1e-3)
+
+
+def test_the_seed_is_that_of_dropout(tmp_path: Path) -> None:
+    one, again, other = (
+        train(Toy(), CONFIG, tmp_path / f"{n}", seed=seed, key="k") for n, seed in enumerate((1, 1, 2))
+    )
+    assert one.history[0]["train_loss"] == again.history[0]["train_loss"] != other.history[0]["train_loss"]

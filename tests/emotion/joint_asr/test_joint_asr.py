@@ -397,6 +397,98 @@ def test_batches() -> None:
     assert weights.tolist() == pytest.approx([4 / 6, 4 / 2])
 
 
+# what is told, what is heard, and by which search
+
+
+def trained_on(told: Any, dev: list[Spoken], **changes: Any) -> S4Task:
+    made = system(told, **changes)
+    return made.task(TARGET, utterances(told, made)[:12], dev, seed=3, device="cpu", group=SINGLE)
+
+
+def test_nothing_is_learnt_from_dev(told: Any) -> None:
+    """Moments of the audio, class weights, the vocabulary and the batches are of the training part."""
+    changes = {"model__branches": ["audio", "words"], "data__class_weights": "balanced"}
+    some = utterances(told, system(told, **changes))[12:18]
+    strange = [dataclasses.replace(u, features=u.features + 100.0, label=0, words=("unheard",)) for u in some]
+    one, other = trained_on(told, some, **changes), trained_on(told, strange, **changes)
+    states = [made.model.state_dict() for made in (one, other)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert one.class_weights is not None
+    assert torch.equal(one.class_weights, other.class_weights)  # type: ignore[arg-type]
+    assert one.about() == other.about()
+    assert {u.id for batch in other.batches(1, 0) for u in batch.utterances} == {u.id for u in one.train}
+    assert one.evaluate()["dev_loss"] != other.evaluate()["dev_loss"]
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_on_test_the_decoder_is_not_told(
+    told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learns: bool
+) -> None:
+    """Whatever was said in truth: the same states, the same probabilities; found by the search for test."""
+    from sertools.emotion.joint_asr import hearing
+
+    made = system(told, **SYSTEMS["asr_ser"], joint__train_recogniser=learns)
+    directory = run(told, made, tmp_path)
+    searches: list[BeamConfig] = []
+    original = hearing.beam_search
+
+    def beam_search(model: Any, encoding: Any, search: BeamConfig) -> Any:
+        searches.append(search)
+        return original(model, encoding, search)
+
+    monkeypatch.setattr(hearing, "beam_search", beam_search)
+    some = utterances(told, made)[:6]
+    # a memory of its own, for it remembers what it has heard
+    made._memory = Memory(made.memory.model, made.memory.vocabulary, made.config.states, some)
+    honest = made.predict(directory, TARGET, {"test": some}, "cpu").outputs
+    assert searches
+    assert {search.beam for search in searches} == {2}
+    other = [dataclasses.replace(u, words=("the", "tree", "the")) for u in some]
+    made._memory = Memory(made.memory.model, made.memory.vocabulary, made.config.states, other)
+    assert torch.equal(made.predict(directory, TARGET, {"test": other}, "cpu").outputs, honest)
+    hinted = dataclasses.replace(made.config, states=dataclasses.replace(made.config.states, test="reference"))
+    cheating = S4System(
+        hinted, made.recogniser, None, Memory(made.memory.model, made.memory.vocabulary, hinted.states, some)
+    )
+    assert not torch.equal(cheating.predict(directory, TARGET, {"test": some}, "cpu").outputs, honest)
+
+
+def test_hypotheses_in_training_are_sought_as_on_test(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without dropout, by the search of the epochs; what learns then goes on with dropout."""
+    from sertools.emotion.joint_asr import hearing
+    from sertools.emotion.joint_asr import task as training
+
+    one = task(told, system(told, **SYSTEMS["asr_ser"], states__train="hypothesis"))
+    assert one.model.recogniser is not None
+    seen: list[tuple[bool, int]] = []
+    original = training.beam_search
+
+    def beam_search(model: Any, encoding: Any, search: BeamConfig) -> Any:
+        seen.append((model.training, search.beam))
+        return original(model, encoding, search)
+
+    monkeypatch.setattr(training, "beam_search", beam_search)
+    monkeypatch.setattr(hearing, "beam_search", beam_search)
+    one.model.train()
+    one.loss(next(one.batches(1, 0)))
+    assert one.model.recogniser.training
+    one.evaluate()
+    assert {beam for _, beam in seen} == {1}
+    assert not any(training for training, _ in seen)
+
+
+def test_what_is_said_after_the_limit_is_not_heard_on_test(told: Any, tmp_path: Path) -> None:
+    made = system(told, model__branches=["audio"])
+    directory = run(told, made, tmp_path)
+    some = utterances(told, made)[:8]
+    longer = [dataclasses.replace(u, features=torch.cat([u.features[:20], 9.0 + u.features])) for u in some
+              if len(u.features) >= 20]  # fmt: skip
+    short = [dataclasses.replace(u, features=u.features[:20]) for u in some if len(u.features) >= 20]
+    assert longer
+    found = [made.predict(directory, TARGET, {"test": each}, "cpu").outputs for each in (longer, short)]
+    torch.testing.assert_close(found[0], found[1])
+
+
 # mistakes
 
 
