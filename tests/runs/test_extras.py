@@ -1,0 +1,61 @@
+"""What else runs leave: read by kind, shown as it is, refused in a sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sertools.errors import UserError
+from sertools.evaluation.score.scoring import Wishes, evaluate, input_files
+from sertools.runs.extras.registry import EXTRAS, find_extra, read_extras
+from sertools.runs.extras.speakers import Speakers
+from sertools.runs.predictions import read_predictions
+
+FOUND = {"utterances": 40, "speakers": 4, "speaker": 0.75, "chance": 0.2, "speaker_unseen": None, "gender": 0.5}
+# the smallest picture there is: one pixel
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000000b4944415478da6364f8ff1f0003030200efbfe71b"
+    "0000000049454e44ae426082"
+)
+
+
+def given(directory: Path, **changes: object) -> Path:
+    directory.mkdir()
+    (directory / "speakers.json").write_text(json.dumps(FOUND | changes))
+    (directory / "speakers.png").write_bytes(PIXEL)
+    return directory
+
+
+def test_names_are_unique() -> None:
+    assert [kind.name for kind in EXTRAS] == ["words", "speakers"]
+    with pytest.raises(UserError, match="--extra layers: there is no such extra; there are words, speakers"):
+        find_extra("layers")
+
+
+def test_speakers_are_shown_where_they_are_given(experiment: Path, tmp_path: Path) -> None:
+    directory = given(tmp_path / "speakers")
+    extras = {"speakers": str(directory)}
+    assert input_files(experiment, (), extras)["speakers/speakers.png"] == directory / "speakers.png"
+    evaluate(experiment, tmp_path / "results", wishes=Wishes(extras=extras))
+    for name in ("results.txt", "report.html"):
+        text = (tmp_path / "results" / name).read_text()
+        assert "of the same speaker for 75.0 % (chance 20.0 %); the nearest of another speaker" in text
+    assert json.loads((tmp_path / "results/results.json").read_text())["speakers"] == FOUND
+    assert (tmp_path / "results/speakers.png").read_bytes() == PIXEL
+
+
+def test_nothing_left_is_nothing_shown(experiment: Path) -> None:
+    table = read_predictions(experiment / "fold_Session1/seed_0/predictions.csv")
+    assert read_extras({"fold_Session1/seed_0": experiment / "fold_Session1/seed_0"}, table, {}) == {}
+
+
+@pytest.mark.parametrize("changes", [{"speaker": "high"}, {"chance": 7}, {"utterances": None}, {"gender": [1]}])
+def test_damaged_speakers(experiment: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+    table = read_predictions(experiment / "fold_Session1/seed_0/predictions.csv")
+    with pytest.raises(UserError, match=r"speakers\.json does not hold what local/identify_speakers\.py writes"):
+        Speakers().read({}, table, given(tmp_path / "s", **changes))
+
+
+def test_speakers_that_are_not_there(experiment: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist; it is made by local/identify_speakers"):
+        input_files(experiment, (), {"speakers": str(tmp_path / "none")})
