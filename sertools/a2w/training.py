@@ -25,7 +25,7 @@ from sertools.training.checkpoint import (
     understood,
 )
 from sertools.training.loop import HERE, Conditions, Trained
-from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
+from sertools.training.run import CHECKPOINT, Training, checkpoint_files, run_training
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def train_a2w(
         inputs["init"] = require_whole(init / WEIGHTS, f"{MADE_BY}, which is to train the recogniser to start from")
     stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
 
-    def prepare() -> Prepared:
+    def prepare() -> Training:
         vocabulary = load_vocabulary(vocabulary_dir)
         auxiliary = make_auxiliary(config.auxiliary, sources, config.lfmmi)
         readers = open_readers(cuts_path, dev_path, config.data, ivectors=False)
@@ -122,7 +122,7 @@ def train_a2w(
             save_a2w(directory / CHECKPOINT, made, vocabulary)
             return checkpoint_files(directory)
 
-        return Prepared(task, save)
+        return Training(task, save)
 
     run_training(directory, stamp, config.training, prepare, seed=seed, conditions=conditions)
     return directory / CHECKPOINT

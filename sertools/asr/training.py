@@ -13,7 +13,7 @@ from sertools.models.asr import OUTPUT_LAYERS
 from sertools.provenance import STAMP, Stamp, made_with, require_whole
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 from sertools.training.loop import HERE, Conditions, Trained
-from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
+from sertools.training.run import CHECKPOINT, Training, checkpoint_files, run_training
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def train_asr(
         inputs["init"] = require_whole(init / WEIGHTS, "local/train_asr.py, which is to train the model to start from")
     stamp = Stamp(to_dict(config) | {"seed": seed}, {role: content_hash(path) for role, path in inputs.items()})
 
-    def prepare() -> Prepared:
+    def prepare() -> Training:
         graphs, lexicon = load_graphs(graph_dir), load_lexicon(lang_dir)
         readers = open_readers(cuts_path, dev_path, config.data, ivectors=config.model.trunk.ivector_dim > 0)
         task = AsrTask(config, graphs, lexicon, *readers, seed=seed, device=conditions.device, group=conditions.group)
@@ -77,7 +77,7 @@ def train_asr(
             save_checkpoint(directory / CHECKPOINT, made)
             return checkpoint_files(directory)
 
-        return Prepared(task, save)
+        return Training(task, save)
 
     run_training(directory, stamp, config.training, prepare, seed=seed, conditions=conditions)
     return directory / CHECKPOINT

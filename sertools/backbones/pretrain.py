@@ -25,7 +25,7 @@ from sertools.files import content_hash, write_json, write_text
 from sertools.manifests import load_cuts
 from sertools.provenance import Stamp
 from sertools.training.checkpoint import save_tensors
-from sertools.training.run import Prepared, run_training
+from sertools.training.run import Training, run_training
 from sertools.training.task import HERE, Conditions, Trained
 
 BACKBONE = "backbone"
@@ -69,7 +69,7 @@ def pretrain_ssl(
         inputs["init"] = open_folder(init).hash()
     stamp = Stamp(to_dict(config) | {"seed": seed}, inputs)
 
-    def prepare() -> Prepared:
+    def prepare() -> Training:
         encoder = _start(config, init, seed, conditions.device)
         cuts = list(load_cuts(cuts_path))
         train = read_audio(cuts, encoder)
@@ -82,7 +82,7 @@ def pretrain_ssl(
             save_backbone(directory / BACKBONE, trained.weights, config, init, card(cuts, hours, directory.name, init))
             return [f"{BACKBONE}/{name}" for name in (CONFIG, PREPROCESSOR, WEIGHTS, CARD)]
 
-        return Prepared(task, save)
+        return Training(task, save)
 
     run_training(directory, stamp, config.training, prepare, seed=seed, conditions=conditions)
     return directory / BACKBONE

@@ -32,7 +32,7 @@ from sertools.runs.folder import PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
 from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 from sertools.training.loop import HERE, HISTORY, Conditions, Trained, json_line
-from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
+from sertools.training.run import CHECKPOINT, Training, checkpoint_files, run_training
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ def _train(run: _Run, conditions: Conditions) -> None:
     system, group = run.system, conditions.group
     assert isinstance(system, LoopTrained)
 
-    def prepare() -> Prepared:
+    def prepare() -> Training:
         info = run.info()
         if group.first:
             info |= run.inputs.keep(run.directory)
@@ -238,7 +238,7 @@ def _train(run: _Run, conditions: Conditions) -> None:
             about = info | task.about() | trained.about()
             return run.finish(Checkpoint(trained.weights, run.stamp.config, about), parts, conditions)
 
-        return Prepared(task, save, run.clear)
+        return Training(task, save, run.clear)
 
     done = run_training(run.directory, run.stamp, system.training, prepare, seed=run.run_id.seed, conditions=conditions)
     if not done and group.first:

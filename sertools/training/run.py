@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Training:
     """What is trained, and what becomes of it.
 
     Attributes:
@@ -34,7 +34,7 @@ def run_training(
     directory: Path,
     stamp: Stamp,
     config: TrainingConfig,
-    prepare: Callable[[], Prepared],
+    prepare: Callable[[], Training],
     *,
     seed: int,
     conditions: Conditions = HERE,

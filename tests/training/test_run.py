@@ -13,7 +13,7 @@ from sertools.files import only_writer
 from sertools.provenance import Stamp, why_stale
 from sertools.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sertools.training.loop import HERE, HISTORY, STATE, Conditions, Stopped, Trained
-from sertools.training.run import CHECKPOINT, Prepared, checkpoint_files, run_training
+from sertools.training.run import CHECKPOINT, Training, checkpoint_files, run_training
 
 STAMPED = Stamp({"layers": 1}, {"cuts": "a"})
 CHANGED = Stamp({"layers": 2}, {"cuts": "a"})
@@ -28,7 +28,7 @@ def runner(directory: Path, failing: Sequence[str] = ()) -> tuple[Callable[..., 
         assert why_stale(directory, STAMPED)
         assert why_stale(directory, CHANGED)
 
-    def prepare() -> Prepared:
+    def prepare() -> Training:
         if failing:
             raise UserError(failing[0])
         task = Toy()
@@ -38,7 +38,7 @@ def runner(directory: Path, failing: Sequence[str] = ()) -> tuple[Callable[..., 
             save_checkpoint(directory / CHECKPOINT, Checkpoint(trained.weights, {}, trained.about()))
             return checkpoint_files(directory)
 
-        return Prepared(task, save, clear)
+        return Training(task, save, clear)
 
     def run(stamp: Stamp = STAMPED, conditions: Conditions = HERE) -> bool:
         return run_training(directory, stamp, CONFIG, prepare, seed=7, conditions=conditions)
