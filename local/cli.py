@@ -45,16 +45,15 @@ try:
 
     from sertools.config import ConfigFiles
     from sertools.errors import UserError, explain_os_error, names_can_be_printed
+    from sertools.helptext import Formatter
     from sertools.partitions.folds import Fold, Folds, find_fold, read_folds
 except ImportError as missing:
     sys.exit(f"error: {_elsewhere(missing) or f'no module {missing.name} here; {ADVICE}'}")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """A parser whose help is the program's docstring; abbreviations of options are refused."""
-    return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    """A parser whose help is the program's docstring, wrapped; abbreviations of options are refused."""
+    return argparse.ArgumentParser(description=doc, formatter_class=Formatter, allow_abbrev=False)
 
 
 class _ConfigFile(argparse.Action):

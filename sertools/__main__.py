@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# heavy modules are imported where they are used: --help and mistakes in the command line answer at once
 from sertools.errors import UserError, explain_os_error, names_can_be_printed
+
+# heavy modules are imported where they are used: --help and mistakes in the command line answer at once
+from sertools.helptext import Formatter
 
 if TYPE_CHECKING:
     from sertools.prediction.apply import EmotionModel, Failure, Prediction
 
-RAW = argparse.RawDescriptionHelpFormatter
+RAW = Formatter
 
 PREDICT = """Class probabilities of speech, by a trained emotion experiment.
 

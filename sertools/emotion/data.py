@@ -17,6 +17,7 @@ from sertools.errors import UserError
 from sertools.features import access
 from sertools.features.ivector.reading import FIELD
 from sertools.features.store import FEATURES
+from sertools.manifests import read_cuts
 from sertools.models.emotion import Pooling, pool
 
 Normalise = Literal["none", "speaker"]
@@ -170,14 +171,23 @@ def load_utterances(
     found = {
         cut.id: _load(cut, labels[cut.id], reading, where, kept) for cut in access.join_cuts(paths) if cut.id in labels
     }
-    check_all_found(labels, found, where)
+    check_all_found(labels, found, where, paths)
     return normalise_speakers(found) if reading.normalise == "speaker" else found
 
 
-def check_all_found(labels: Mapping[str, Any], found: Mapping[str, object], where: str) -> None:
-    """Raise UserError if an utterance that has a label was not found in the cuts."""
+def check_all_found(
+    labels: Mapping[str, Any], found: Mapping[str, object], where: str, cuts: Sequence[Path] = ()
+) -> None:
+    """Raise UserError if an utterance that has a label was not found in the manifests ``cuts``."""
     missing = [utterance for utterance in labels if utterance not in found]
     if missing:
+        called = {s.id: cut.id for path in cuts for cut in read_cuts(path) for s in cut.supervisions if s.id != cut.id}
+        if (other := called.get(missing[0])) is not None:
+            raise UserError(
+                f"{where}: the cut of utterance {missing[0]} is called {other}; a cut must be called as its "
+                "supervision is, before features are made (lhotse: "
+                "cuts.map(lambda cut: cut.with_id(cut.supervisions[0].id)))"
+            )
         raise UserError(
             f"{len(missing)} utterances of the folds are not in {where} (the first: {missing[0]}); "
             "folds and features come from different manifests: run the stages for folds and features again"

@@ -67,7 +67,7 @@ def load_vectors(cuts: Sequence[Path], labels: Mapping[str, Label], names: Seque
             gender=str(told.gender or ""),
             features=torch.cat(rows, 1)[0],
         )
-    check_all_found(labels, found, str(cuts[0]))
+    check_all_found(labels, found, str(cuts[0]), cuts)
     return found
 
 

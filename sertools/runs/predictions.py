@@ -276,7 +276,8 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
             try:
                 found, repeated = _header(path, next(reader, []))
                 if classes is not None and found != classes:
-                    raise UserError(f"{path}: {_said(found)}, but {files[0]} has {_said(classes)}")
+                    order = " in another order; write all tables with one" if sorted(found) == sorted(classes) else ""
+                    raise UserError(f"{path}: {_said(found)}, but {files[0]} has {_said(classes)}{order}")
                 classes = found
                 width = len(COLUMNS) - (not repeated) + max(len(classes), 1)
                 for row in reader:

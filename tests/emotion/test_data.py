@@ -5,14 +5,26 @@ from typing import Any
 
 import pytest
 import torch
+from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 
 from sertools.data.batching import plan_batches
-from sertools.emotion.data import Reading, Utterance, batches_in_order, collate, load_utterances
+from sertools.emotion.data import Reading, Utterance, batches_in_order, check_all_found, collate, load_utterances
 from sertools.errors import UserError
 
 
 def utterance(name: str, frames: int) -> Utterance:
     return Utterance(name, "s", "c", torch.arange(frames).float()[:, None].expand(-1, 2), 0)
+
+
+def test_cuts_that_are_not_called_as_their_supervisions(tmp_path: Path) -> None:
+    segment = SupervisionSegment("u1", "r", 0.0, 1.0)
+    recording = Recording("r", [AudioSource("file", [0], "a.wav")], 16000, 16000, 1.0)
+    path = tmp_path / "cuts.jsonl"
+    CutSet.from_cuts([MonoCut("r-0", 0.0, 1.0, 0, [segment], recording=recording)]).to_file(path)
+    with pytest.raises(UserError, match="the cut of utterance u1 is called r-0; a cut must be called as its superv"):
+        check_all_found({"u1": 0}, {}, "x", [path])
+    with pytest.raises(UserError, match="1 utterances of the folds are not in x"):
+        check_all_found({"u2": 0}, {}, "x", [path])
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1])

@@ -41,6 +41,14 @@ def test_roundtrip_is_exact_and_sorted(tmp_path: Path) -> None:
     assert first.decode().startswith(header + "u1,a,iemocap,test,1,Session1,1,happy,0.")
 
 
+def test_classes_in_another_order(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "1.csv", table())
+    text = (tmp_path / "1.csv").read_text().replace("p_happy,p_sad", "p_sad,p_happy")
+    (tmp_path / "2.csv").write_text(text)
+    with pytest.raises(UserError, match=r"2\.csv: .* in another order; write all tables with one"):
+        read_predictions([tmp_path / "1.csv", tmp_path / "2.csv"])
+
+
 def test_several_files_and_selection(tmp_path: Path) -> None:
     paths = []
     for seed in (1, 2):

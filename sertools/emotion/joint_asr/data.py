@@ -88,7 +88,7 @@ def load_spoken(
     """
     where = ", ".join(map(str, cuts))
     found = {cut.id: _load(cut, labels[cut.id], config, text, where) for cut in join_cuts(cuts) if cut.id in labels}
-    check_all_found(labels, found, where)
+    check_all_found(labels, found, where, cuts)
     if transcripts is None or not config.uses_transcripts:
         return found
     recognised = {one.id: one.hypothesis for one in read_transcripts(transcripts)}

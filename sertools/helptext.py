@@ -1,0 +1,41 @@
+"""Help that fits the terminal: a docstring as a description, whose paragraphs and example commands are wrapped."""
+
+import argparse
+import textwrap
+
+
+class Formatter(argparse.HelpFormatter):
+    """Fills paragraphs to the terminal's width; indented lines, which are commands, go on after a backslash."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(_wrapped(text, max(width, 20)))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    paragraph: list[str] = []
+
+    def end() -> None:
+        lines.extend(textwrap.wrap(" ".join(paragraph), width, break_long_words=False, break_on_hyphens=False))
+        paragraph.clear()
+
+    for line in textwrap.dedent(text).strip().splitlines():
+        if line.strip() and not line.startswith((" ", "\t")):
+            paragraph.append(line.strip())
+            continue
+        end()
+        lines.extend(_command(line.rstrip(), width))
+    end()
+    return lines
+
+
+def _command(line: str, width: int) -> list[str]:
+    """A line as it is, or in pieces that are one command for a shell."""
+    if len(line) <= width:
+        return [line]
+    margin = " " * (len(line) - len(line.lstrip()))
+    pieces = textwrap.wrap(
+        line.strip(), width - 2, initial_indent=margin, subsequent_indent=f"{margin}    ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return [f"{piece} \\" for piece in pieces[:-1]] + pieces[-1:]
