@@ -13,6 +13,7 @@ unset CDPATH
 recipe_script=$(readlink -f -- "$0")
 cd -P -- "$(dirname -- "$recipe_script")" || exit
 # shellcheck source=../../path.sh
+# shellcheck disable=SC2218  # exit is a function only from recipe.sh on
 . ./path.sh || exit
 # shellcheck source=../iemocap/cmd.sh
 . ./cmd.sh
