@@ -4,13 +4,14 @@ unexport CDPATH
 .DEFAULT_GOAL := help
 PYTEST_ARGS ?=
 
-.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo test test-full test-modern lint clean
+.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo test test-quick test-full test-modern lint clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
 	@echo "make demo-s4      after it: acoustic-to-word recognition, and emotion with it"
 	@echo "make demo-modern  the same in the second environment, without k2"
 	@echo "make test         lint, types and tests, in both environments"
+	@echo "make test-quick   tests of less than two minutes: files, settings, folds, networks, languages, scores"
 	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
 	@echo "make env-modern   the second environment, .venv-modern: torch 2.13.0, kaldifeat, no k2"
 	@echo "make env-ssl      adds transformers to .venv, for self-supervised models (env-ssl-modern: to .venv-modern)"
@@ -54,6 +55,12 @@ demo-s4: env
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_s4_s4_from_demo_a2w_demo/comparison.html"
 
 test: lint test-full test-modern
+
+# what a change breaks most often, in the first environment; the whole is make test
+QUICK := $(wildcard tests/test_*.py) tests/local tests/partitions tests/runs tests/models tests/lang tests/evaluation \
+  tests/recipes/test_stages.py
+test-quick: env
+	.venv/bin/python -m pytest -q -m "not recipe and not slurm and not shared" $(PYTEST_ARGS) $(QUICK)
 
 lint: env
 	.venv/bin/ruff check .
