@@ -74,8 +74,9 @@ def check_complete(predictions: Predictions, part: str, folds: Folds | None = No
             )
     if folds:
         _check_labels(table, folds)
+        _check_repetitions(table, folds)
     if part == "test":
-        _check_tested_once(table, expected)
+        _check_tested_once(table, expected, folds is not None and folds.tested == "varied")
 
 
 def _check_target(table: Predictions, folds: Folds) -> None:
@@ -100,7 +101,18 @@ def _near(wanted: object, found: float) -> bool:
     return bool(np.isclose(float(str(wanted)), found, rtol=1e-6, atol=1e-9))
 
 
-def _check_tested_once(table: Predictions, expected: dict[str, set[str]]) -> None:
+def _check_repetitions(table: Predictions, folds: Folds) -> None:
+    wanted = {fold.name: fold.repetition for fold in folds.folds}
+    for fold, repetition in sorted(set(zip(table.folds.tolist(), table.repetitions.tolist(), strict=True))):
+        if repetition != wanted[fold]:
+            raise UserError(
+                f"fold {fold} is of repetition {repetition} in the predictions, {wanted[fold]} in the folds; "
+                "train again"
+            )
+
+
+def _check_tested_once(table: Predictions, expected: dict[str, set[str]], varied: bool) -> None:
+    """``varied``: repetitions may test different utterances, as folds of sources do."""
     repetition_of = dict(zip(table.folds.tolist(), table.repetitions.tolist(), strict=True))
     tested: dict[int, dict[str, str]] = {}
     for fold, utterances in expected.items():
@@ -109,6 +121,8 @@ def _check_tested_once(table: Predictions, expected: dict[str, set[str]]) -> Non
             if (other := of_repetition.setdefault(utterance, fold)) != fold:
                 raise UserError(f"utterance {utterance} is tested in folds {other} and {fold}; it must be in one")
     first, *others = tested
+    if varied:
+        return
     for repetition in others:
         if odd := tested[first].keys() ^ tested[repetition].keys():
             raise UserError(

@@ -136,7 +136,7 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
 
 def remarks_of_folds(folds: Folds | None) -> tuple[str, ...]:
     """Sentences that every output of an experiment on these folds must carry."""
-    return tuple(getattr(folds, "remarks", ())) if folds else ()
+    return folds.remarks if folds else ()
 
 
 def _config(directory: Path, folders: dict[str, Path]) -> dict[str, str]:

@@ -25,12 +25,11 @@ def percent(value: float | None) -> str:
 
 def scores(results: Results) -> list[tuple[Metric, str, str, Score]]:
     """The results: metric, averaging as a word, averaging in words, score."""
-    pooled = "all utterances pooled" + ("" if len(results.repetitions) == 1 else ", mean of repetitions")
     return [
         row
         for found in results.metrics
         for row in (
-            (found.metric, "pooled", pooled, found.pooled),
+            (found.metric, "pooled", "all utterances pooled", found.pooled),
             (found.metric, "folds", "mean of folds", found.folds),
         )
     ]

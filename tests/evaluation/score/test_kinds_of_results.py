@@ -24,7 +24,8 @@ from sertools.evaluation.score.tables import to_text
 from sertools.evaluation.stats import registry
 from sertools.evaluation.stats.metric import Metric
 from sertools.evaluation.stats.significance import corrected_t_test
-from sertools.partitions.folds import Folds
+from sertools.partitions.folds import Fold, Folds, check_folds
+from sertools.partitions.target import Target
 from sertools.runs.predictions import Predictions, make_predictions, write_predictions
 
 
@@ -101,28 +102,48 @@ def test_every_repetition_tests_the_same() -> None:
         score(table.rows(~gone))
 
 
+def folds_of_table(table: Predictions) -> Folds:
+    """The folds that the table's runs had: who is neither tested nor dev trains."""
+    first = {name: row for row, name in reversed(list(enumerate(table.utterances.tolist())))}
+    folds = []
+    for name in np.unique(table.folds).tolist():
+        rows = table.select(fold=name)
+        test, dev = (sorted(set(rows.select(part=part).utterances.tolist())) for part in ("test", "dev"))
+        train = sorted(set(first) - {*test, *dev})
+        folds.append(Fold(name, tuple(train), tuple(dev), tuple(test), int(rows.repetitions[0])))
+    return Folds(
+        protocol="invented", target=Target("emotion", "classes", table.classes), class_set="three",
+        speaker_dependent=False, labels={u: table.label_of(row) for u, row in first.items()},
+        speakers={u: str(table.speakers[row]) for u, row in first.items()}, folds=tuple(folds),
+        description="invented", corpora=("iemocap",), remarks=("INVENTED: nothing was said",),
+    )  # fmt: skip
+
+
 def test_comparing_repetitions_says_which_test(tmp_path: Path) -> None:
     tables = [invented("classes", seed, repetitions=4, skill=skill) for seed, skill in ((1, 0.5), (2, 1.5))]
-    folds = Folds(
-        protocol="random", corpus="iemocap", class_set="x", classes=("a", "b", "c"), speaker_dependent=False,
-        labels={}, speakers={}, folds=(), description="",
-    )  # fmt: skip
-    assert folds.folds == ()
-    compared = compare([System("A", tables[0]), System("B", tables[1])])
-    assert compared.comparisons[0].t_test is None
-    # the ratio of test to training utterances is known with folds only
-    from sertools.evaluation.compare.comparison import _fold_differences, _t_tests
-
-    differences = _fold_differences(compared.systems[0].test, compared.systems[1].test, "UA")
-    assert [len(of) for of in differences] == [3] * 4
-    tests = _t_tests(differences, 1 / 2)
-    assert [t.name for t in tests] == ["corrected repeated", "all data", "sorted runs"]
-    assert tests[0] == corrected_t_test(np.array(differences), 1 / 2)
-    made = dataclasses.replace(compared.comparisons[0], t_test=tests[0], t_test_holm=tests[0].p, t_tests=tests[1:])
-    text = compared_text(dataclasses.replace(compared, comparisons=(made,), ratio=0.5))
+    folds = folds_of_table(tables[0])
+    check_folds(folds, "here")
+    compared = compare([System("A", tables[0]), System("B", tables[1])], folds)
+    (found,) = compared.comparisons
+    assert found.t_test is not None
+    a, b = (system.test for system in compared.systems)
+    differences = np.array([g.values["UA"] - f.values["UA"] for f, g in zip(a.by_fold, b.by_fold, strict=True)])
+    # names of folds are sorted by repetition
+    expected = corrected_t_test(differences.reshape(4, 3), compared.ratio or 0)
+    assert found.t_test == expected
+    assert [t.name for t in (found.t_test, *found.t_tests)] == ["corrected repeated", "all data", "sorted runs"]
+    assert found.t_test.degrees == 11
+    text = compared_text(compared)
     assert "corrected repeated k-fold t-test (Bouckaert and Frank 2004)" in text
     assert "t-test of sorted runs (Bouckaert 2004)" in text
     assert "means of repetitions must not be tested" in text
+    experiment = written(tables[0], tmp_path / "exp")
+    evaluate(experiment, tmp_path / "results", folds)
+    for name in ("results.txt", "results.csv", "results.json", "report.html"):
+        assert "INVENTED: nothing was said" in (tmp_path / "results" / name).read_text()
+    other = dataclasses.replace(tables[0], repetitions=tables[0].repetitions % 4 + 1)
+    with pytest.raises(UserError, match="fold iemocap_r1_0 is of repetition 2 in the predictions, 1 in the folds"):
+        score(other, "test", folds)
 
 
 def test_numbers_as_target(tmp_path: Path) -> None:
