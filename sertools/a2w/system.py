@@ -157,13 +157,13 @@ class A2wTask:
                        seed=(self.seed, epoch), split=split)  # fmt: skip
 
     def num_batches(self, epoch: int) -> int:
-        """See :class:`sertools.training.task.Task`."""
+        """Batches of an epoch."""
         if epoch not in self._num_batches:
             self._num_batches[epoch] = len(self._batches(epoch))
         return self._num_batches[epoch]
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """See :class:`sertools.training.task.Task`; logs speed and what the second objective could not use."""
+        """Batches of an epoch from one on; logs speed and what the second objective could not use."""
         self._impossible = self._utterances = 0
         pin = self.device.type == "cuda"
         yield from timed(self._batches(epoch), epoch, start, self.config.data.workers, pin, self.group)
@@ -178,12 +178,12 @@ class A2wTask:
                      epoch, impossible, utterances, self.config.auxiliary)  # fmt: skip
 
     def before_step(self, progress: float) -> None:
-        """See :class:`sertools.training.task.Task`."""
+        """Follow the schedules."""
         self.sampling = piecewise_linear(str(self.config.sampling), progress)
         self.guide = piecewise_linear(str(self.config.guide), progress)
 
     def after_step(self, step: int) -> None:
-        """See :class:`sertools.training.task.Task`."""
+        """Nothing is done to the weights."""
 
     def _encode(self, batch: Batch) -> Encoding:
         features = batch.features.to(self.device, non_blocking=True)
@@ -199,7 +199,7 @@ class A2wTask:
         return value, total if total.requires_grad or not scores.requires_grad else 0.0 * scores.sum()
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """See :class:`sertools.training.task.Task`."""
+        """Mean loss of a batch, and its weight."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
         config = self.config

@@ -129,13 +129,13 @@ class AsrTask:
                              self.group.split)  # fmt: skip
 
     def num_batches(self, epoch: int) -> int:
-        """See :class:`sertools.training.task.Task`."""
+        """Batches of an epoch."""
         if epoch not in self._num_batches:
             self._num_batches[epoch] = len(self._batches(epoch))
         return self._num_batches[epoch]
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """See :class:`sertools.training.task.Task`; logs speed and what the loss could not use."""
+        """Batches of an epoch from one on; logs speed and what the loss could not use."""
         self._impossible = self._utterances = 0
         pin = self.device.type == "cuda"
         yield from timed(self._batches(epoch), epoch, start, self.config.data.workers, pin, self.group)
@@ -151,7 +151,7 @@ class AsrTask:
                      utterances)  # fmt: skip
 
     def before_step(self, progress: float) -> None:
-        """See :class:`sertools.training.task.Task`."""
+        """Follow the schedules."""
         set_dropout(self.model, piecewise_linear(str(self.config.dropout), progress))
 
     def _forward(self, batch: Batch, xent: bool) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -163,7 +163,7 @@ class AsrTask:
         return scores, other, lengths
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """See :class:`sertools.training.task.Task`."""
+        """Mean loss of a batch, and its weight."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
         scores, xent, lengths = self._forward(batch, self.config.xent)
@@ -177,7 +177,7 @@ class AsrTask:
         return 0.0 * (scores.sum() if xent is None else scores.sum() + xent.sum()), 0.0
 
     def after_step(self, step: int) -> None:
-        """See :class:`sertools.training.task.Task`."""
+        """The semi-orthogonal constraint."""
         if self.config.orthonormal_every and step % self.config.orthonormal_every == 0:
             semi_orthogonal_step(self.model)
 

@@ -15,14 +15,16 @@ from lhotse import CutSet
 from sertools.asr.apply import load_acoustic_model, log_likelihoods
 from sertools.asr.chunks import chunked_scores
 from sertools.asr.graphs import Numerators, load_graphs, unpack
-from sertools.asr.lfmmi_system import AsrConfig, make_model
+from sertools.asr.lfmmi_system import AsrConfig, AsrTask, make_model
 from sertools.asr.training import train_asr
-from sertools.data.transcribed import DataConfig
+from sertools.data.reader import Reader
+from sertools.data.transcribed import DataConfig, open_readers
 from sertools.errors import UserError
 from sertools.lang.folder import load_lexicon
 from sertools.lang.transcripts import transcript
 from sertools.lfmmi import Lfmmi, LfmmiConfig
 from sertools.models.asr import AcousticModelConfig
+from sertools.models.layers import SemiOrthogonalLinear, SharedDropout
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.loop import Conditions, Stopped, TrainingConfig
@@ -209,3 +211,28 @@ def test_not_an_acoustic_model(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "other/info.json").write_text(json.dumps(info))
     with pytest.raises(UserError, match="holds no acoustic model"):
         load_acoustic_model(tmp_path / "other")
+
+
+@pytest.mark.parametrize("transform", ["white", "variance"])
+def test_moments_of_the_input_are_of_the_training_part(tiny: Any, transform: Any) -> None:
+    """Whatever dev is, the network begins the same; orthogonality and dropout follow their settings."""
+    config = dataclasses.replace(CONFIG, input_transform=transform, orthonormal_every=4)
+    train, dev = open_readers(tiny.train, tiny.dev, config.data, ivectors=False)
+    graphs, lexicon = load_graphs(tiny.graphs), load_lexicon(tiny.lang)
+
+    def start(train: Reader, dev: Reader) -> AsrTask:
+        return AsrTask(config, graphs, lexicon, train, dev, seed=1, device="cpu")
+
+    one, other, different = start(train, dev), start(train, train), start(dev, dev)
+    states = [task.model.state_dict() for task in (one, other, different)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+    for progress, p in ((0.0, 0.1), (0.5, 0.05), (1.0, 0.0)):
+        one.before_step(progress)
+        assert {round(m.p, 6) for m in one.model.modules() if isinstance(m, SharedDropout)} == {p}
+    weight = next(m.weight for m in one.model.modules() if isinstance(m, SemiOrthogonalLinear))
+    before = weight.detach().clone()
+    one.after_step(3)
+    assert torch.equal(weight, before)
+    one.after_step(4)
+    assert not torch.equal(weight, before)
