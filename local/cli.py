@@ -121,6 +121,14 @@ def resolve_device(name: str) -> str:
     return name
 
 
+def at_least_one(text: str) -> int:
+    """A whole number from 1, as the type of an option."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+    return number
+
+
 def add_fold(arguments: argparse.ArgumentParser) -> None:
     """Add ``--folds`` and ``--fold``."""
     arguments.add_argument("--folds", type=Path, help="folder of folds.json")

@@ -6,13 +6,13 @@ count_runs.py --num-seeds 3 data/folds/paper
 
 from pathlib import Path
 
-from cli import parser, run
+from cli import at_least_one, parser, run
 from sertools.partitions.folds import read_folds
 
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--num-seeds", type=int, default=1, help="seeds of every fold (default: 1)")
+    arguments.add_argument("--num-seeds", type=at_least_one, default=1, help="seeds of every fold (default: 1)")
     arguments.add_argument("folds", type=Path, help="folder of folds.json")
     options = arguments.parse_args()
     print(len(read_folds(options.folds).folds) * options.num_seeds)

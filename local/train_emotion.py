@@ -26,7 +26,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from cli import add_config, add_device, parser, progress_bar, run, training_conditions
+from cli import add_config, add_device, at_least_one, parser, progress_bar, run, training_conditions
 from sertools.emotion.experiment import Experiment, train_runs
 from sertools.emotion.kinds import load_system
 from sertools.emotion.system import RunId
@@ -106,7 +106,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, help="seed of initialisation and training")
     arguments.add_argument("--job", type=int, help="instead of --fold and --seed: number of this job, from 1")
     arguments.add_argument("--num-jobs", type=int, default=1, help="with --job: of how many (default: 1)")
-    arguments.add_argument("--num-seeds", type=int, default=1, help="with --job: seeds 1 .. N (default: 1)")
+    arguments.add_argument("--num-seeds", type=at_least_one, default=1, help="with --job: seeds 1 .. N (default: 1)")
     add_device(arguments)
     # argparse would take the path of an option that it does not know for a positional argument
     options, others = arguments.parse_known_args()

@@ -23,7 +23,7 @@ from sertools.corpora.manifests import Found, Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 SAMPLING_RATE = 16000
 LAYOUT = "Actor_01/03-01-01-01-01-01-01.wav ... Actor_24/, perhaps inside Audio_Speech_Actors_01-24/"
 EMOTIONS = {
@@ -84,6 +84,11 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
         # a file that is expected and not there is found missing by the check
         for name in expected_names(actor):
             files.setdefault(name, folder / f"{name}{suffix}")
+    known = {f"Actor_{actor:02d}" for actor in ACTORS}
+    for folder in visible(root.glob("Actor_*")):
+        if folder.is_dir() and folder.name not in known:
+            reason = f"RAVDESS has {len(ACTORS)} actors, Actor_01 to Actor_{ACTORS[-1]}; this is another release"
+            found.problems.append(Problem("unknown folder", str(folder), reason))
     audio, bad = check_all(files, jobs=jobs, progress=progress)
     found.problems += bad
     recordings, supervisions = [], []
@@ -131,6 +136,8 @@ def _list_files(root: Path, found: Found) -> dict[str, Path]:
             found.problems.append(Problem("bad file name", str(path), "expected seven numbers: 03-01-EE-II-SS-RR-NN"))
         elif match[2] == "02":
             ignored["songs"] += 1
+        elif int(match[7]) not in ACTORS:
+            continue  # its folder is named as a whole
         elif path.parent.name != f"Actor_{match[7]}" or path.stem not in expected_names(int(match[7])):
             found.problems.append(Problem("bad file name", str(path), f"no such speech file in {path.parent.name}"))
         elif path.stem in files:

@@ -106,3 +106,17 @@ def test_wrong_folder(tmp_path: Path) -> None:
         prepare_ravdess(tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="is not a folder"):
         prepare_ravdess(tmp_path / "none", tmp_path / "out")
+
+
+def test_an_actor_too_many_is_named_and_left_out(corpus: Path, tmp_path: Path) -> None:
+    known = next(corpus.rglob("*-01.wav"), None) or next(corpus.rglob("03-*"))
+    extra = known.parents[1] / "Actor_25"
+    extra.mkdir()
+    (extra / f"{known.stem[:-2]}25{known.suffix}").write_bytes(known.read_bytes())
+    with pytest.raises(UserError, match="1 x unknown folder"):
+        prepare_ravdess(corpus, tmp_path / "out")
+    report = (tmp_path / "out/problems.txt").read_text()
+    assert "Actor_25: unknown folder: RAVDESS has 24 actors" in report
+    prepare_ravdess(corpus, tmp_path / "out", skip_bad=True)
+    found = SupervisionSet.from_file(tmp_path / "out/ravdess_supervisions_all.jsonl.gz")
+    assert "Actor_25" not in {segment.speaker for segment in found}

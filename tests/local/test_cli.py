@@ -1,5 +1,6 @@
 """What a program of local/ says of an error, and how it ends."""
 
+import argparse
 import errno
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 LOCAL = Path(__file__).parents[2] / "local"
 sys.path.insert(0, str(LOCAL))
 
-from cli import explain  # noqa: E402
+from cli import at_least_one, explain  # noqa: E402
 from sertools.errors import UserError  # noqa: E402
 
 ROOM = "make room, and run the same command again"
@@ -84,3 +85,10 @@ def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
         done = program(f"logging.info('one'); open({str(tmp_path / 'x')!r}, 'w').close(); logging.info('two')", stream)
     assert (tmp_path / "x").exists()
     assert "Traceback" not in done.stderr
+
+
+def test_numbers_of_seeds_begin_at_one() -> None:
+    assert at_least_one("3") == 3
+    for text in ("0", "-1", "1.5", "x"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"at least 1, not {text}"):
+            at_least_one(text)
