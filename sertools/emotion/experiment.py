@@ -4,7 +4,7 @@ import logging
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -177,9 +177,15 @@ class _Run:
         # what several manifests have together, by kind
         features = made[0] if len(made) == 1 else dict(item for each in made for item in kinds_of(each).items())
         self.inputs.check_features(features, ", ".join(map(str, self.cuts)))
-        return {"classes": list(self.target.classes), "corpus": self.folds.corpus, "features": features,
-                "inputs": self.stamp.inputs, REMARKS: list(self.system.remarks(features)),
-                TRAINED_ON: list(self.fold.train)}  # fmt: skip
+        return {
+            "classes": list(self.target.classes),
+            "target": asdict(self.target),
+            "corpus": self.folds.corpus,
+            "features": features,
+            "inputs": self.stamp.inputs,
+            REMARKS: [*self.folds.remarks, *self.system.remarks(features)],
+            TRAINED_ON: list(self.fold.train),
+        }
 
     def parts(self) -> dict[str, list[Any]]:
         """Utterances of train, dev and test."""
@@ -209,7 +215,7 @@ class _Run:
             classes,
             utterances=[u.id for u in rows],
             speakers=[u.speaker for u in rows],
-            corpora=[u.corpus for u in rows],
+            corpora=[self.folds.corpus_of.get(u.id, u.corpus) for u in rows],
             parts=list(predicted.parts),
             folds=self.fold.name,
             repetitions=self.fold.repetition,

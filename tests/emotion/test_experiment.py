@@ -12,14 +12,19 @@ from lhotse.features.io import LilcomChunkyWriter
 
 from sertools.data.weights import balanced_weights
 from sertools.emotion.data import Utterance
-from sertools.emotion.experiment import Experiment, always, train_run
+from sertools.emotion.experiment import Experiment, always, train_run, train_runs
+from sertools.emotion.features_head.config import HeadConfig, HeadDataConfig
+from sertools.emotion.features_head.system import HeadSystem
+from sertools.emotion.system import RunId
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig
 from sertools.emotion.tdnn.system import make_system
 from sertools.emotion.tdnn.task import feature_statistics
 from sertools.errors import UserError
+from sertools.evaluation.score.scoring import evaluate
 from sertools.models.emotion import EmotionModelConfig
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.partitions.folds import read_folds
+from sertools.partitions.target import Target
 from sertools.runs.predictions import read_predictions
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.loop import Conditions, Stopped, TrainingConfig
@@ -162,3 +167,28 @@ def test_a_corpus_on_disk_gives_the_same_table(tiny_corpus: tuple[Path, Path], t
     memory = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, max_frames=30))
     one, two = run(tiny_corpus, tmp_path / "disk", stored), run(tiny_corpus, tmp_path / "memory", memory)
     assert (one / "predictions.csv").read_bytes() == (two / "predictions.csv").read_bytes()
+
+
+def test_a_number_from_features_to_a_page(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """Folds whose target is a number: a head on stored features, a table of values, CCC on the page."""
+    folds = read_folds(tiny_corpus[1])
+    values = {u: (4.0 if label == "angry" else 2.0) + 0.01 * n for n, (u, label) in enumerate(folds.labels.items())}
+    remark = "LABELLED BY NOBODY: invented values"
+    folds = dataclasses.replace(
+        folds, target=Target("arousal", "number", low=1.0, high=5.0), labels=values, remarks=(remark,)
+    )
+    training = TrainingConfig(epochs=8, learning_rate=2e-2, select_by="dev_ccc")
+    system = HeadSystem(HeadConfig(pooling="statistics", head_dim=8, data=HeadDataConfig(8), training=training))
+    experiment = Experiment(always(system), folds, tmp_path / "exp", tiny_corpus[:1])
+    runs = list(train_runs(experiment, [RunId(fold.name, 1) for fold in folds.folds]))
+    table = read_predictions([run / "predictions.csv" for run in runs])
+    test = table.select(part="test")
+    assert dict(zip(test.utterances.tolist(), test.labels.tolist(), strict=True)) == pytest.approx(values)
+    assert np.corrcoef(test.labels, test.outputs)[0, 1] > 0.5
+    info = load_checkpoint(runs[0] / "checkpoint").info
+    assert info["target"]["kind"] == "number"
+    assert info["remarks"] == [remark]
+    evaluate(tmp_path / "exp", tmp_path / "results")
+    page = (tmp_path / "results/results.txt").read_text()
+    assert "CCC" in page
+    assert remark in page

@@ -42,7 +42,7 @@ def test_ivectors_that_remember(features: dict[str, Any], words: str) -> None:
 def test_speakers_that_are_normalised(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
     plain = run(tiny_corpus, tmp_path / "plain")
     assert load_checkpoint(plain / "checkpoint").info["remarks"] == []
-    config = from_dict(EmotionConfig, {"data": {"batch_frames": 400, "normalise": "speaker"}, "model": {"layers": ["tdnnf3"]},
-                                       "training": {"epochs": 1}})  # fmt: skip
+    data, model = {"batch_frames": 400, "normalise": "speaker"}, {"layers": ["tdnnf3"]}
+    config = from_dict(EmotionConfig, {"data": data, "model": model, "training": {"epochs": 1}})
     together = run(tiny_corpus, tmp_path / "speaker", config.with_trunk(CONFIG.trunk))
     assert load_checkpoint(together / "checkpoint").info["remarks"] == [said.BY_SPEAKER]
