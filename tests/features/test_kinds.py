@@ -141,7 +141,7 @@ def test_configurations_that_are_none() -> None:
         ({"loudness": {}, "mfcc": {}}, "here are mfcc and loudness"),
         ({"loudness": {"row": "frames"}}, "unknown key 'row'; did you mean 'rows'"),
         ({"loudness": {}, "perturbe": {}}, "unknown key 'perturbe'"),
-        ({"loudness": {"frame_shift": 0}}, "frame_shift must be positive"),
+        ({"loudness": {"frame_shift": 0}}, "loudness: frame_shift must be "),
         ({"bottleneck": {}, "perturb": {"speed": True}}, "perturb: is of audio, and bottleneck is computed from"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=message):
