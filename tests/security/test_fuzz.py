@@ -31,9 +31,9 @@ from sertools.emotion.tdnn.config import EmotionConfig
 from sertools.errors import UserError
 from sertools.features.pipeline import FeaturesConfig
 from sertools.manifests import read_recordings_or_cuts, read_supervisions
-from sertools.partitions.examples import Example  # noqa: E402
-from sertools.partitions.folds import read_folds, write_folds  # noqa: E402
-from sertools.partitions.making import FoldsConfig, make_folds  # noqa: E402
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import read_folds, write_folds
+from sertools.partitions.making import FoldsConfig, make_folds
 from sertools.prediction.audio import cut_source, file_source
 from sertools.reading import parse_json, parse_yaml, read_text
 from sertools.runs.folder import read_run, remarks, versions
