@@ -4,7 +4,8 @@
     make env-ssl && benchmarks/ssl/get_weights.sh weights
     benchmarks/ssl/run.py --whisper weights/whisper-tiny.en AUDIO_FOLDER
 
-Both read the same files and give mean and deviation over time of every layer, with one thread, in turns.
+Both read the same files and give mean and deviation over time of every layer, with one thread, in turns; seconds
+are the processor's, so that what else runs on the machine counts little.
 wav2vec 2.0 base has random weights: none can be fetched as a package.  The largest difference of the results
 is printed beside the times.
 """
@@ -53,15 +54,15 @@ def theirs(model: Any, extractor: Any, files: list[Path], frames: Callable[[int]
 
 
 def in_turns(rounds: int, **ways: Callable[[], Any]) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median seconds, and results, of ways that are gone through again and again."""
+    """Median seconds of the processor, and results, of ways that are gone through again and again."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     results = {}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            started = time.perf_counter()
+            started = time.process_time()
             results[name] = way()
             if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(time.process_time() - started)
     return {name: statistic.median(values) for name, values in seconds.items()}, results
 
 

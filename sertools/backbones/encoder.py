@@ -40,7 +40,10 @@ class SpeechEncoder(nn.Module):
         least_samples: an utterance must have so many.
         most_samples: at most so many are computed together; longer ones are cut.  None for any.
         hop: samples from frame to frame.
+        padded_to: every utterance is computed as if it had so many samples at least.
     """
+
+    padded_to: int = 0
 
     def __init__(
         self, backbone: Backbone, normalize: bool, pads: bool, least_samples: int, most_samples: int | None, hop: int
@@ -170,7 +173,8 @@ def hidden_states(
     for number, (index, _) in enumerate(pieces):
         waiting[index][number] = None
     whole: list[Tensor | None] = [None] * len(waveforms)
-    for batch in plan([len(piece) for _, piece in pieces], encoder.pads, round(batch_seconds * rate)):
+    computed = [max(len(piece), encoder.padded_to) for _, piece in pieces]
+    for batch in plan(computed, encoder.pads, round(batch_seconds * rate)):
         parts = [pieces[number][1] for number in batch]
         lengths = torch.tensor([len(part) for part in parts])
         padded = nn.utils.rnn.pad_sequence(parts, batch_first=True).to(device, torch.float32)

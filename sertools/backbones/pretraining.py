@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from sertools.backbones.encoder import SpeechEncoder
 from sertools.data.batching import plan_batches
 from sertools.errors import UserError
+from sertools.models.emotion import frame_mask
 from sertools.models.whisper import log_mel, mel_filters
 from sertools.training.task import TrainingConfig
 
@@ -52,14 +53,19 @@ class MaskConfig:
     Attributes:
         starts: part of the frames at which a span begins.
         length: of a span, in frames of 20 ms.
+        others: weight of the loss of frames that are not masked.  HuBERT had 0 in the end; a network that
+            sees little speech learns what the clusters are from frames that it sees.
     """
 
     starts: float = 0.08
     length: int = 10
+    others: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 < self.starts < 1 or self.length < 1:
             raise ValueError("starts must be between 0 and 1, length at least 1")
+        if not 0 <= self.others <= 1:
+            raise ValueError("others must be between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class PretrainTraining(TrainingConfig):
     """The loop's settings, with defaults for pretraining; select_by is dev_loss or dev_accuracy."""
 
     epochs: int = 10
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 2e-4
     warmup: float = 0.1
     select_by: str = "dev_loss"
 
@@ -90,7 +98,7 @@ class PretrainConfig:
     clusters: int = 50
     cluster_frames: int = 50_000
     crop_seconds: float = 4.0
-    batch_seconds: float = 32.0
+    batch_seconds: float = 8.0
     training: PretrainTraining = field(default_factory=PretrainTraining)
 
     def __post_init__(self) -> None:
@@ -124,11 +132,11 @@ def hubert_settings(config: NetworkConfig) -> dict[str, Any]:
 
 
 def cepstra(waveform: Tensor) -> np.ndarray[Any, Any]:
-    """13 MFCC and their slopes at the centre of each frame of 20 ms, normalised over the utterance: (T, 26)."""
+    """13 MFCC and their slopes at the centre of each frame of 20 ms, less their mean over the utterance: (T, 26)."""
     logs = log_mel(F.pad(waveform, (0, max(0, 400 - len(waveform)))), mel_filters(40)).T.numpy()
     values = scipy.fft.dct(logs, norm="ortho", axis=1)[:, :CEPSTRA]
     both = np.concatenate([values, np.gradient(values, axis=0) if len(values) > 1 else 0 * values], 1)
-    both = (both - both.mean(0)) / (both.std(0) + 1e-5)
+    both -= both.mean(0)
     # frame k is 320 k to 320 k + 400 samples, row t is around sample 160 t
     return both[1::2].astype(np.float32)
 
@@ -167,10 +175,11 @@ def spans(lengths: Sequence[int], config: MaskConfig, generator: torch.Generator
 
 @dataclass(frozen=True)
 class Batch:
-    """Waveforms (N, S), their lengths (N,), masked frames (N, T), and their clusters (N, T)."""
+    """Waveforms (N, S), their lengths (N,); which frames there are, which are masked, and their clusters (N, T)."""
 
     waveforms: Tensor
     lengths: Tensor
+    inside: Tensor
     mask: Tensor
     targets: Tensor
 
@@ -184,10 +193,10 @@ class Predictor(nn.Module):
         self.output = nn.Linear(encoder.backbone.dimension, clusters)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Log-probabilities of clusters at masked frames (M, K)."""
+        """Log-probabilities of clusters (N, T, K); frames beyond an utterance's end are meaningless."""
         last = self.encoder.backbone.layers - 1
         encoded = self.encoder.encode(batch.waveforms, batch.lengths, [last], batch.mask)
-        return F.log_softmax(self.output(encoded.states[0][batch.mask].float()), -1)
+        return F.log_softmax(self.output(encoded.states[0].float()), -1)
 
 
 class PretrainTask:
@@ -240,8 +249,12 @@ class PretrainTask:
         """Weights have no constraints."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """Cross-entropy of masked frames, and their number."""
-        loss = F.nll_loss(self.predictor(batch), batch.targets[batch.mask])
+        """Mean cross-entropy of masked frames, and of the others by their weight; the number of masked frames."""
+        scores = self.predictor(batch)
+        loss = F.nll_loss(scores[batch.mask], batch.targets[batch.mask])
+        others = batch.inside & ~batch.mask
+        if self.config.mask.others and bool(others.any()):
+            loss = loss + self.config.mask.others * F.nll_loss(scores[others], batch.targets[others])
         return loss, float(batch.mask.sum())
 
     def evaluate(self) -> dict[str, float]:
@@ -251,7 +264,7 @@ class PretrainTask:
         most = self.most if self.predictor.encoder.pads else 1
         for number, indices in enumerate(plan_batches(self._lengths("dev"), most, None)):
             batch = self._batch("dev", indices, self._generator(0, number))
-            scores, targets = self.predictor(batch), batch.targets[batch.mask]
+            scores, targets = self.predictor(batch)[batch.mask], batch.targets[batch.mask]
             loss += float(F.nll_loss(scores, targets, reduction="sum"))
             correct += float((scores.argmax(1) == targets).sum())
             count += len(targets)
@@ -280,6 +293,7 @@ class PretrainTask:
         return Batch(
             nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device),
             torch.tensor([len(wave) for wave in waves]),
+            frame_mask(torch.tensor(frames), max(frames)).to(self.device),
             spans(frames, self.config.mask, generator).to(self.device),
             nn.utils.rnn.pad_sequence(targets, batch_first=True).to(self.device),
         )

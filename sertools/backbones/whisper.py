@@ -33,6 +33,7 @@ class WhisperSpeechEncoder(SpeechEncoder):
         super().__init__(backbone, False, True, LEAST, most, HOP)
         self.network = network
         self.padding = padding
+        self.padded_to = most if padding else 0
         self.register_buffer("filters", mel_filters(network.config.num_mel_bins), persistent=False)
 
     def frames(self, samples: int) -> int:
