@@ -20,7 +20,9 @@ from sertools.errors import UserError
 from sertools.features.frames.fbank import FbankConfig
 from sertools.features.pipeline import FeaturesConfig, collect_features, compute_features
 from sertools.features.store import StoreConfig
-from sertools.partitions.folds import Example, Folds, FoldsConfig, make_folds
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import Folds
+from sertools.partitions.making import FoldsConfig, make_folds
 from sertools.prediction.apply import Prediction, load_emotion
 from sertools.prediction.audio import array_source
 from sertools.prediction.course import CourseConfig
