@@ -46,7 +46,7 @@ try:
     from sertools.config import ConfigFiles
     from sertools.errors import UserError, explain_os_error, names_can_be_printed
     from sertools.helptext import Formatter
-    from sertools.partitions.folds import Fold, Folds, find_fold, read_folds
+    from sertools.partitions.folds import Fold, Folds, find_fold, nth_fold, read_folds
 except ImportError as missing:
     sys.exit(f"error: {_elsewhere(missing) or f'no module {missing.name} here; {ADVICE}'}")
 
@@ -130,19 +130,21 @@ def at_least_one(text: str) -> int:
 
 
 def add_fold(arguments: argparse.ArgumentParser) -> None:
-    """Add ``--folds`` and ``--fold``."""
+    """Add ``--folds``, ``--fold`` and ``--fold-number``."""
     arguments.add_argument("--folds", type=Path, help="folder of folds.json")
-    arguments.add_argument("--fold", help="name or number (from 1) of a fold")
+    which = arguments.add_mutually_exclusive_group()
+    which.add_argument("--fold", help="name of a fold, or its number (from 1) where no fold is called so")
+    which.add_argument("--fold-number", type=at_least_one, help="number of a fold, from 1, whatever folds are called")
 
 
 def chosen_fold(options: argparse.Namespace) -> tuple[Folds | None, Fold | None]:
-    """The folds and the fold that the command line names; None without ``--fold``."""
-    if (options.folds is None) != (options.fold is None):
-        raise UserError("give both --folds and --fold, or neither")
+    """The folds and the fold that the command line names; None without ``--fold`` and ``--fold-number``."""
+    if (options.folds is None) != (options.fold is None and options.fold_number is None):
+        raise UserError("give both --folds and --fold (or --fold-number), or neither")
     if options.folds is None:
         return None, None
     folds = read_folds(options.folds)
-    return folds, find_fold(folds, options.fold)
+    return folds, find_fold(folds, options.fold) if options.fold else nth_fold(folds, options.fold_number)
 
 
 def in_fold(path: Path, fold: Fold | None) -> Path:

@@ -13,8 +13,11 @@ import pytest
 LOCAL = Path(__file__).parents[2] / "local"
 sys.path.insert(0, str(LOCAL))
 
-from cli import at_least_one, explain  # noqa: E402
+from cli import add_fold, at_least_one, chosen_fold, explain  # noqa: E402
 from sertools.errors import UserError  # noqa: E402
+from sertools.partitions.examples import Example  # noqa: E402
+from sertools.partitions.folds import write_folds  # noqa: E402
+from sertools.partitions.making import FoldsConfig, make_folds  # noqa: E402
 
 ROOM = "make room, and run the same command again"
 
@@ -92,3 +95,22 @@ def test_numbers_of_seeds_begin_at_one() -> None:
     for text in ("0", "-1", "1.5", "x"):
         with pytest.raises(argparse.ArgumentTypeError, match=f"at least 1, not {text}"):
             at_least_one(text)
+
+
+def test_a_number_of_an_array_is_a_position_whatever_folds_are_called(tmp_path: Path) -> None:
+    examples = [Example(f"u{g}{n}", f"s{g}", f"{g}", "ab"[n]) for g in range(4) for n in range(2)]
+    write_folds(tmp_path, make_folds(FoldsConfig("two"), examples, corpus="c", classes="ab"))
+
+    def chosen(*options: str) -> str:
+        arguments = argparse.ArgumentParser()
+        add_fold(arguments)
+        _, fold = chosen_fold(arguments.parse_args(["--folds", str(tmp_path), *options]))
+        assert fold is not None
+        return fold.name
+
+    assert [chosen("--fold-number", str(number)) for number in range(1, 5)] == ["0", "1", "2", "3"]
+    assert chosen("--fold", "2") == "2"
+    with pytest.raises(UserError, match="no fold '5'"):
+        chosen("--fold-number", "5")
+    with pytest.raises(UserError, match="--fold-number"):
+        chosen()

@@ -45,10 +45,10 @@ make_ivectors() {
   else
     num_folds=$(count_runs.py --num-seeds 1 "$folds")
     $train_cmd JOB=1:"$num_folds" "$log/train_$ivectors.JOB.log" train_ivector.py "${config[@]}" \
-      --folds "$folds" --fold JOB "$mfcc" "$own_extractors/FOLD/extractor"
+      --folds "$folds" --fold-number JOB "$mfcc" "$own_extractors/FOLD/extractor"
     $train_cmd JOB=1:"$num_folds" "$log/extract_$ivectors.JOB.log" extract_ivectors.py "${config[@]}" \
-      --folds "$folds" --fold JOB "$mfcc" "$extractors" "$ivectors_in"
-    of_a_fold=(--folds "$folds" --fold 1)
+      --folds "$folds" --fold-number JOB "$mfcc" "$extractors" "$ivectors_in"
+    of_a_fold=(--folds "$folds" --fold-number 1)
   fi
   $train_cmd "$log/identify_speakers_$ivectors.log" identify_speakers.py --corpus "${dataset^^}" "${of_a_fold[@]}" \
     "$mfcc" "$extractors" "$data/$ivectors/speakers"
