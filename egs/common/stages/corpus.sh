@@ -22,12 +22,19 @@ prepare_corpus() {
 # make_folds: of conf/folds/PROTOCOL.yaml
 make_folds() {
   check_name --protocol "$protocol"
-  $train_cmd "$data/log/make_folds.$protocol.log" make_folds.py --config "conf/folds/$protocol.yaml" \
-    --supervisions "$data/manifests/${dataset}_supervisions_all.jsonl.gz" "$data/folds/$protocol"
+  divide "$protocol" "$protocol"
 }
 
-# compute_features KIND [CUTS [PART [CONFIG]]]: features of a kind by $nj jobs, then one manifest of them.  Without CUTS they are of
-# the whole corpus; with PART they go to a folder of that name, by conf/features/CONFIG.yaml.
+# divide LOG NAME [OPTION...]: folds of conf/folds/PROTOCOL.yaml, changed by options of make_folds.py, in a folder NAME
+divide() {
+  local overlay=()
+  if ${demo:-false}; then overlay=(--overlay conf/demo.yaml); fi
+  $train_cmd "$data/log/make_folds.$1.log" make_folds.py --config "conf/folds/$protocol.yaml" "${overlay[@]}" "${@:3}" \
+    --supervisions "$data/manifests/${dataset}_supervisions_all.jsonl.gz" "$data/folds/$2"
+}
+
+# compute_features KIND [CUTS [PART [CONFIG]]]: features of a kind by $nj jobs, then one manifest of them.  Without CUTS
+# they are of the whole corpus; with PART they go to a folder of that name, by conf/features/CONFIG.yaml.
 compute_features() {
   local kind=$1 cuts=${2:-$data/manifests/${dataset}_cuts_all.jsonl.gz} part=${3-}
   config "features/${4:-$kind}"

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# S2 on IEMOCAP: speaker and gender recognition carried to emotion, by fine-tuning and by progressive networks.
+#
+#   ./run_s2.sh                                         on the demo corpus
+#   ./run_s2.sh --corpus /data/IEMOCAP_full_release     on the real one, ten times ten folds (speaker-dependent, as S2)
+#   ./run_s2.sh --protocol merged                       by sessions: tested speakers are new
+#   ./run_s2.sh --stage 5 --system "dnn ptft_other prognet_other" --other ../msp_improv/exp/dnn_s2
+#
+# Functionals are openSMILE's: make env-opensmile (its licence is for research, not for commercial use).
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder of IEMOCAP_full_release; empty: a demo corpus of synthetic speech"
+option skip_bad false   "go on without utterances whose audio or labels are broken"
+option system "dnn ptft_speaker prognet_speaker ptft_gender prognet_gender dnn_wide prognet_random probe_speaker multitask_speaker prognet_adapter_speaker svm" \
+                        "what is trained: conf/s2/SYSTEM.yaml; the first is compared with each other"
+option sources "speaker gender" "tasks whose networks are trained first, for systems whose names end in them"
+option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
+option protocol s2      "conf/folds/PROTOCOL.yaml: s2 (speaker-dependent), merged; s2_4, s2_2, s2_1: fewer training folds"
+option num_seeds 1      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds), as stacks"
+option gpu 0            "GPUs of a training job"
+parse_options "$@"
+
+dataset=iemocap paper=s2
+real_or_demo
+folds=$data/folds/$protocol cuts=$data/functionals/cuts.jsonl.gz
+suffix=_$protocol
+
+if stage 0 "Demo corpus"; then make_demo_corpus; fi
+if stage 1 "Manifests"; then prepare_corpus; fi
+if stage 2 "Folds of emotion and of the sources"; then
+  make_folds
+  source_folds
+fi
+if stage 3 "Functionals"; then compute_features functionals; fi
+if stage 4 "Source networks"; then train_sources; fi
+if stage 5 "Emotion systems of S2"; then train_transfer_systems; fi
+if stage 6 "Scores and comparison of S2's systems"; then
+  score_systems
+  compare_systems "comparison_s2$suffix"
+fi
+finish
