@@ -46,4 +46,5 @@ if stage 6 "Scores and comparison of S4's systems"; then
   # shellcheck disable=SC2086  # several experiments
   compare_with comparison_s4 $others
 fi
+if stage 7 "Page of S4"; then paper_page comparison_s4 "$from"; fi
 finish

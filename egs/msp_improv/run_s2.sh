@@ -43,4 +43,5 @@ if stage 6 "Scores and comparison of S2's systems"; then
   score_systems
   compare_systems "comparison_s2$suffix"
 fi
+if stage 7 "Page of S2"; then paper_page comparison_s2; fi
 finish

@@ -43,4 +43,5 @@ if stage 7 "Scores and comparison of the emotion systems"; then
   # shellcheck disable=SC2086  # several groups
   compare_systems "comparison$suffix" $choose_on_dev
 fi
+if stage 8 "Page of S1"; then paper_page "comparison${ivectors#ivector}" "$from"; fi
 finish

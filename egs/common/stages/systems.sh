@@ -69,3 +69,22 @@ compare_with() {
       --output "$results$1_with_${other%%=*}$suffix" "$other" "${compared[@]}"
   done
 }
+
+# paper_page COMPARISON [TAIL]: what the paper published beside the comparison $results$COMPARISON_PROTOCOL$TAIL, of
+# this protocol and of every other one that was compared; word errors and the like are those of $system
+paper_page() {
+  local folder name given=() experiments=() one
+  for folder in "$results$1"_*"${2-}"; do
+    name=${folder#"$results$1"_}
+    if [ -n "${2-}" ]; then name=${name%"$2"}; fi
+    # of another system's name, or of another pretrained network
+    if [ ! -e "conf/folds/$name.yaml" ] || [ ! -e "$folder/comparison.json" ]; then continue; fi
+    given+=(--comparison "$name=$folder")
+  done
+  for one in $system; do
+    experiment "$one"
+    if [ -e "$exp/results/results.json" ]; then experiments+=("$one@$protocol=$exp"); fi
+  done
+  paper_page.py --if-any --paper "../common/papers/$paper.yaml" --command "$(command_line)" --output "${results}paper_$paper${2-}" \
+    "${given[@]}" "${experiments[@]}"
+}

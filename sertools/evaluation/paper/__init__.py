@@ -1,0 +1,1 @@
+"""A page a paper: what it published beside what was found here."""

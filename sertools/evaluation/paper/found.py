@@ -1,0 +1,130 @@
+"""What was found here: systems' results out of comparisons and scored experiments."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sertools.errors import UserError
+from sertools.evaluation.paper.published import FOLDS, POOLED, WITHIN, Column
+from sertools.files import read_json
+from sertools.provenance import require_whole
+
+SYNTHETIC = "-synthetic"
+COMPARISON, RESULTS = "comparison.json", "results/results.json"
+MAKES_COMPARISON, MAKES_RESULTS = "the comparison stage (local/compare.py)", "the scoring stage (local/score.py)"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of ours: its value and its interval; in percent where the metric is."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass
+class Found:
+    """Systems by protocol and name.
+
+    Attributes:
+        systems: (protocol, system) to the test part of its results.
+        extras: (protocol, system) to all of results.json.
+        corpora: of the results.
+        remarks: that results carry.
+        files: everything that was read.
+    """
+
+    systems: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    extras: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    corpora: set[str] = field(default_factory=set)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+
+    def add_comparison(self, protocol: str, directory: Path) -> None:
+        """All systems of a comparison.
+
+        Raises:
+            UserError: there is none.
+        """
+        path = require_whole(directory / COMPARISON, MAKES_COMPARISON)
+        values = read_json(path, MAKES_COMPARISON)
+        for system in values["systems"]:
+            self._add(protocol, str(system["name"]), system["test"])
+        self.remarks.setdefault(protocol, []).extend(str(line) for line in values.get("remarks", []))
+        self.files.append(path)
+
+    def add_experiment(self, protocol: str, system: str, directory: Path) -> None:
+        """One scored experiment.
+
+        Raises:
+            UserError: it is not scored.
+        """
+        path = require_whole(directory / RESULTS, MAKES_RESULTS)
+        values = read_json(path, MAKES_RESULTS)
+        if "test" not in values:
+            raise UserError(f"{path} has results of several corpora; a paper's page shows one")
+        self._add(protocol, system, values["test"])
+        self.extras[protocol, system] = values
+        self.remarks.setdefault(protocol, []).extend(str(line) for line in values.get("remarks", []))
+        self.files.append(path)
+
+    def _add(self, protocol: str, system: str, test: Mapping[str, Any]) -> None:
+        self.systems[protocol, system] = test
+        self.corpora.add(str(test["corpus"]))
+        if str(test["corpus"]).endswith(SYNTHETIC):
+            self.remarks.setdefault("", []).append("SYNTHETIC SPEECH: these numbers say nothing about human speech")
+        if test.get("speaker_dependent"):
+            what = f"SPEAKER-DEPENDENT (protocol {protocol}): tested speakers also trained"
+            self.remarks.setdefault(protocol, []).append(what)
+
+    def corpus(self) -> str:
+        """The one corpus of all results.
+
+        Raises:
+            UserError: there are none, or of several.
+        """
+        if len(self.corpora) != 1:
+            of = ", ".join(sorted(self.corpora)) or "none"
+            raise UserError(f"a paper's page is of one corpus; these results are of {of}")
+        return next(iter(self.corpora))
+
+    def lookup(self, protocol: Sequence[str] | str, system: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+        """A system's test results and its results.json, of the first protocol that there is; empty: of any."""
+        names = [protocol] if isinstance(protocol, str) else list(protocol)
+        for name in names:
+            for key, test in self.systems.items():
+                if key[1] == system and (not name or key[0] == name):
+                    return test, self.extras.get(key, {})
+        return None
+
+
+def cell(column: Column, test: Mapping[str, Any], results: Mapping[str, Any]) -> Cell | None:
+    """The number of a column; None where these results have none."""
+    if column.extra:
+        return _extra(column, results)
+    metric = next((one for one in test["metrics"] if str(one["name"]).lower() == column.metric.lower()), None)
+    if metric is None:
+        return None
+    if column.of in (FOLDS, POOLED):
+        score = metric[column.of]
+        interval = score["interval"] or {}
+        return Cell(score["value"], interval.get("low"), interval.get("high"))
+    if column.of == WITHIN:
+        deviation = metric["folds"]["sd_folds"]
+        return None if deviation is None else Cell(deviation)
+    for fold in test["by_fold"]:
+        if fold["name"] == column.of:
+            value = fold["values"].get(metric["name"])
+            return None if value is None else Cell(value)
+    return None
+
+
+def _extra(column: Column, results: Mapping[str, Any]) -> Cell | None:
+    """A number of the row "all" of another table that runs leave."""
+    rows: Sequence[Mapping[str, Any]] = results.get(column.extra) or []
+    for row in rows:
+        if row.get("scope") == "all" and row.get(column.value) is not None:
+            return Cell(float(row[column.value]))
+    return None

@@ -1,0 +1,165 @@
+"""The page of a paper, its text, and its numbers as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sertools.errors import UserError
+from sertools.evaluation.paper.figures import FIGURES
+from sertools.evaluation.paper.found import SYNTHETIC, Cell, Found, cell
+from sertools.evaluation.paper.published import Paper, Row, Table
+from sertools.evaluation.score.report import embedded, page
+from sertools.files import replacing, write_json, write_text
+
+PAGE, JSON, TEXT = "paper.html", "paper.json", "paper.txt"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One cell: published and ours; None for what there is not."""
+
+    published: float | None
+    ours: Cell | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table."""
+
+    title: str
+    system: str
+    cells: tuple[Compared, ...]
+
+
+def fill(paper: Paper, table: Table, found: Found) -> list[Line]:
+    """The rows of a table with our numbers beside the published ones."""
+    corpus = found.corpus().removesuffix(SYNTHETIC)
+    lines = []
+    for row in table.rows:
+        published = _published(row, corpus, paper)
+        cells = []
+        for number, column in enumerate(table.columns):
+            here = found.lookup(column.protocol or table.protocol, row.system)
+            ours = cell(column, *here) if here is not None else None
+            cells.append(Compared(published[number] if number < len(published) else None, ours))
+        lines.append(Line(row.title, row.system, tuple(cells)))
+    return lines
+
+
+def _published(row: Row, corpus: str, paper: Paper) -> Sequence[float | None]:
+    """Of this corpus; of another the paper's only ones, or its first."""
+    if isinstance(row.published, dict):
+        return row.published.get(corpus) or next(iter(row.published.values()), [])
+    return row.published
+
+
+def of_another_corpus(paper: Paper, found: Found) -> bool:
+    """Whether the published numbers are of another corpus than ours."""
+    corpus = found.corpus()
+    published = [row.published for table in paper.tables for row in table.rows if isinstance(row.published, dict)]
+    named = {paper.corpus} if paper.corpus else {name for one in published for name in one}
+    return corpus not in named
+
+
+def knows(paper: Paper, found: Found) -> bool:
+    """Whether any system of the paper is among ours."""
+    return bool(found.systems) and any(was_run(fill(paper, table, found)) for table in paper.tables)
+
+
+def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> list[str]:
+    """Write page, text and numbers.
+
+    Args:
+        paper: what was published.
+        found: ours.
+        output: folder.
+        command: what was run, shown on the page.
+
+    Returns:
+        Names of the files.
+
+    Raises:
+        UserError: no system of the paper is among ours; a figure of an unknown kind.
+    """
+    tables = [(table, fill(paper, table, found)) for table in paper.tables]
+    if not knows(paper, found):
+        known = sorted({row.system for table in paper.tables for row in table.rows})
+        have = sorted({system for _, system in found.systems})
+        raise UserError(
+            f"none of {paper.paper}'s systems ({', '.join(known)}) is among those given ({', '.join(have)})"
+        )
+    another = of_another_corpus(paper, found)
+    pictures = _pictures(paper, found)
+    remarks = list(dict.fromkeys(line for lines in found.remarks.values() for line in lines))
+    text = page("paper.html").render(
+        paper=paper,
+        corpus=found.corpus(),
+        synthetic=found.corpus().endswith(SYNTHETIC),
+        another=another,
+        tables=tables,
+        figures=[(figure, f"figure{n}") for n, figure in enumerate(paper.figures) if f"figure{n}" in pictures],
+        pictures={name: embedded(data) for name, data in pictures.items()},
+        remarks=remarks,
+        command=command,
+        was_run=was_run,
+    )
+    write_text(output / PAGE, text)
+    write_text(output / TEXT, to_text(paper, tables, found.corpus(), another, remarks))
+    numbers = [{"title": table.title, "rows": [asdict(line) for line in lines]} for table, lines in tables]
+    write_json(output / JSON, {"paper": paper.paper, "corpus": found.corpus(), "tables": numbers, "remarks": remarks})
+    for name, data in pictures.items():
+        with replacing(output / f"{name}.png") as temporary:
+            temporary.write_bytes(data)
+    return [PAGE, TEXT, JSON, *(f"{name}.png" for name in pictures)]
+
+
+def was_run(lines: Sequence[Line]) -> bool:
+    """Whether a table has any number of ours."""
+    return any(one.ours for line in lines for one in line.cells)
+
+
+def _pictures(paper: Paper, found: Found) -> dict[str, bytes]:
+    drawn = {}
+    for number, figure in enumerate(paper.figures):
+        if figure.kind not in FIGURES:
+            raise UserError(f"{paper.paper}: no figure of the kind {figure.kind}; there are {', '.join(FIGURES)}")
+        systems: list[tuple[str, Any]] = []
+        for name in figure.systems:
+            here = found.lookup(figure.protocol, name)
+            if here is not None:
+                systems.append((name, here[0]))
+        if systems:
+            drawn[f"figure{number}"] = FIGURES[figure.kind](figure.title, systems)
+    return drawn
+
+
+def show(one: Cell | None) -> str:
+    """In percent, with the interval; a dash for nothing."""
+    if one is None:
+        return "–"
+    interval = f" ({100 * one.low:.1f} to {100 * one.high:.1f})" if one.low is not None and one.high is not None else ""
+    return f"{100 * one.value:.1f}{interval}"
+
+
+def to_text(
+    paper: Paper, tables: Sequence[tuple[Table, Sequence[Line]]], corpus: str, another: bool, remarks: Sequence[str]
+) -> str:
+    """For a terminal: a block a table, published and ours."""
+    lines = [f"{paper.paper}: {paper.title}; here on {corpus}"]
+    if another:
+        lines.append("The published numbers are of another corpus: they are no goal for these.")
+    lines += list(remarks)
+    for table, rows in tables:
+        lines += ["", table.title]
+        if not was_run(rows):
+            lines.append("  not run here")
+            continue
+        for row in rows:
+            lines.append(f"  {row.title} [{row.system}]")
+            for column, one in zip(table.columns, row.cells, strict=True):
+                published = "–" if one.published is None else f"{one.published:.1f}"
+                lines.append(f"      {column.title:<34} published {published:>5}   here {show(one.ours)}")
+        lines += [f"  * {remark}" for remark in table.remarks]
+    lines += ["", "Departures from the paper:", *(f"  * {line}" for line in paper.departures)]
+    return "\n".join(lines) + "\n"

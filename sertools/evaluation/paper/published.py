@@ -1,0 +1,97 @@
+"""What a paper published: ``egs/common/papers/*.yaml``."""
+
+from dataclasses import dataclass, field
+
+from sertools.evaluation.stats.registry import METRICS
+
+FOLDS, POOLED, WITHIN = "folds", "pooled", "within_folds"
+"""Where a number is from, besides the name of a fold."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: its head.
+        metric: as in results.json, in any case (ua, wa, ccc); empty with ``extra``.
+        of: ``folds`` (the mean over folds), ``pooled`` (all utterances together), ``within_folds`` (the standard
+            deviation over folds, of several repetitions the mean of each one's), or the name of a fold.
+        protocol: of this column, if it differs from the table's.
+        extra, value: a number of another table that a run leaves, such as word_errors and after.
+    """
+
+    title: str
+    metric: str = ""
+    of: str = POOLED
+    protocol: list[str] | str = ""
+    extra: str = ""
+    value: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.metric) == bool(self.extra):
+            raise ValueError(f"column {self.title}: either metric or extra says what it shows")
+        if self.metric and self.metric.lower() not in {metric.name.lower() for metric in METRICS}:
+            raise ValueError(f"column {self.title}: there is no metric {self.metric}")
+        if self.extra and not self.value:
+            raise ValueError(f"column {self.title}: extra needs value")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: a system, and what the paper has for it in each column (fewer than columns: nothing in the rest).
+
+    Where the paper has several corpora, ``published`` is by corpus.
+    """
+
+    title: str
+    system: str
+    published: list[float | None] | dict[str, list[float | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: of systems on the folds of a protocol, or of the first of several names that was run; empty for any."""
+
+    title: str
+    columns: list[Column]
+    rows: list[Row]
+    protocol: list[str] | str = ""
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that is drawn anew.
+
+    Attributes:
+        title: of it.
+        kind: a name in :mod:`sertools.evaluation.paper.figures`.
+        systems: that it shows.
+        protocol: of them, as a table's.
+    """
+
+    title: str
+    kind: str
+    systems: list[str]
+    protocol: list[str] | str = ""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper.
+
+    Attributes:
+        paper: S1 ... S5.
+        title: what it is about.
+        corpus: that its numbers are of; empty where rows say it.
+        tables, figures: re-made.
+        departures: where ours is not theirs, and why.
+    """
+
+    paper: str
+    title: str
+    tables: list[Table]
+    corpus: str = ""
+    figures: list[Figure] = field(default_factory=list)
+    departures: list[str] = field(default_factory=list)

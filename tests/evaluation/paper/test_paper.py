@@ -1,0 +1,117 @@
+"""Pages of papers: the files of all five, numbers in their cells, what was not run, other corpora."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inventions import Checker
+
+from sertools.config import load_config
+from sertools.errors import UserError
+from sertools.evaluation.paper.figures import FIGURES
+from sertools.evaluation.paper.found import Found
+from sertools.evaluation.paper.making import JSON, PAGE, TEXT, knows, make_page
+from sertools.evaluation.paper.published import Paper
+
+PAPER = """
+paper: S9
+title: an invented one
+corpus: iemocap
+tables:
+  - title: Table 1
+    protocol: [paper, strict]
+    columns:
+      - {title: UA, metric: ua, of: pooled}
+      - {title: first fold, metric: ua, of: Session1}
+      - {title: sd, metric: ua, of: within_folds}
+      - {title: WER, extra: words, value: after}
+    rows:
+      - {title: one, system: "s9:a", published: [61.5, 60]}
+      - {title: other, system: s9_b}
+    remarks: [said of the table]
+figures:
+  - {title: confusions, kind: confusion, systems: ["s9:a"]}
+departures: [said of the paper]
+"""
+
+
+def results(corpus: str = "iemocap", ua: float = 0.6, dependent: bool = False) -> dict[str, Any]:
+    metric = {"name": "UA", "pooled": {"value": ua, "interval": {"low": ua - 0.1, "high": ua + 0.1}},
+              "folds": {"value": ua, "interval": None, "sd_folds": 0.05}}  # fmt: skip
+    return {
+        "corpus": corpus, "speaker_dependent": dependent, "metrics": [metric], "classes": ["angry", "sad"],
+        "by_fold": [{"name": "Session1", "values": {"UA": 0.55}}], "confusion_shares": [[0.7, 0.3], [0.2, 0.8]],
+    }  # fmt: skip
+
+
+def comparison(directory: Path, **more: Any) -> Path:
+    directory.mkdir()
+    systems = [{"name": name, "test": results(**more)} for name in ("s9:a", "s9_b")]
+    (directory / "comparison.json").write_text(json.dumps({"systems": systems, "remarks": ["told the words"]}))
+    return directory
+
+
+def scored(directory: Path) -> Path:
+    (directory / "results").mkdir(parents=True)
+    words = [{"scope": "all", "name": "all", "before": 0.4, "after": 0.357}]
+    values = {"test": results(), "words": words, "remarks": []}
+    (directory / "results/results.json").write_text(json.dumps(values))
+    return directory
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> Paper:
+    (tmp_path / "s9.yaml").write_text(PAPER)
+    return load_config(Paper, tmp_path / "s9.yaml")
+
+
+def test_numbers_stand_beside_the_published_ones(paper: Paper, tmp_path: Path) -> None:
+    found = Found()
+    found.add_experiment("strict", "s9:a", scored(tmp_path / "exp"))
+    found.add_comparison("strict", comparison(tmp_path / "comparison"))
+    files = make_page(paper, found, tmp_path / "out", "./run_s9.sh")
+    assert set(files) >= {PAGE, TEXT, JSON, "figure0.png"}
+    row, other = json.loads((tmp_path / "out" / JSON).read_text())["tables"][0]["rows"]
+    assert [cell["published"] for cell in row["cells"]] == [61.5, 60, None, None]
+    assert [cell["ours"]["value"] for cell in row["cells"]] == [0.6, 0.55, 0.05, 0.357]
+    assert row["cells"][0]["ours"]["low"] == 0.5
+    # of this system no word errors were given
+    assert other["cells"][3]["ours"] is None
+    text = (tmp_path / "out" / TEXT).read_text()
+    assert "published  61.5   here 60.0 (50.0 to 70.0)" in text
+    page = (tmp_path / "out" / PAGE).read_text()
+    Checker().feed(page)
+    for words in ("said of the table", "said of the paper", "told the words", "./run_s9.sh"):
+        assert words in page
+    assert "another corpus" not in page
+
+
+def test_what_another_corpus_or_protocol_means(paper: Paper, tmp_path: Path) -> None:
+    found = Found()
+    found.add_comparison("strict", comparison(tmp_path / "c", corpus="ravdess-synthetic", dependent=True))
+    make_page(paper, found, tmp_path / "out")
+    page = (tmp_path / "out" / PAGE).read_text()
+    for words in ("are of another corpus", "SYNTHETIC SPEECH", "SPEAKER-DEPENDENT (protocol strict)"):
+        assert words in page
+    elsewhere = Found()
+    elsewhere.add_comparison("random", comparison(tmp_path / "d"))
+    assert not knows(paper, elsewhere)
+    with pytest.raises(UserError, match="none of S9's systems"):
+        make_page(paper, elsewhere, tmp_path / "no")
+    elsewhere.add_comparison("strict", comparison(tmp_path / "e", corpus="msp_improv"))
+    with pytest.raises(UserError, match="of one corpus; these results are of iemocap, msp_improv"):
+        make_page(paper, elsewhere, tmp_path / "no")
+    with pytest.raises(UserError, match=r"local/compare\.py"):
+        found.add_comparison("paper", tmp_path / "nothing")
+
+
+def test_the_five_papers_are_sound(root: Path) -> None:
+    for path in sorted((root / "egs/common/papers").glob("*.yaml")):
+        paper = load_config(Paper, path)
+        assert paper.paper == path.stem.upper()
+        assert all(figure.kind in FIGURES for figure in paper.figures)
+        for table in paper.tables:
+            for row in table.rows:
+                lists = row.published.values() if isinstance(row.published, dict) else [row.published]
+                assert all(len(one) <= len(table.columns) for one in lists), row
