@@ -15,9 +15,12 @@ import logging
 import time
 from pathlib import Path
 
+from cli import add_config, add_device, add_inputs, parser, progress_bar, read_inputs, resolve_device, run
+
+# cli is first: it explains imports that fail
+# isort: split
 import torch
 
-from cli import add_config, add_device, add_inputs, parser, progress_bar, read_inputs, resolve_device, run
 from sertools.config import read_values
 from sertools.features.kind import Given
 from sertools.features.pipeline import compute_features, features_config, made_before

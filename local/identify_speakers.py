@@ -11,9 +11,12 @@ and speakers outside its train part are told apart.
 import logging
 from pathlib import Path
 
+from cli import add_fold, chosen_fold, in_fold, parser, progress_bar, run
+
+# cli is first: it explains imports that fail
+# isort: split
 import torch
 
-from cli import add_fold, chosen_fold, in_fold, parser, progress_bar, run
 from sertools.features.ivector.model import MADE_BY, load_model
 from sertools.features.ivector.plot import speaker_plot
 from sertools.features.ivector.speakers import identify, utterance_vectors

@@ -13,9 +13,12 @@ the speakers of a fold's train part only, and FOLD in a path stands for the fold
 import logging
 from pathlib import Path
 
+from cli import add_config, add_device, add_fold, chosen_fold, in_fold, parser, progress_bar, resolve_device, run
+
+# cli is first: it explains imports that fail
+# isort: split
 import torch
 
-from cli import add_config, add_device, add_fold, chosen_fold, in_fold, parser, progress_bar, resolve_device, run
 from sertools.config import load_config
 from sertools.features.ivector.config import IvectorConfig
 from sertools.features.ivector.training import train_ivector

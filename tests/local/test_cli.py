@@ -1,6 +1,7 @@
 """What a program of local/ says of an error, and how it ends."""
 
 import argparse
+import ast
 import errno
 import os
 import subprocess
@@ -114,3 +115,16 @@ def test_a_number_of_an_array_is_a_position_whatever_folds_are_called(tmp_path: 
         chosen("--fold-number", "5")
     with pytest.raises(UserError, match="--fold-number"):
         chosen()
+
+
+def test_every_program_imports_first_what_explains_imports_that_fail() -> None:
+    """Packages of another Python are met in the first import of what needs them."""
+    for path in sorted(LOCAL.glob("*.py")):
+        names = [
+            (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        if "cli" in names:
+            before = {name.split(".")[0] for name in names[: names.index("cli")]} - {"sertools"}
+            assert before <= sys.stdlib_module_names, path

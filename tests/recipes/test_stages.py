@@ -108,6 +108,21 @@ def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> Non
         assert set(read_yaml(conf / "demo.yaml")) <= {"corpus", *known}
 
 
+def test_files_where_version_01_had_them_are_those_of_today() -> None:
+    """Commands in notes and scripts of users name egs/ravdess/conf/mfcc.yaml."""
+    for recipe in ("iemocap", "ravdess"):
+        conf = ROOT / "egs" / recipe / "conf"
+        links = {path.name: path.resolve() for path in conf.iterdir() if path.is_symlink()}
+        assert {"mfcc.yaml", "fbank.yaml", "tdnn.yaml"} < set(links)
+        for name, target in links.items():
+            assert target.is_relative_to(ROOT / "egs")
+            # a base would be looked for beside the link
+            assert read_yaml(target), name
+            assert "base" not in read_yaml(target), name
+        folds = {path.stem for path in (conf / "folds").glob("*.yaml") if "base" not in read_yaml(path)}
+        assert {f"folds_{name}.yaml" for name in folds} < set(links)
+
+
 def test_papers_scripts_are_short() -> None:
     scripts = sorted((ROOT / "egs").glob("*/run*.sh"))
     # those of these two train recognisers

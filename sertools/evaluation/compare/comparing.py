@@ -13,7 +13,7 @@ from sertools.evaluation.compare import tables
 from sertools.evaluation.compare.comparison import Against, ComparisonTable, compare
 from sertools.evaluation.compare.pairing import System, choose_on_dev
 from sertools.evaluation.compare.plots import draw
-from sertools.evaluation.score.completeness import by_corpus, folds_of
+from sertools.evaluation.score.completeness import by_corpus, check_complete, folds_of
 from sertools.evaluation.score.report import embedded, page
 from sertools.evaluation.score.results import to_json
 from sertools.evaluation.score.scoring import dates, plain_name, refuse_mixed, remarks_of_folds
@@ -101,7 +101,7 @@ def compare_experiments(
     """
     wishes = wishes or Wishes()
     systems = [_system(source, wishes.seeds) for source in sources]
-    tables_of = [_by_corpus(system) for system in systems]
+    tables_of = [_by_corpus(system, folds) for system in systems]
     corpora = list(tables_of[0])
     said = (*remarks_of_folds(folds), *_remarks(sources, wishes.seeds))
     paths = [
@@ -140,8 +140,11 @@ def compare_experiments(
     return files
 
 
-def _by_corpus(system: System) -> dict[str, Predictions]:
+def _by_corpus(system: System, folds: Folds | None) -> dict[str, Predictions]:
+    """The tables of a system that was trained on all ``folds``."""
     try:
+        if folds:
+            check_complete(system.table, "test", folds)
         return by_corpus(system.table)
     except UserError as error:
         raise UserError(f"{system.name}: {error}") from error

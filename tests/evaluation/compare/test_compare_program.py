@@ -1,5 +1,6 @@
 """The program local/compare.py, as a user calls it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from inventions import Checker, pushed
 
+from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import CSV, JSON, MARKDOWN, PAGE, TEXT, Source, Wishes, compare_experiments
 from sertools.files import read_json
 from sertools.partitions.folds import Folds, write_folds
@@ -66,6 +68,20 @@ def test_same_bytes_again(experiment: Path, other: Path, folds: Folds, tmp_path:
     assert {TEXT, MARKDOWN, CSV, JSON, PAGE} <= set(names)
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_what_was_not_trained_to_the_end_is_not_compared(
+    experiment: Path, other: Path, folds: Folds, tmp_path: Path
+) -> None:
+    """Though both were stopped in the same fold, so that their tables agree."""
+    for folder in (experiment, other):
+        shutil.copytree(
+            folder, tmp_path / "half" / folder.name, ignore=shutil.ignore_patterns(f"fold_{folds.folds[1].name}")
+        )
+    sources = [Source(name, {name: tmp_path / "half" / name}) for name in (experiment.name, other.name)]
+    message = rf"^{experiment.name}: \d of \d+ runs have no predictions of part test: fold "
+    with pytest.raises(UserError, match=message):
+        compare_experiments(sources, tmp_path / "c", folds)
 
 
 def test_mistakes_are_told_in_one_line(root: Path, experiment: Path, other: Path, tmp_path: Path) -> None:
