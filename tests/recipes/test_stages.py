@@ -95,7 +95,7 @@ def test_a_clone_has_the_ends_of_lines_that_shells_read() -> None:
 # -- where settings are from
 
 
-@pytest.mark.parametrize("recipe_name", ["iemocap", "ravdess", "tedlium2", "librispeech"])
+@pytest.mark.parametrize("recipe_name", ["iemocap", "msp_improv", "ravdess", "tedlium2", "librispeech"])
 def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> None:
     """A name that is written wrong in conf/ or in demo.yaml would change nothing."""
     conf, common = ROOT / "egs" / recipe_name / "conf", ROOT / "egs/common/conf"
@@ -105,7 +105,8 @@ def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> Non
         if path.parent.name != "folds":
             assert text.startswith("# Over ") == (common / path.relative_to(conf)).exists(), path
     if (conf / "demo.yaml").exists():
-        assert set(read_yaml(conf / "demo.yaml")) <= {"corpus", *known}
+        folds = {path.stem for path in conf.glob("folds/*.yaml")}
+        assert set(read_yaml(conf / "demo.yaml")) <= {"corpus", *known, *folds}
 
 
 def test_files_where_version_01_had_them_are_those_of_today() -> None:
