@@ -99,7 +99,7 @@ def test_a_clone_has_the_ends_of_lines_that_shells_read() -> None:
 def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> None:
     """A name that is written wrong in conf/ or in demo.yaml would change nothing."""
     conf, common = ROOT / "egs" / recipe_name / "conf", ROOT / "egs/common/conf"
-    known = {path.stem for path in common.glob("*/*.yaml")}
+    known = {path.stem for folder in (common, conf) for path in folder.glob("*/*.yaml")}
     for path in conf.glob("*/*.yaml"):
         text = path.read_text()
         if path.parent.name != "folds":
@@ -111,17 +111,15 @@ def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> Non
 
 def test_files_where_version_01_had_them_are_those_of_today() -> None:
     """Commands in notes and scripts of users name egs/ravdess/conf/mfcc.yaml."""
-    for recipe in ("iemocap", "ravdess"):
+    for recipe, folds in (("iemocap", "paper"), ("ravdess", "four")):
         conf = ROOT / "egs" / recipe / "conf"
         links = {path.name: path.resolve() for path in conf.iterdir() if path.is_symlink()}
-        assert {"mfcc.yaml", "fbank.yaml", "tdnn.yaml"} < set(links)
+        assert {"mfcc.yaml", "fbank.yaml", "tdnn.yaml", f"folds_{folds}.yaml"} < set(links)
         for name, target in links.items():
             assert target.is_relative_to(ROOT / "egs")
             # a base would be looked for beside the link
             assert read_yaml(target), name
             assert "base" not in read_yaml(target), name
-        folds = {path.stem for path in (conf / "folds").glob("*.yaml") if "base" not in read_yaml(path)}
-        assert {f"folds_{name}.yaml" for name in folds} < set(links)
 
 
 def test_papers_scripts_are_short() -> None:
