@@ -23,6 +23,7 @@ from sertools.emotion.system import (
     SystemTask,
 )
 from sertools.errors import UserError
+from sertools.features.learned.ssl import backbone_remarks
 from sertools.features.origin import kinds_of
 from sertools.files import content_hash, json_hash, only_writer, write_text
 from sertools.partitions.folds import Fold, Folds, find_fold
@@ -183,7 +184,11 @@ class _Run:
             "corpus": self.folds.corpus,
             "features": features,
             "inputs": self.stamp.inputs,
-            REMARKS: [*self.folds.remarks, *self.system.remarks(features)],
+            REMARKS: [
+                *self.folds.remarks,
+                *self.system.remarks(features),
+                *backbone_remarks(features, self.folds.corpora),
+            ],
             TRAINED_ON: list(self.fold.train),
         }
 

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# S3 on IEMOCAP: emotion from hidden layers of a pretrained speech model (wav2vec 2.0, HuBERT, WavLM, Whisper, ...).
+#
+#   ./run_s3.sh                                 on the demo corpus, from a very small HuBERT pretrained on it
+#   ./run_s3.sh --corpus DIR --backbone /models/wav2vec2-base --num-seeds 5
+#   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
+#   ./run_s3.sh --stage 6 --others "s1=exp/demo_s1_merged"      beside systems of run.sh on the same folds
+#
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder of IEMOCAP_full_release; empty: a demo corpus of synthetic speech"
+option skip_bad false   "go on without utterances whose audio or labels are broken"
+option backbone ""      "folder of a pretrained model (README, Pretrained models); on the demo corpus one is made"
+option system "s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random" \
+                        "what is trained: conf/s3/SYSTEM.yaml; the first is compared with each other"
+option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"
+option others ""        "NAME=EXPERIMENT ...: trained by run.sh on the same folds, each compared with all of --system"
+option protocol merged  "conf/folds/PROTOCOL.yaml: merged (four classes, 5531 utterances), paper, strict, ..."
+option num_seeds 2      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option gpu 0            "GPUs of a job"
+parse_options "$@"
+
+dataset=iemocap paper=s3
+real_or_demo
+backbone_inputs
+
+if stage 0 "Demo corpus"; then make_demo_corpus; fi
+if stage 1 "Manifests"; then prepare_corpus; fi
+if stage 2 "Folds"; then make_folds; fi
+if stage 3 "Pretrained model"; then pretrain_backbone; fi
+if stage 4 "Hidden layers as features"; then extract_layers; fi
+if stage 5 "Emotion systems of S3"; then train_on_layers; fi
+if stage 6 "Scores and comparison of S3's systems"; then
+  score_layers comparison_s3
+  # shellcheck disable=SC2086  # several experiments
+  compare_with comparison_s3 $others
+fi
+finish

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# S3 on RAVDESS: emotion from hidden layers of a pretrained speech model (wav2vec 2.0, HuBERT, WavLM, Whisper, ...).
+#
+#   ./run_s3.sh --corpus /data/RAVDESS --backbone /models/wav2vec2-base
+#   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
+#   ./run_s3.sh --stage 6 --backbone DIR --others "s1=exp/s1_four"      beside systems of run.sh on the same folds
+#
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo record 1188976, Audio_Speech"
+option skip_bad false   "go on without utterances whose audio is broken"
+option backbone ""      "folder of a pretrained model (README, Pretrained models)"
+option system "s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random" \
+                        "what is trained: conf/s3/SYSTEM.yaml; the first is compared with each other"
+option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"
+option others ""        "NAME=EXPERIMENT ...: trained by run.sh on the same folds, each compared with all of --system"
+option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), eight; four_25, ...: less to train"
+option num_seeds 3      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option gpu 0            "GPUs of a job"
+parse_options "$@"
+
+dataset=ravdess paper=s3 data=data results=exp/
+backbone_inputs
+
+if stage 1 "Manifests"; then
+  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of Actor_01 .. Actor_24; see --help"
+  prepare_corpus
+fi
+if stage 2 "Folds"; then make_folds; fi
+if stage 3 "Pretrained model"; then pretrain_backbone; fi
+if stage 4 "Hidden layers as features"; then extract_layers; fi
+if stage 5 "Emotion systems of S3"; then train_on_layers; fi
+if stage 6 "Scores and comparison of S3's systems"; then
+  score_layers comparison_s3
+  # shellcheck disable=SC2086  # several experiments
+  compare_with comparison_s3 $others
+fi
+finish

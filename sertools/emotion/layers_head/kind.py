@@ -1,0 +1,21 @@
+"""Heads on hidden layers as a kind of systems."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sertools.config import from_dict
+from sertools.emotion.kinds import Kind
+from sertools.emotion.layers_head.config import LayersConfig
+from sertools.emotion.layers_head.system import LayersSystem
+
+
+def _read(values: dict[str, Any], where: str) -> LayersConfig:
+    return from_dict(LayersConfig, values, where)
+
+
+def _make(config: LayersConfig, given: Mapping[str, Path]) -> LayersSystem:
+    return LayersSystem(config)
+
+
+KIND = Kind("layers_head", _read, _make)
