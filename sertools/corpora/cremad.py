@@ -15,8 +15,9 @@ from lhotse import SupervisionSegment
 from sertools.corpora.audio_check import Progress, check_all
 from sertools.corpora.class_sets import ClassSet
 from sertools.corpora.corpus import Corpus
+from sertools.corpora.found import Found
 from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
-from sertools.corpora.manifests import Found, Prepared, differences, prepare
+from sertools.corpora.manifests import Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.files import content_hash

@@ -22,9 +22,10 @@ from lhotse import Recording, SupervisionSegment
 from sertools.corpora.audio_check import Progress, check_all
 from sertools.corpora.class_sets import ClassSet, per_session
 from sertools.corpora.corpus import Corpus
+from sertools.corpora.found import Found
 from sertools.corpora.iemocap_labels import RATED, Label, UtteranceName, read_labels, read_transcripts
 from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
-from sertools.corpora.manifests import Found, Prepared, differences, prepare
+from sertools.corpora.manifests import Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.provenance import Stamp
 

@@ -19,14 +19,16 @@ from lhotse.recipes.librispeech import LIBRISPEECH, MINI_LIBRISPEECH
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
 from sertools.corpora.corpus import Corpus, ListOption
+from sertools.corpora.found import Found
 from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
-from sertools.corpora.manifests import Found, Prepared, differences, prepare
+from sertools.corpora.leaks import keep_apart, keep_copies_apart
+from sertools.corpora.manifests import Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.lang.text import TextConfig, to_words
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 LAYOUT = "LibriSpeech/{train-clean-100,dev-clean,...}/SPEAKER/CHAPTER/*.flac"
 SPEAKERS = "SPEAKERS.TXT"
 SPLITS = {"dev-clean": "dev", "test-clean": "test", "dev-clean-2": "dev"}  # train-* are train; others have their name
@@ -149,6 +151,9 @@ def find(root: Path, subsets: Sequence[str], jobs: int = 2, progress: Progress |
         recordings, supervisions = found.splits[_split(places[name])]
         recordings.append(file.recording(name))
         supervisions.append(_supervision(name, texts[name], places[name], file, speakers, corpus))
+    # train, dev and test share no speaker, listed in SPEAKERS.TXT or not
+    keep_apart(found, "speaker", lambda segment: str(segment.speaker))
+    keep_copies_apart(found)
     absent = [subset for subset in LIBRISPEECH if subset not in subsets]
     found.notes.append(f"subsets: {', '.join(subsets)}; not used or not there: {', '.join(absent) or 'none'}")
     found.notes += _counts(found, subsets, speakers, corpus == "librispeech")

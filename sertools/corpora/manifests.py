@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet, validate
 from lhotse.qa import validate_recordings_and_supervisions
 
-from sertools.corpora.problems import REPORT, Problem, judge, write_report
+from sertools.corpora.found import Found
+from sertools.corpora.problems import REPORT, judge, write_report
+from sertools.corpora.spoken import leave_out_what_was_not_said
 from sertools.errors import UserError
 from sertools.files import only_writer, read_json, replacing, write_json
 from sertools.provenance import Stamp, begin, why_stale, write_stamp
@@ -16,21 +18,8 @@ from sertools.provenance import Stamp, begin, why_stale, write_stamp
 log = logging.getLogger(__name__)
 
 COUNTS = "counts.json"
-
-
-@dataclass
-class Found:
-    """What a corpus module found in a corpus.
-
-    Attributes:
-        splits: split name ("all", "train") to its recordings and supervisions.
-        problems: what is wrong; none of it is in ``splits``.
-        notes: remarks for the report (what was ignored and why, counts that differ).
-    """
-
-    splits: dict[str, tuple[list[Recording], list[SupervisionSegment]]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+CHECKS = 1
+"""Version of what is checked here, of every corpus; part of the stamp."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +53,14 @@ def prepare(name: str, find: Callable[[], Found], output_dir: Path | str, stamp:
         UserError: the corpus has problems and not ``skip_bad``, or nothing of it is usable.
     """
     output_dir = Path(output_dir)
+    stamp = replace(stamp, config=stamp.config | {"checks": CHECKS})
     with only_writer(output_dir):
         why = why_stale(output_dir, stamp)
         if why is not None:
             # without a stamp nobody takes the manifests of an older corpus for these
             begin(output_dir)
             found = find()
+            leave_out_what_was_not_said(found)
             write_report(output_dir / REPORT, found.problems, found.notes)
             judge(found.problems, output_dir / REPORT, skip_bad)
             for note in found.notes:

@@ -16,8 +16,9 @@ from lhotse import Recording, SupervisionSegment
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
 from sertools.corpora.class_sets import ClassSet
 from sertools.corpora.corpus import Corpus
+from sertools.corpora.found import Found
 from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
-from sertools.corpora.manifests import Found, Prepared, differences, prepare
+from sertools.corpora.manifests import Prepared, differences, prepare
 from sertools.corpora.msp_improv_labels import EMOTIONS, NAMES, SCENARIOS, Label, TurnName, read_labels
 from sertools.corpora.problems import Problem
 from sertools.errors import UserError

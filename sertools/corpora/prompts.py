@@ -27,8 +27,9 @@ from lhotse import Recording, SupervisionSegment
 from sertools.corpora.audio_check import AudioFile, Progress
 from sertools.corpora.audio_write import write_audio
 from sertools.corpora.corpus import Corpus
+from sertools.corpora.found import Found
 from sertools.corpora.layout import find_root, listing_hash, visible
-from sertools.corpora.manifests import Found, Prepared, prepare
+from sertools.corpora.manifests import Prepared, prepare
 from sertools.corpora.problems import Problem
 from sertools.corpora.prompts_text import Transcripts, read_transcripts, to_words
 from sertools.errors import MissingPackage

@@ -18,8 +18,9 @@ from lhotse import Recording, SupervisionSegment
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
 from sertools.corpora.class_sets import ClassSet
 from sertools.corpora.corpus import Corpus
+from sertools.corpora.found import Found
 from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
-from sertools.corpora.manifests import Found, Prepared, differences, prepare
+from sertools.corpora.manifests import Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.provenance import Stamp
 

@@ -20,13 +20,15 @@ from lhotse import SupervisionSegment
 
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
 from sertools.corpora.corpus import Corpus
+from sertools.corpora.found import Found
 from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
-from sertools.corpora.manifests import Found, Prepared, differences, prepare
+from sertools.corpora.leaks import keep_apart, keep_copies_apart
+from sertools.corpora.manifests import Prepared, differences, prepare
 from sertools.corpora.problems import Problem
 from sertools.corpora.stm import Segment, pad, pseudo_speakers, read_stm
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 LAYOUT = "TEDLIUM_release2/{train,dev,test}/{sph,stm}"
 SPLITS = ("train", "dev", "test")
 PAD_BEFORE, PAD_AFTER = 0.15, 0.10  # seconds, Kaldi s5_r2, train only
@@ -96,6 +98,8 @@ def find(root: Path, links: dict[str, Path], jobs: int = 2, progress: Progress |
                 supervisions += made
                 recordings += [audio[name].recording(name.split("/")[1], links[name])] if made else []
         found.splits[split] = recordings, supervisions
+    keep_apart(found, "talk", lambda segment: segment.recording_id)
+    keep_copies_apart(found)
     found.notes += [f"{count} {what}" for what, count in sorted(ignored.items()) if count]
     if corpus == "tedlium2":
         talks = {split: len(recordings) for split, (recordings, _) in found.splits.items()}

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from sertools.corpora.spoken import too_little, too_much
 from sertools.inspection.measure import Measured
 
 LOUDER_THAN_SPEECH, QUIETER_THAN_SPEECH = -6.0, -45.0
 CLIPPED, SILENT = 0.001, 0.8
-CHARACTERS_A_SECOND = (2.0, 28.0)
-"""Rates of text outside are not what was said: a list of prompts, or a description of a sound."""
 SHORT, LONG = 0.3, 30.0
 DISAGREEMENT, BETWEEN_SPEAKERS = 0.3, 0.05
 """Assumed of two systems that are compared: the share of utterances that only one has right, and how much their
@@ -132,10 +131,7 @@ def _oddity(what: str, advice: str, names: Sequence[str]) -> Oddity:
 
 
 def _odd_text(one: Measured) -> bool:
-    low, high = CHARACTERS_A_SECOND
-    # a word in a long pause is no fault
-    rate = one.characters / max(one.seconds, 0.01)
-    return one.characters > 0 and (rate > high or (rate < low and one.seconds > 5))
+    return too_much(one.characters, one.seconds) or too_little(one.characters, one.seconds)
 
 
 def _duplicates(read: Sequence[Measured]) -> list[Oddity]:

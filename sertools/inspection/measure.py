@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sertools.audio.cuts import load_cut
 from sertools.audio.opening import BadAudio
+from sertools.corpora.spoken import count_characters
 from sertools.errors import UserError
 
 SILENT_DB = -60.0
@@ -28,7 +29,7 @@ class Measured:
         id, recording, speaker, label, gender: as the manifest has them; empty where it does not say.
         seconds: length.
         sampling_rate, channels: of the recording's file.
-        characters: of its transcript; 0 without one.
+        characters: of its transcript without tags; 0 without one.
         level: RMS in dB relative to full scale; -inf for digital silence.
         peak: largest absolute sample, 1.0 being full scale.
         clipped: share of samples at full scale.
@@ -84,7 +85,7 @@ def measure(cut: Cut) -> Measured:
         seconds=float(cut.duration),
         sampling_rate=_file_rate(cut),
         channels=len(cut.recording.channel_ids or [0]),
-        characters=len(str(supervision.text or "").strip()) if supervision is not None else 0,
+        characters=count_characters(supervision.text) if supervision is not None else 0,
     )
     try:
         samples = load_cut(cut)[0]

@@ -6,8 +6,8 @@ from lhotse import CutSet, MonoCut, Recording
 from lhotse.cut import Cut
 
 from sertools.corpora.audio_check import check_all
+from sertools.corpora.found import Found
 from sertools.corpora.layout import visible
-from sertools.corpora.manifests import Found
 from sertools.corpora.problems import Problem
 from sertools.corpora.table.config import TableConfig
 from sertools.corpora.table.corpus import find

@@ -1,5 +1,6 @@
 """LibriSpeech: subsets, transcripts, speakers, lhotse's own manifests, broken copies."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ READ = {"train-clean-100": ("14", "60"), "dev-clean": ("84",), "test-other": ("3
 def write_chapter(root: Path, subset: str, speaker: str, chapter: str = "7") -> Path:
     folder = root / subset / speaker / chapter
     folder.mkdir(parents=True)
-    samples = np.random.default_rng(0).normal(0, 3000, 48000).astype(np.int16)
+    samples = np.random.default_rng(int(speaker)).normal(0, 3000, 48000).astype(np.int16)
     lines = []
     for number, text in enumerate(("IT'S A TEST", "OF  SPEECH")[: 1 if speaker in ("84", "367") else 2]):
         soundfile.write(folder / f"{speaker}-{chapter}-{number:04d}.flac", samples, 16000, subtype="PCM_16")
@@ -189,3 +190,19 @@ def test_published_counts() -> None:
     assert sum(UTTERANCES.values()) == 292367
     assert sum(READERS.values()) == 2484
     assert sum(HOURS.values()) == pytest.approx(982.3)
+
+
+def test_a_speaker_in_two_parts(corpus: Path, tmp_path: Path) -> None:
+    """Found without SPEAKERS.TXT, too, and whatever chapter it is."""
+    (corpus / "SPEAKERS.TXT").unlink()
+    write_chapter(corpus, "train-clean-100", "84", chapter="8")
+    with pytest.raises(UserError, match="speaker in two parts: speaker 84 is in dev, too"):
+        prepare_librispeech(corpus, tmp_path / "out")
+    result = prepare_librispeech(corpus, tmp_path / "out", skip_bad=True)
+    assert (result.counts["train utterances"], result.counts["dev utterances"]) == (4, 1)
+
+
+def test_audio_in_two_parts(corpus: Path, tmp_path: Path) -> None:
+    shutil.copy(corpus / "dev-clean/84/7/84-7-0000.flac", corpus / "train-clean-100/14/7/14-7-0001.flac")
+    with pytest.raises(UserError, match=r"14-7-0001.flac: audio in two parts: it is the audio of 84-7-0000 in dev"):
+        prepare_librispeech(corpus, tmp_path / "out")

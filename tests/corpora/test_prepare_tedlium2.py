@@ -1,5 +1,6 @@
 """TED-LIUM 2: STM lines, Kaldi's text, padding, pseudo-speakers, broken copies."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,18 @@ Talk_A 1 inter_segment_gap 1.00 1.20 <NA> ignore_time_segment_in_scoring
 Talk_A 1 someone 1.30 2.29 <o,f0,female> it 's a(2) {NOISE} <sil> test (Talk_A-7)
 Talk_A 1 Talk_A 2.40 4.00 <o,f0,male> i ignore_time <unk> that
 """
+TALKS = {"train": "Talk_A", "dev": "Talk_of_dev", "test": "Talk_of_test"}
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     root = tmp_path / "TEDLIUM_release2"
-    for split in ("train", "dev", "test"):
+    for split, talk in TALKS.items():
         for kind in ("sph", "stm"):
             (root / split / kind).mkdir(parents=True)
-        (root / split / "stm" / "Talk_A.stm").write_text(STM)
-        samples = np.arange(16000 * 5, dtype=np.int16)
-        soundfile.write(root / split / "sph" / "Talk_A.sph", samples, 16000, format="NIST", subtype="PCM_16")
+        (root / split / "stm" / f"{talk}.stm").write_text(STM.replace("Talk_A", talk))
+        samples = np.arange(16000 * 5, dtype=np.int16) + np.int16(len(talk) - 6)
+        soundfile.write(root / split / "sph" / f"{talk}.sph", samples, 16000, format="NIST", subtype="PCM_16")
     return root
 
 
@@ -157,6 +159,26 @@ def test_problems(corpus: Path, tmp_path: Path) -> None:
     assert (result.counts["train recordings"], result.counts["train utterances"]) == (1, 3)
     last = list(CutSet.from_file(tmp_path / "out/tedlium2_cuts_train.jsonl.gz"))[-1]
     assert last.end == 5.0
+
+
+def test_a_talk_in_two_parts(corpus: Path, tmp_path: Path) -> None:
+    """Release 3's data/ has the talks of dev and test in it."""
+    shutil.copy(corpus / "dev/sph/Talk_of_dev.sph", corpus / "train/sph/Talk_of_dev.sph")
+    shutil.copy(corpus / "dev/stm/Talk_of_dev.stm", corpus / "train/stm/Talk_of_dev.stm")
+    with pytest.raises(UserError, match=r"1 x talk in two parts\)(?s:.*)train/Talk_of_dev\..*is in dev, too"):
+        prepare_tedlium2(corpus, tmp_path / "out")
+    result = prepare_tedlium2(corpus, tmp_path / "out", skip_bad=True)
+    # dev keeps it
+    assert [result.counts[f"{split} recordings"] for split in TALKS] == [1, 1, 1]
+
+
+def test_a_talk_in_two_parts_under_another_name(corpus: Path, tmp_path: Path) -> None:
+    shutil.copy(corpus / "test/sph/Talk_of_test.sph", corpus / "train/sph/Talk_B.sph")
+    (corpus / "train/stm/Talk_B.stm").write_text(STM.replace("Talk_A", "Talk_B"))
+    with pytest.raises(UserError, match=r"1 x audio in two parts\)(?s:.*)it is the audio of Talk_of_test in test"):
+        prepare_tedlium2(corpus, tmp_path / "out")
+    result = prepare_tedlium2(corpus, tmp_path / "out", skip_bad=True)
+    assert [result.counts[f"{split} recordings"] for split in TALKS] == [1, 1, 1]
 
 
 def test_missing_split(corpus: Path, tmp_path: Path) -> None:

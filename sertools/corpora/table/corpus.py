@@ -10,8 +10,9 @@ from lhotse import Recording, SupervisionSegment
 
 from sertools.config import to_dict
 from sertools.corpora.audio_check import AudioFile, Progress, check_all
+from sertools.corpora.found import Found
 from sertools.corpora.layout import listing_hash
-from sertools.corpora.manifests import Found, Prepared, prepare
+from sertools.corpora.manifests import Prepared, prepare
 from sertools.corpora.problems import Problem
 from sertools.corpora.table.config import TableConfig
 from sertools.corpora.table.utterances import (

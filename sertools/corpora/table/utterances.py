@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from sertools.corpora.found import Found
 from sertools.corpora.layout import visible
-from sertools.corpora.manifests import Found
 from sertools.corpora.problems import Problem
 from sertools.corpora.table.config import TableConfig
 from sertools.corpora.table.formats import read_table
