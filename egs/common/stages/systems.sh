@@ -1,16 +1,17 @@
 # Trainings of emotion systems, their scores, and their comparison: for every paper.
 #
 # They read the options system, num_seeds, train_nj and gpu, and set by the script (transfer_inputs, heard_words):
-# paper (the folder in conf/), folds, cuts, inputs (options of train_emotion.py), suffix (of experiments' names).
+# paper (the folder in conf/), folds, cuts, inputs (options of train_emotion.py), suffix (of experiments' names), and
+# settings (options over each system's configuration, if set).
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# experiment SYSTEM[:LAYER[+LAYER]]: set exp, config (of the system) and layer (an option of train_emotion.py)
+# experiment SYSTEM[:LAYER[+LAYER]]: set exp, config (of the system) and layer (options of train_emotion.py)
 experiment() {
   check_name --system "$1"
   config "$paper/${1%%:*}"
   local layers=${1#*:}
-  layer=()
-  if [[ $1 == *:* ]]; then layer=(--set "model.layers=[${layers//+/,}]"); fi
+  layer=(${settings[@]+"${settings[@]}"})
+  if [[ $1 == *:* ]]; then layer+=(--set "model.layers=[${layers//+/,}]"); fi
   exp=$results${1/:/_}$suffix
 }
 

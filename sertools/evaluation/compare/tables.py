@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import isfinite
 
 from sertools.evaluation.compare.comparison import ALPHA, Comparison, ComparisonTable, SystemResult
+from sertools.evaluation.score.baselines import baselines
 from sertools.evaluation.score.tables import aligned, percent
 from sertools.evaluation.score.tables import warnings as warnings_of_results
 from sertools.evaluation.stats.calibration import Calibration
@@ -94,7 +95,10 @@ def warnings(table: ComparisonTable) -> list[str]:
 
 
 def system_table(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the systems, in the order given: the main metric, the one after it, calibration, dev."""
+    """Header and rows of the systems, in the order given: the main metric, the one after it, calibration, dev.
+
+    Last come the baselines that hear nothing.
+    """
     main, *rest = (found.metric for found in table.systems[0].test.metrics)
     second = rest[0] if rest else None
     calibrated = any(system.test.calibration for system in table.systems)
@@ -117,6 +121,11 @@ def system_table(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
             main.show(test.main.folds.sd_seeds), *([second.show(test.of(second.name).pooled.value)] if second else []),
             *ece, main.show(system.dev.main.pooled.value if system.dev else None), str(len(test.seeds)),
         ])  # fmt: skip
+    for baseline in baselines(table.systems[0].test):
+        rows.append(["–"] * len(header))
+        rows[-1][:2] = [baseline.name, main.show(baseline.values.get(main.name))]
+        if second:
+            rows[-1][9] = second.show(baseline.values.get(second.name))
     return header, rows
 
 
@@ -309,7 +318,7 @@ def to_csv(table: ComparisonTable, header: bool = True) -> str:
     """All numbers as tidy CSV, one a row; what does not apply is empty.
 
     ``first`` is empty for the numbers of one system (``second``).  ``scope`` is remark (``name`` is a sentence that
-    a reader must know), all, fold, t-test, class, speaker or utterances.
+    a reader must know), all, fold, baseline, t-test, class, speaker or utterances.
 
     Args:
         table: the numbers.
@@ -333,6 +342,8 @@ def to_csv(table: ComparisonTable, header: bool = True) -> str:
         for name, measured in zip(("raw", "calibrated"), _calibrations(system), strict=True):
             rows += [("", system.name, "all", name, "ECE", measured.ece)] if measured else []
         rows += [("", system.name, "all", "dev", main.name, system.dev.main.pooled.value)] if system.dev else []
+    for baseline in baselines(table.systems[0].test):
+        rows += [("", baseline.name, "baseline", "pooled", name, value) for name, value in baseline.values.items()]
     for c in table.comparisons:
         t, main_name = c.t_test, c.main.name
         for difference in c.metrics:

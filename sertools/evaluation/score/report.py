@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sertools.evaluation.score import plots
+from sertools.evaluation.score.baselines import baseline_rows
 from sertools.evaluation.score.results import Results
 from sertools.evaluation.score.tables import (
     calibration_note,
@@ -167,6 +168,7 @@ def to_html(
         dev=dev,
         warnings=warnings(test, remarks=about.remarks),
         chance=chance(test),
+        baselines=baseline_rows(test),
         score_rows=lambda results: score_rows(results, lambda low, high: f"{low} – {high}"),
         fold_header=header,
         fold_rows=[[*row, values] for row, values in zip(rows, each_seed, strict=True)],

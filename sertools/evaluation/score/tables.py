@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from types import MappingProxyType
 
+from sertools.evaluation.score.baselines import baseline_rows
 from sertools.evaluation.score.results import Results, Score
 from sertools.evaluation.stats.calibration import TemperatureScaling
 from sertools.evaluation.stats.metric import Metric
@@ -129,6 +130,7 @@ def to_text(
         extras: what else the runs left.
     """
     lines = [*warnings(test, description, remarks), summary(test), "", *_main(test), ""]
+    lines += [*aligned(*baseline_rows(test)), ""]
     if test.calibration:
         lines += [*aligned(CALIBRATION, calibration_rows(test.calibration))]
         lines += [note] if (note := calibration_note(test.calibration)) else []

@@ -1,0 +1,86 @@
+"""egs/own: from a table as people have them, with its defects, to a comparison of systems by one command."""
+
+import csv
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+pytestmark = pytest.mark.recipe
+
+SMALL = """
+model:
+  trunk: {feature_dim: 40, hidden_dim: 16, bottleneck_dim: 8, prefinal_dim: 8, strides: [0, 1, 3]}
+  layers: [tdnnf3]
+  head_dim: 8
+data: {batch_frames: 4000, max_frames: 100}
+training: {epochs: 2, optimizer: adam, learning_rate: 5.0e-3, final_learning_rate: 1.0e-3, select_by: dev_ua}
+"""
+SPEAKERS = ("André", "Bea", "Cleo", "Dora", "Emil", "Fritz")
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> tuple[Path, Path]:
+    """A table with five defects (cp1252, semicolons, a missing file, a double row, labels in mixed case), and audio."""
+    generator = np.random.default_rng(0)
+    folder, rows = tmp_path / "recordings", []
+    folder.mkdir()
+    time = np.arange(9600) / 16000
+    for number, speaker in enumerate(SPEAKERS):
+        for take in range(4):
+            angry = take % 2
+            pitch = 110 + 25 * number + (90 if angry else 0)
+            signal = sum(np.sin(2 * np.pi * k * pitch * time) / k for k in range(1, 12)) * (0.1 if angry else 0.03)
+            name = f"{number}_{take}.wav"
+            soundfile.write(folder / name, signal + generator.normal(0, 1e-3, len(time)), 16000)
+            label = ("Angry" if take == 1 else "angry") if angry else "sad"
+            rows.append(f"{name};{speaker};{label};{1 + 3 * angry + 0.1 * number:g}")
+    table = tmp_path / "mine.csv"
+    lines = ["Datei;speaker;emotion;arousal", *rows, rows[0], "lost.wav;Bea;sad;2"]
+    table.write_bytes("\r\n".join(lines).encode("cp1252"))
+    return table, folder
+
+
+def test_one_command_from_a_table_with_defects_to_a_comparison(
+    recipe: Callable[[str], Any], recordings: tuple[Path, Path]
+) -> None:
+    table, folder = recordings
+    own = recipe("own")
+    own.replace("s1/tdnn.yaml", SMALL)
+    own.write("conf/table.yaml", "columns: {file: Datei}\ngroups: 3\n")
+    given = ("--table", str(table), "--audio", str(folder), "--name", "mine", "--num-seeds", "1", "--nj", "1")
+    refused = own.run(*given, check=False)
+    assert "is not UTF-8" in refused.stdout + refused.stderr
+    told = (*given, "--set", "encoding=cp1252 ignore_case=true")
+    done = own.run(*told, "--skip-bad", "true")
+    problems = own.read("data/mine/manifests/problems.txt")
+    assert "lost.wav" in problems
+    assert "duplicate" in problems
+    assert "<svg" in own.read("data/mine/inspection.html") or "<img" in own.read("data/mine/inspection.html")
+    systems = ["tdnn", "pooled_mfcc"]
+    if importlib.util.find_spec("opensmile"):
+        systems.append("svm")
+    else:
+        assert "there is no openSMILE here" in done.stderr
+    shown = own.read("exp/mine_comparison_strict/comparison.txt")
+    with open(own.directory / "exp/mine_comparison_strict/comparison.csv", newline="") as stream:
+        rows = [
+            row for row in csv.DictReader(stream) if (row["first"], row["name"], row["metric"]) == ("", "pooled", "UA")
+        ]
+    values = {row["second"]: float(row["value"]) for row in rows}
+    assert set(systems) <= set(values)
+    assert values["pooled_mfcc"] > 0.6  # the two classes differ in level and pitch
+    for baseline in ("chance", "most frequent class"):
+        assert baseline in shown
+
+    # a column of numbers as the target: CCC with an interval
+    number = ("--target", "arousal:number", "--system", "pooled_mfcc", "--stage", "3")
+    own.run(*told, *number)
+    results = json.loads(own.read("exp/mine_pooled_mfcc_strict_arousal/results/results.json"))
+    ccc = next(one for one in results["test"]["metrics"] if one["name"] == "CCC")
+    assert ccc["pooled"]["interval"]["low"] < ccc["pooled"]["value"] < ccc["pooled"]["interval"]["high"]
