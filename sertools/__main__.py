@@ -213,6 +213,18 @@ def add_inspect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.set_defaults(main=inspection.show)
 
 
+def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools check``."""
+    from sertools.checking import command as checking
+
+    command = commands.add_parser(
+        "check", description=checking.DOC, help="whether folds and predictions keep the contract", formatter_class=RAW,
+        allow_abbrev=False,
+    )  # fmt: skip
+    checking.add_arguments(command)
+    command.set_defaults(main=checking.show)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     names_can_be_printed()
@@ -221,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_inspect(commands)
     add_predict(commands)
     add_export(commands)
+    add_check(commands)
     add_status(commands)
     options = parser.parse_args(arguments)
     try:
