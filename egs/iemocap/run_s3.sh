@@ -17,6 +17,9 @@ option backbone ""      "folder of a pretrained model (README, Pretrained models
 option system "s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random" \
                         "what is trained: conf/s3/SYSTEM.yaml; the first is compared with each other"
 option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"
+option curve "s3_125 s3_250 s3_500 s3_1000" \
+                        "conf/folds/PROTOCOL.yaml with other amounts of training data, for stage 7; empty: none"
+option curve_system "s3_sum s3_random"  "systems of the learning curves; s3a_functionals needs make env-opensmile"
 option others ""        "NAME=EXPERIMENT ...: trained by run.sh on the same folds, each compared with all of --system"
 option protocol merged  "conf/folds/PROTOCOL.yaml: merged (four classes, 5531 utterances), paper, strict, ..."
 option num_seeds 2      "trainings of every fold, with seeds 1 to N"
@@ -40,4 +43,6 @@ if stage 6 "Scores and comparison of S3's systems"; then
   # shellcheck disable=SC2086  # several experiments
   compare_with comparison_s3 $others
 fi
+# shellcheck disable=SC2086  # several protocols
+if stage 7 "Learning curves"; then learning_curves curve_s3 $curve; fi
 finish

@@ -45,7 +45,7 @@ def test_from_the_demo_corpus_over_a_backbone_to_a_comparison(recipe: Callable[[
     iemocap.write("conf/s3/pretrain_ssl.yaml", TINY)
     iemocap.write("conf/s3/s3.yaml", SMALL)
     some = ("--num-seeds", "1", "--nj", "1", "--train-nj", "1", "--protocol", "merged")
-    said = iemocap.run(*some, "--system", "s3_sum s3_random", "--layers", "1 2").stdout
+    said = iemocap.run(*some, "--stop-stage", "6", "--system", "s3_sum s3_random", "--layers", "1 2").stdout
     assert "NOTE: no --backbone is given" in said
     exp = "exp/demo_{}_merged_from_demo_hubert"
     table = iemocap.read(exp.format("comparison_s3") + "/comparison.txt")

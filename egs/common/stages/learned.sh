@@ -1,6 +1,6 @@
 # Hidden layers of a pretrained speech model as features, and the systems on them, for S3.
 #
-# They read the options backbone, system, layers, protocol, nj and gpu, and dataset, data and demo (real_or_demo).
+# They read the options backbone, system, layers, curve_system, protocol, nj and gpu, and dataset, data and demo (real_or_demo).
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # backbone_inputs: set folds, backbone (on the demo corpus, where none is given, one that is pretrained on it), from (a
@@ -38,24 +38,32 @@ pretrain_backbone() {
     --cuts "$data/pretrained/train/cuts.jsonl.gz" --dev "$data/pretrained/dev/cuts.jsonl.gz" "${backbone%/*}"
 }
 
-# features_of SYSTEM: set kind, the features that it reads, by its name
+# features_of SYSTEM: set kind, the features that it reads by its name, and cuts, where they are
 features_of() {
   case $1 in
+    *_functionals*) kind=functionals ;;
     *_random*) kind=ssl_random ;;
     *_attention* | *_frames*) kind=ssl_frames ;;
     *) kind=ssl ;;
   esac
+  cuts=$data/$kind/${from#_from_}/cuts.jsonl.gz
+  if [ "$kind" = functionals ]; then cuts=$data/functionals/cuts.jsonl.gz; fi
 }
 
 # extract_layers: of every kind that $system reads
 extract_layers() {
-  local one kind kinds=ssl
-  for one in $system; do
+  local one kind cuts kinds=ssl
+  for one in $system $curve_system; do
     features_of "$one"
     [[ " $kinds " == *" $kind "* ]] || kinds+=" $kind"
   done
+  cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
   for kind in $kinds; do
-    local log=$data/log/$kind$from cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
+    local log=$data/log/$kind$from
+    if [ "$kind" = functionals ]; then
+      compute_features functionals
+      continue
+    fi
     config "features/$kind"
     $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$log.JOB.log" compute_features.py "${config[@]}" \
       --input "backbone=$backbone" --job JOB --num-jobs "$nj" "$cuts" "$data/$kind/${from#_from_}"
@@ -82,7 +90,6 @@ train_on_layers() {
   for one in $all; do
     local system=$one
     features_of "$one"
-    cuts=$data/$kind/${from#_from_}/cuts.jsonl.gz
     train_systems
   done
 }
@@ -98,4 +105,24 @@ score_layers() {
   local system="$system$each"
   score_systems
   compare_systems "$1$suffix" "${group[@]}"
+}
+
+# learning_curves NAME PROTOCOL...: each of $curve_system on folds with other amounts of training data, and their plot
+learning_curves() {
+  local name=$1 one folds suffix protocol layers=none system=$curve_system
+  local -A of=()
+  for protocol in "${@:2}"; do
+    folds=$data/folds/$protocol suffix=_$protocol$from
+    make_folds
+    train_on_layers
+    for one in $system; do
+      experiment "$one"
+      of[$one]+=,$exp
+    done
+  done
+  if [ $# -gt 1 ]; then
+    local curves=()
+    for one in $system; do curves+=("$one=${of[$one]#,}"); done
+    plot_curve.py --num-seeds "$num_seeds" --output "$results$name$from" "${curves[@]}"
+  fi
 }

@@ -28,6 +28,7 @@ class LayersModelConfig:
         pooling: of time: mean; ``statistics``, mean and deviation (Snyder et al. 2018); ``attention``, a mean with
             learnt weights (Lin et al. 2017, arXiv 1703.03130, one hop).
         attention_dim: width of the attention.
+        weights_learning_rate_factor: of the weights of layers: times the learning rate of the rest.
         head_dim: of the dense layer with ReLU after pooling; 0 for none.
     """
 
@@ -35,6 +36,7 @@ class LayersModelConfig:
     scale: Scale = "standardise"
     pooling: LayerPooling = "statistics"
     attention_dim: int = 64
+    weights_learning_rate_factor: float = 1.0
     head_dim: int = 256
 
     def __post_init__(self) -> None:

@@ -9,6 +9,24 @@ from sertools.models.emotion import frame_mask, pool
 from sertools.models.tdnnf import SharedDropout
 
 
+class LayerWeights(nn.Module):
+    """Weights of layers (L,): a softmax of ``logits``, equal at the start.
+
+    Args:
+        layers: L.
+        learning_rate_factor: see :class:`sertools.emotion.layers_head.config.LayersModelConfig`.
+    """
+
+    def __init__(self, layers: int, learning_rate_factor: float) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(layers))
+        self.learning_rate_factor = learning_rate_factor
+
+    def forward(self) -> Tensor:
+        """(L,), summing to 1."""
+        return torch.softmax(self.logits, 0)
+
+
 class LayersHead(nn.Module):
     """See :class:`sertools.emotion.layers_head.config.LayersModelConfig`.
 
@@ -18,9 +36,6 @@ class LayersHead(nn.Module):
         dim: width of a row of a layer, as it is stored.
         outputs: classes, or 1 of a number.
         number: whether it gives numbers, with no softmax.
-
-    Attributes:
-        logits: (L,), their softmax weighs the layers.
     """
 
     input_mean: Tensor
@@ -31,7 +46,7 @@ class LayersHead(nn.Module):
     def __init__(self, config: LayersConfig, layers: int, dim: int, outputs: int, number: bool = False) -> None:
         super().__init__()
         self.model, self.stored, self.number = config.model, config.stored, number
-        self.logits = nn.Parameter(torch.zeros(layers))
+        self.weights = LayerWeights(layers, config.model.weights_learning_rate_factor)
         for name, value in (("mean", torch.zeros(layers * dim)), ("scale", torch.ones(layers * dim))):
             self.register_buffer(f"input_{name}", value)
         self.register_buffer("output_mean", torch.zeros(outputs))
@@ -49,11 +64,6 @@ class LayersHead(nn.Module):
         self.dropout = SharedDropout()
         self.output = nn.Linear(self.model.head_dim or width, outputs)
 
-    @property
-    def weights(self) -> Tensor:
-        """Of the layers, (L,), summing to 1."""
-        return torch.softmax(self.logits, 0)
-
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Let what is read have mean 0 and variance 1, given its moments (L * dim,) in the training data."""
         self.input_mean.copy_(mean)
@@ -66,7 +76,7 @@ class LayersHead(nn.Module):
 
     def summed(self, x: Tensor) -> Tensor:
         """The weighted sum (N, T, dim) of layers side by side (N, T, L * dim), each brought to its scale."""
-        count = len(self.logits)
+        count = len(self.weights.logits)
         if self.model.scale == "standardise":
             x = (x - self.input_mean) * self.input_scale
         x = x.unflatten(2, (count, -1))
@@ -75,7 +85,7 @@ class LayersHead(nn.Module):
             x = F.layer_norm(halves, halves.shape[-1:]).reshape(x.shape)
         if count == 1:
             return x[:, :, 0]
-        return torch.einsum("l,ntlc->ntc", self.weights, x)
+        return torch.einsum("l,ntlc->ntc", self.weights(), x)
 
     def pooled(self, x: Tensor, lengths: Tensor) -> Tensor:
         """One row an utterance (N, C) of (N, T, dim)."""

@@ -99,7 +99,7 @@ class LayersSystem:
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
         """Outputs of whole utterances; and the table of the layers' weights."""
         weights = load_checkpoint(run / CHECKPOINT).weights
-        count = len(weights["logits"])
+        count = len(weights["weights.logits"])
         model = make_head(self.config, count, len(weights["input_mean"]) // count, target)
         load_weights(model, weights, str(run / CHECKPOINT))
         objective = Objective.of(target, None)
@@ -111,7 +111,7 @@ class LayersSystem:
             rows += order
             names += [part] * len(order)
             outputs.append(values)
-        pairs = zip(self._layers, model.weights.tolist(), strict=True)
+        pairs = zip(self._layers, model.weights().tolist(), strict=True)
         write_text(run / WEIGHTS, "layer,weight\n" + "".join(f"{layer},{weight:.6f}\n" for layer, weight in pairs))
         return Predicted(rows, names, torch.cat(outputs), (WEIGHTS,))
 

@@ -31,7 +31,7 @@ def test_frames_against_one_utterance_at_a_time(scale: str, pooling: str) -> Non
     mean, std = torch.randn(12), torch.rand(12) + 0.5
     head.standardise(mean, std)
     with torch.no_grad():
-        head.logits.copy_(torch.tensor([0.3, -1.0, 2.0]))
+        head.weights.logits.copy_(torch.tensor([0.3, -1.0, 2.0]))
     x, lengths = torch.randn(2, 7, 12), torch.tensor([7, 5])
     found, rows = head(x, lengths)
     assert rows.tolist() == [1, 1]

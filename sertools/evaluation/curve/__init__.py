@@ -1,0 +1,1 @@
+"""Learning curves: systems over the amount of training data, and how much of it one saves."""

@@ -1,0 +1,65 @@
+"""Learning curves of invented experiments: sizes, sentences, files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from invented_experiments import CLASSES, invented_folds, write_experiment
+
+from sertools.errors import UserError
+from sertools.evaluation.curve.drawing import plot_curves
+from sertools.evaluation.curve.points import read_curve, savings
+from sertools.evaluation.score.results import score
+from sertools.runs.predictions import make_predictions, read_predictions, write_predictions
+
+
+def experiment(directory: Path, size: int, right: float) -> Path:
+    """Runs that say they learnt from ``size`` utterances a class; about so many of the answers are right."""
+    write_experiment(directory, invented_folds(), seeds=(1,))
+    generator = np.random.default_rng(round(100 * right))
+    for run in directory.glob("fold_*/seed_1"):
+        table = read_predictions([run / "predictions.csv"])
+        answers = np.where(generator.random(len(table)) < right, table.labels, (table.labels + 1) % len(CLASSES))
+        outputs = np.full((len(table), len(CLASSES)), 0.1)
+        outputs[np.arange(len(table)), answers] = 0.8
+        names = {"utterances": table.utterances, "speakers": table.speakers, "corpora": table.corpora,
+                 "parts": table.parts, "folds": table.folds, "seeds": table.seeds}  # fmt: skip
+        labels = [CLASSES[label] for label in table.labels]
+        changed = make_predictions(CLASSES, **{k: v.tolist() for k, v in names.items()}, labels=labels, outputs=outputs)
+        write_predictions(run / "predictions.csv", changed)
+        info = json.loads((run / "checkpoint/info.json").read_text())
+        info["trained_on"] = [f"u{number}" for number in range(size * len(CLASSES))]
+        (run / "checkpoint/info.json").write_text(json.dumps(info))
+    return directory
+
+
+def test_how_many_examples_match_how_many(tmp_path: Path) -> None:
+    good = [experiment(tmp_path / "good8", 8, 0.7), experiment(tmp_path / "good16", 16, 0.9)]
+    bad = [experiment(tmp_path / f"bad{size}", size, 0.3 + size / 400) for size in (32, 8, 16)]
+    curves = [read_curve("good", good)[0], read_curve("bad", bad)[0]]
+    assert [point.size for point in curves[1].points] == [8, 16, 32]
+    assert curves[0].points[0].score == score(curves[0].points[0].table).main
+    found = savings(curves[0], curves[1])
+    assert [(one.few, one.many, one.times) for one in found] == [(8, 32, 4.0), (16, 32, 2.0)]
+    assert savings(curves[1], curves[0]) == []
+    for one in found:
+        assert one.difference is not None
+        assert one.difference.value == pytest.approx(one.values[0] - one.values[1])
+        assert one.difference.interval.low <= one.difference.value <= one.difference.interval.high
+
+    files = plot_curves([("good", good), ("bad", bad)], tmp_path / "curve", "invented")
+    assert all((tmp_path / "curve" / name).stat().st_size for name in files)
+    text = (tmp_path / "curve/curve.txt").read_text()
+    assert "8 examples a class of good (UA " in text
+    assert "match 32 of bad (UA " in text
+    assert "4 times as many; difference +" in text
+
+
+def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:
+    one, other = experiment(tmp_path / "a", 8, 0.5), experiment(tmp_path / "b", 8, 0.6)
+    with pytest.raises(UserError, match="were trained on as much, 8"):
+        read_curve("x", [one, other])
+    silent = write_experiment(tmp_path / "c", invented_folds(), seeds=(1,))
+    with pytest.raises(UserError, match="does not say what it was trained on"):
+        read_curve("x", [silent])
