@@ -4,6 +4,7 @@
 #   ./run_s3.sh                                 on the demo corpus, from a very small HuBERT pretrained on it
 #   ./run_s3.sh --corpus DIR --backbone /models/wav2vec2-base --num-seeds 5
 #   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
+#   ./run_s3.sh --stage 4 --backbone DIR --text-backbone DIR --system "s3a_speech:9 s3a_words s3a_speech_words:9"      S3a
 #   ./run_s3.sh --stage 6 --others "s1=exp/demo_s1_merged"      beside systems of run.sh on the same folds
 #
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.
@@ -14,6 +15,7 @@
 option corpus ""        "folder of IEMOCAP_full_release; empty: a demo corpus of synthetic speech"
 option skip_bad false   "go on without utterances whose audio or labels are broken"
 option backbone ""      "folder of a pretrained model (README, Pretrained models); on the demo corpus one is made"
+option text_backbone "" "folder of a BERT or its like, for systems that read words (s3a_words, s3a_speech_words)"
 option system "s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random" \
                         "what is trained: conf/s3/SYSTEM.yaml; the first is compared with each other"
 option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"

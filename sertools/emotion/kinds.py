@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {
     "tdnn": "sertools.emotion.tdnn.kind",
     "features_head": "sertools.emotion.features_head.kind",
     "s4": "sertools.emotion.joint_asr.kind",
+    "speech_text": "sertools.emotion.speech_text.kind",
     "layers_head": "sertools.emotion.layers_head.kind",
     "svm": "sertools.emotion.svm.kind",
     "progressive": "sertools.emotion.progressive.kind",

@@ -1,4 +1,4 @@
-"""What a system is told of the speakers it is tested on, in sentences that every output of its results carries."""
+"""What a system is told of the speech it is tested on, in sentences that every output of its results carries."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ REMEMBERED = (
     "I-VECTORS REMEMBER SPEAKERS: the i-vector of a tested utterance has heard other utterances of its speaker "
     "({how}), no labels"
 )
+REFERENCE = "TESTED WITH REFERENCE TRANSCRIPTS: told what was said, so no recognition of emotion from speech alone"
 
 
 def of_ivectors(features: Any) -> list[str]:

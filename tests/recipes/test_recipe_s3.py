@@ -10,6 +10,7 @@ import pytest
 
 from sertools.config import ConfigFiles, load_config
 from sertools.emotion.layers_head.config import LayersConfig
+from sertools.emotion.speech_text.config import SpeechTextConfig
 
 TINY = """
 clusters: 4
@@ -27,11 +28,17 @@ def test_s3_configurations(root: Path) -> None:
     found = {
         path.stem: load_config(LayersConfig, ConfigFiles((path,), ()))
         for path in sorted((root / "egs/common/conf/s3").glob("s3*.yaml"))
-        if "head" in path.read_text() or "base: s3.yaml" in path.read_text()
+        if "system: layers_head" in path.read_text() or "base: s3.yaml" in path.read_text()
     }
     assert {"s3_sum", "s3_layer", "s3_random", "s3_attention"} <= set(found)
     scales = {name: found[f"s3_{name}"].model.scale for name in ("sum", "sum_norm", "sum_raw")}
     assert scales == {"sum": "standardise", "sum_norm": "layer_norm", "sum_raw": "none"}
+    for path in sorted((root / "egs/common/conf/s3").glob("s3a_speech*.yaml")) + [
+        root / "egs/common/conf/s3/s3a_words.yaml"
+    ]:
+        config = load_config(SpeechTextConfig, ConfigFiles((path,), ()))
+        assert config.reads_reference == ("words" in path.stem)
+        assert bool(config.speech) == ("speech" in path.stem)
     assert found["s3_attention"].stored == "frames"
     assert found["s3_sum_mean"].model.pooling == "mean"
 

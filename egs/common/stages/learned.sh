@@ -38,25 +38,48 @@ pretrain_backbone() {
     --cuts "$data/pretrained/train/cuts.jsonl.gz" --dev "$data/pretrained/dev/cuts.jsonl.gz" "${backbone%/*}"
 }
 
-# features_of SYSTEM: set kind, the features that it reads by its name, and cuts, where they are
+# features_of SYSTEM: set kind, the features that it reads by its name, cuts, where they are, and inputs, with the cuts of
+# words where it reads them
 features_of() {
   case $1 in
     *_functionals*) kind=functionals ;;
     *_random*) kind=ssl_random ;;
-    *_attention* | *_frames*) kind=ssl_frames ;;
+    *_attention* | *_frames* | s3a_*) kind=ssl_frames ;;
     *) kind=ssl ;;
   esac
   cuts=$data/$kind/${from#_from_}/cuts.jsonl.gz
   if [ "$kind" = functionals ]; then cuts=$data/functionals/cuts.jsonl.gz; fi
+  inputs=()
+  if [[ $1 == *_words* ]]; then inputs=(--cuts "$data/text/$(words_from)/cuts.jsonl.gz"); fi
+}
+
+# words_from: the name of the model of words
+words_from() {
+  local path=${text_backbone-}
+  path=${path%/}
+  echo "${path##*/}"
+}
+
+# extract_words: of the transcripts, where a system reads them
+extract_words() {
+  [ -n "${text_backbone-}" ] || recipe_error "systems that read words need --text-backbone DIR, a BERT or its like"
+  config features/text
+  local cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz words
+  words=$data/text/$(words_from)
+  $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/text_$(words_from).JOB.log" compute_features.py "${config[@]}" \
+    --input "backbone=$text_backbone" --job JOB --num-jobs "$nj" "$cuts" "$words"
+  $train_cmd "$data/log/text_$(words_from).collect.log" collect_features.py "${config[@]}" \
+    --input "backbone=$text_backbone" "$cuts" "$words"
 }
 
 # extract_layers: of every kind that $system reads
 extract_layers() {
-  local one kind cuts kinds=ssl
+  local one kind cuts inputs kinds=ssl
   for one in $system $curve_system; do
     features_of "$one"
     [[ " $kinds " == *" $kind "* ]] || kinds+=" $kind"
   done
+  if [[ " $system $curve_system " == *_words* ]]; then extract_words; fi
   cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
   for kind in $kinds; do
     local log=$data/log/$kind$from
@@ -84,7 +107,7 @@ layer_systems() {
 
 # train_on_layers: each of $system, and each layer alone
 train_on_layers() {
-  local one kind cuts each all
+  local one kind cuts inputs each all
   layer_systems
   all="$system$each"
   for one in $all; do

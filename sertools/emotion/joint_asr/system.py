@@ -16,6 +16,7 @@ from sertools.emotion.joint_asr.task import S4Task
 from sertools.emotion.joint_asr.words import WordReader
 from sertools.emotion.objective import Objective
 from sertools.emotion.system import Label, Predicted
+from sertools.emotion.transductive import REFERENCE
 from sertools.errors import UserError
 from sertools.lang.text import TextConfig
 from sertools.partitions.target import Target
@@ -24,8 +25,6 @@ from sertools.training.checkpoint import load_checkpoint, load_weights
 from sertools.training.distributed import Group
 from sertools.training.loop import TrainingConfig
 from sertools.training.run import CHECKPOINT
-
-REFERENCE = "TESTED WITH REFERENCE TRANSCRIPTS: told what was said, so no recognition of emotion from speech alone"
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,21 @@
+"""Recurrent networks on speech and words as a kind of systems."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sertools.config import from_dict
+from sertools.emotion.kinds import Kind
+from sertools.emotion.speech_text.config import SpeechTextConfig
+from sertools.emotion.speech_text.system import SpeechTextSystem
+
+
+def _read(values: dict[str, Any], where: str) -> SpeechTextConfig:
+    return from_dict(SpeechTextConfig, values, where)
+
+
+def _make(config: SpeechTextConfig, given: Mapping[str, Path]) -> SpeechTextSystem:
+    return SpeechTextSystem(config)
+
+
+KIND = Kind("speech_text", _read, _make)

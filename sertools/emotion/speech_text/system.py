@@ -1,0 +1,69 @@
+"""Speech and words as a system."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sertools.emotion.data import Reading, Utterance, load_utterances
+from sertools.emotion.objective import Objective
+from sertools.emotion.speech_text.config import SpeechTextConfig
+from sertools.emotion.speech_text.task import SpeechTextTask, Told, make_network, predict
+from sertools.emotion.system import Label, Predicted
+from sertools.emotion.transductive import REFERENCE
+from sertools.errors import UserError
+from sertools.partitions.target import Target
+from sertools.training.checkpoint import load_checkpoint, load_weights
+from sertools.training.distributed import Group
+from sertools.training.loop import TrainingConfig
+from sertools.training.run import CHECKPOINT
+
+
+class SpeechTextSystem:
+    """See :mod:`sertools.emotion.system`; trained by the loop."""
+
+    def __init__(self, config: SpeechTextConfig) -> None:
+        self.config = config
+        self.reading = config.arrays, config.data.memory_gb
+
+    @property
+    def training(self) -> TrainingConfig:
+        """Settings of the loop."""
+        return self.config.training
+
+    def remarks(self, features: Any) -> list[str]:
+        """Whether it is told what was said."""
+        return [REFERENCE] if self.config.reads_reference else []
+
+    def read(self, cuts: Sequence[Path], labels: Mapping[str, Label]) -> dict[str, Told]:
+        """Frames and words of utterances."""
+        speech, words = (self._read(names, cuts, labels) for names in self.config.arrays)
+        return {name: Told(speech.get(name), words.get(name)) for name in speech or words}
+
+    def _read(self, names: tuple[str, ...], cuts: Sequence[Path], labels: Mapping[str, Label]) -> dict[str, Utterance]:
+        if not names:
+            return {}
+        return load_utterances(cuts, labels, Reading(names, memory_gb=self.config.data.memory_gb))
+
+    def task(
+        self, target: Target, train: Sequence[Told], dev: Sequence[Told], *, seed: int, device: str, group: Group
+    ) -> SpeechTextTask:
+        """The training.
+
+        Raises:
+            UserError: several processes are to share it.
+        """
+        if group.size > 1:
+            raise UserError("this kind of system is trained by one process: start it without --tasks-per-node, --nodes")
+        return SpeechTextTask(self.config, target, train, dev, seed=seed, device=device)
+
+    def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Told]], device: str) -> Predicted:
+        """Probabilities or values of whole utterances."""
+        checkpoint = load_checkpoint(run / CHECKPOINT)
+        model = make_network(self.config, checkpoint.info["speech_dim"], checkpoint.info["words_dim"], target)
+        load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
+        rows = [one for ones in parts.values() for one in ones]
+        names = [part for part, ones in parts.items() for _ in ones]
+        outputs, _ = predict(model.to(device), rows, self.config, Objective.of(target, None), device)
+        return Predicted(rows, names, torch.as_tensor(outputs))
