@@ -33,8 +33,9 @@ def test_s3_configurations(root: Path) -> None:
     assert {"s3_sum", "s3_layer", "s3_random", "s3_attention"} <= set(found)
     scales = {name: found[f"s3_{name}"].model.scale for name in ("sum", "sum_norm", "sum_raw")}
     assert scales == {"sum": "standardise", "sum_norm": "layer_norm", "sum_raw": "none"}
-    for path in sorted((root / "egs/common/conf/s3").glob("s3a_speech*.yaml")) + [
-        root / "egs/common/conf/s3/s3a_words.yaml"
+    for path in [
+        *sorted((root / "egs/common/conf/s3").glob("s3a_speech*.yaml")),
+        root / "egs/common/conf/s3/s3a_words.yaml",
     ]:
         config = load_config(SpeechTextConfig, ConfigFiles((path,), ()))
         assert config.reads_reference == ("words" in path.stem)
