@@ -13,9 +13,12 @@ its dev part are taken, once a fold.  Writes OUT/fold_NAME/seed_N/predictions.cs
 import logging
 from pathlib import Path
 
+from cli import at_least_one, parser, run
+
+# cli is first: it explains imports that fail
+# isort: split
 import numpy as np
 
-from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.files import only_writer, write_json
 from sertools.importing.items import Told
