@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from sertools.evaluation.stats.layer_distance import LayerDistance, layer_distances
 from sertools.features.frames.logmel import Logmel, LogmelConfig
 from sertools.models.cnn14 import DROPOUTS, Cnn14, Cnn14Config
+from sertools.models.layer_distance import LayerDistance, layer_distances
 
 SMALL = Cnn14Config(num_mel_bins=8, width=3, blocks=3, dropout="none")
 

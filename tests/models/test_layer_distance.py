@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sertools.evaluation.stats.layer_distance import cosine_distance, layer_distances
+from sertools.models.layer_distance import cosine_distance, layer_distances
 
 
 def test_small_distances_keep_their_digits() -> None:
