@@ -29,6 +29,8 @@ class TableConfig:
     Attributes:
         name: of the corpus, in every table of results; letters, digits, ``_`` and ``-``.
         columns: role to the name of the column; a role that is not given is looked for under its usual names.
+        file_name: how a file is called, of columns in braces, where no column says it:
+            ``{split}/dia{Dialogue_ID}_utt{Utterance_ID}.wav``.
         pattern: a regular expression on the path of a file below the audio folder, with named groups for roles
             and fields: ``(?P<speaker>\\d\\d)...(?P<label>[A-Z])``.  With a table it adds what the table lacks; without
             one, every file that matches is an utterance.
@@ -48,6 +50,7 @@ class TableConfig:
 
     name: str = "own"
     columns: dict[str, str] = field(default_factory=dict)
+    file_name: str = ""
     pattern: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     leave_out: tuple[str, ...] = ()

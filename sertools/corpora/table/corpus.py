@@ -64,7 +64,9 @@ def prepare_table(
     if table is None and audio is None:
         raise UserError("give a table of the recordings, a folder with --audio and a pattern, or both")
     table = None if table is None else Path(table)
-    folder = Path(audio) if audio is not None else Path(table).parent if table is not None else Path()
+    # a database of audformat is a folder, and its paths are below it
+    beside = Path() if table is None else table if table.is_dir() else table.parent
+    folder = Path(audio) if audio is not None else beside
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} (--audio)")
     inputs = {"audio": listing_hash(folder, ["**/*"])}

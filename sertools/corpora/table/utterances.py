@@ -45,7 +45,12 @@ def from_table(table: Path, folder: Path, config: TableConfig, found: Found) -> 
     read = read_table(table, config)
     found.notes += read.notes
     roles = find_roles(str(table), read.columns, config)
-    if "file" not in roles:
+    if config.file_name:
+        named = set(re.findall(r"{([^{}]*)}", config.file_name))
+        if missing := sorted(named - set(read.columns)):
+            raise UserError(f"{table} has no column '{missing[0]}' (file_name); there are {', '.join(read.columns)}")
+        roles = {role: column for role, column in roles.items() if role != "file"}
+    elif "file" not in roles:
         raise UserError(
             f"{table} has no column of file names (file, path, filename ...); say which one it is by columns.file.  "
             f"There are {', '.join(read.columns)}"
@@ -54,6 +59,8 @@ def from_table(table: Path, folder: Path, config: TableConfig, found: Found) -> 
     made = []
     for row in read.rows:
         values = {role: row.values[column] for role, column in roles.items()} | {n: row.values[n] for n in others}
+        if config.file_name:
+            values["file"] = re.sub(r"{([^{}]*)}", lambda found: row.values[found[1]], config.file_name)
         made.append(_utterance(row, values, table, folder, config, found))
     return [one for one in made if one is not None]
 
@@ -104,7 +111,7 @@ def _locate(written: Path, folder: Path, beside: Path) -> Path:
 
 def _seconds(text: str, config: TableConfig) -> float | None:
     """Seconds, also written as [HH:]MM:SS.fff or as pandas prints a time ("0 days 00:00:01.5"); None for nothing."""
-    text = text.strip().removeprefix("0 days ")
+    text = text.strip().removeprefix("0 days").strip() or text.replace("0 days", "0").strip()
     if text.lower() in ("", "nan", "nat", "none"):
         return None
     value = 0.0

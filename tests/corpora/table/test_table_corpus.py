@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 from lhotse import CutSet, SupervisionSet
 
 from sertools.config import from_dict
@@ -16,17 +14,6 @@ from sertools.errors import UserError
 
 HEADER = "file,speaker,emotion"
 ROWS = ["a1.wav,anna,angry", "a2.wav,anna,sad", "b1.wav,ben,angry", "b2.wav,ben,sad"]
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four clips of half a second, and two in folders."""
-    folder = tmp_path_factory.mktemp("clips")
-    samples = np.random.default_rng(0).normal(0, 0.1, 8000)
-    for name in ("a1", "a2", "b1", "b2", "angry/c_1", "sad/c_1"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        soundfile.write(folder / f"{name}.wav", samples, 16000)
-    return folder
 
 
 def config(**values: Any) -> TableConfig:
