@@ -21,6 +21,7 @@ from sertools.emotion.system import (
     RunId,
     System,
     SystemTask,
+    Watching,
 )
 from sertools.errors import UserError
 from sertools.features.learned.ssl import backbone_remarks
@@ -244,6 +245,8 @@ def _train(run: _Run, conditions: Conditions) -> None:
         task: SystemTask = system.task(
             run.target, parts["train"], parts["dev"], seed=run.run_id.seed, device=conditions.device, group=group
         )
+        if isinstance(system, Watching) and system.watches_test:
+            task.watch(parts["test"])  # type: ignore[attr-defined]
 
         def save(trained: Trained) -> list[str]:
             about = info | task.about() | trained.about()

@@ -25,6 +25,7 @@ KINDS: dict[str, str] = {
     "layers_head": "sertools.emotion.layers_head.kind",
     "svm": "sertools.emotion.svm.kind",
     "progressive": "sertools.emotion.progressive.kind",
+    "cnn14": "sertools.emotion.cnn14.kind",
 }
 """Name to module, which is imported when a configuration asks for it."""
 

@@ -116,6 +116,18 @@ class LoopTrained(Protocol):
         """The training, from the beginning; parts are of what :meth:`System.read` gave."""
 
 
+@runtime_checkable
+class Watching(Protocol):
+    """A loop-trained system whose test part may be scored at every epoch: for a figure, never to choose by.
+
+    Its task has ``watch(test)``.
+    """
+
+    @property
+    def watches_test(self) -> bool:
+        """Whether its configuration says so; then a remark says so, too."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """What a fit gives.

@@ -23,6 +23,10 @@ from sertools.provenance import require_whole
 PREDICTIONS, HISTORY = "predictions.csv", "history.jsonl"
 TRANSCRIPTS = ("transcripts_before.csv", "transcripts_after.csv")
 """Words as recognised before and after joint training, of the utterances in the prediction table."""
+DISTANCES = "layer_distances.csv"
+"""How far layers moved from their start: columns epoch (best, last), kind, layer, distance."""
+DISTANCE_KEY, TEST_KEY = "distance/", "test/"
+"""Begin names in the history: a tensor's distance from its start; a score of the test part, for a figure only."""
 REMARKS = "remarks"
 """In a checkpoint's info: sentences that a reader of the results must know, such as what else a system was told."""
 TRAINED_ON = "trained_on"

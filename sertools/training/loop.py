@@ -172,7 +172,7 @@ def _end_epoch(
     if now.best_epoch == 0 or better(config.select_by, scores, now.history[now.best_epoch - 1]):
         now.best_epoch = now.epoch
         best = {name: value.detach().cpu().clone() for name, value in task.model.state_dict().items()}
-    shown = "  ".join(f"{n} {v:.4g}" for n, v in entry.items() if n not in ("epoch", "seconds"))
+    shown = "  ".join(f"{n} {v:.4g}" for n, v in entry.items() if n not in ("epoch", "seconds") and "/" not in n)
     logging.info("epoch %d/%d  %s  (best: epoch %d)", now.epoch, config.epochs, shown, now.best_epoch)
     now.epoch += 1
     now.batch = 0

@@ -13,8 +13,9 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
     groups = _parameter_groups(model)
     # on a GPU one kernel for many tensors, on a CPU one tensor after another
     options: dict[str, Any] = {"weight_decay": config.weight_decay, "foreach": next(model.parameters()).is_cuda}
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, config.learning_rate, config.momentum, **options)
+    if config.optimizer in ("sgd", "nesterov"):
+        nesterov = config.optimizer == "nesterov"
+        return torch.optim.SGD(groups, config.learning_rate, config.momentum, nesterov=nesterov, **options)
     cls = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return cls(groups, config.learning_rate, **options)
 

@@ -15,11 +15,11 @@ class TrainingConfig:
 
     Attributes:
         epochs: at most so many passes over the training part.
-        optimizer: adam, adamw or sgd (with ``momentum``).
+        optimizer: adam, adamw, sgd (with ``momentum``), or nesterov (sgd with Nesterov's).
         learning_rate, final_learning_rate: at the start and end, exponential between.
         warmup: part of training in which the learning rate rises from 0.
         weight_decay: of the optimiser.
-        momentum: of sgd.
+        momentum: of sgd and nesterov.
         max_grad_norm: gradients are scaled down to this norm; 0 for never.
         select_by: the dev score that picks the epoch, see :mod:`sertools.training.selection`.
         patience: stop after so many epochs without a better dev score; 0 for never.
@@ -27,7 +27,7 @@ class TrainingConfig:
     """
 
     epochs: int = 20
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "nesterov"] = "adam"
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-4
     warmup: float = 0.05
@@ -79,6 +79,8 @@ class Task(Protocol):
 
     def evaluate(self) -> dict[str, float]:
         """Scores on the dev part, model in evaluation mode; ``select_by`` is one of them.
+
+        What else is to be in the history has a name with a slash, which the log does not show.
 
         Called in all processes; the scores are the same in all.
         """

@@ -27,9 +27,9 @@ def given(directory: Path, **changes: object) -> Path:
 
 
 def test_names_are_unique() -> None:
-    assert [kind.name for kind in EXTRAS] == ["words", "speakers"]
-    with pytest.raises(UserError, match="--extra layers: there is no such extra; there are words, speakers"):
-        find_extra("layers")
+    assert [kind.name for kind in EXTRAS] == ["words", "speakers", "layers", "epochs"]
+    with pytest.raises(UserError, match="--extra song: there is no such extra; there are words, speakers, layers"):
+        find_extra("song")
 
 
 def test_speakers_are_shown_where_they_are_given(experiment: Path, tmp_path: Path) -> None:
