@@ -36,9 +36,8 @@ own_systems() {
     recipe_error "--target $target: COLUMN, or COLUMN:number for a column of numbers"
   folds=$data/folds/$protocol${target:+_$field}
   suffix=_$protocol${target:+_$field}$from
-  settings=()
-  # the systems' files say it for classes
-  if [[ $target == *:number ]]; then settings=(--set training.select_by=dev_ccc --set data.class_weights=none); fi
+  if [ -n "$target" ]; then settings=(); fi
+  if [[ $target == *:number ]]; then number_settings; fi
   functionals=$data/functionals/cuts.jsonl.gz
   if [ "$baseline" = none ]; then baseline=; fi
   if [ -n "$baseline" ] && ! python3 -c "$opensmile"; then

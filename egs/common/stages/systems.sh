@@ -5,6 +5,16 @@
 # settings (options over each system's configuration, if set).
 # shellcheck shell=bash disable=SC2034,SC2154
 
+# target_settings: set settings, where conf/folds/PROTOCOL.yaml predicts a number: what systems' files say is for classes
+target_settings() {
+  settings=()
+  if grep -qs 'kind: number' "conf/folds/$protocol.yaml"; then number_settings; fi
+}
+
+number_settings() {
+  settings=(--set training.select_by=dev_ccc --set data.class_weights=none)
+}
+
 # experiment SYSTEM[:LAYER[+LAYER]]: set exp, config (of the system) and layer (options of train_emotion.py)
 experiment() {
   check_name --system "$1"

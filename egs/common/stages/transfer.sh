@@ -8,6 +8,7 @@
 # Extractors of a fold's own lie in FOLDER/FOLD; without it in a folder of the protocol.
 transfer_inputs() {
   folds=$data/folds/$protocol
+  target_settings
   mfcc=$data/mfcc/cuts.jsonl.gz
   network_cuts=$mfcc inputs=() from=
   own_extractors=${1:-$data/$ivectors/$protocol}

@@ -60,9 +60,14 @@ def from_table(table: Path, folder: Path, config: TableConfig, found: Found) -> 
     for row in read.rows:
         values = {role: row.values[column] for role, column in roles.items()} | {n: row.values[n] for n in others}
         if config.file_name:
-            values["file"] = re.sub(r"{([^{}]*)}", lambda found: row.values[found[1]], config.file_name)
+            values["file"] = _filled(config.file_name, row.values)
         made.append(_utterance(row, values, table, folder, config, found))
     return [one for one in made if one is not None]
+
+
+def _filled(pattern: str, values: dict[str, str]) -> str:
+    """``pattern`` with the values of the columns that it has in braces."""
+    return re.sub(r"{([^{}]*)}", lambda found: values[found[1]], pattern)
 
 
 def _utterance(
