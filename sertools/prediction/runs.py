@@ -7,7 +7,7 @@ from sertools.emotion.kinds import DEFAULT, find_kind
 from sertools.errors import UserError
 from sertools.files import require
 from sertools.prediction.ensemble import Ensemble
-from sertools.runs.folder import PREDICTIONS, read_config
+from sertools.runs.folder import PREDICTIONS, read_config, read_info
 from sertools.training.checkpoint import CONFIG
 from sertools.training.run import CHECKPOINT
 
@@ -60,7 +60,8 @@ def load_runs(runs: Mapping[str, Path], *, calibrated: bool = True, device: str 
 
     Raises:
         UserError: a checkpoint is missing, damaged or of something else; runs of different kinds or
-            configurations; what a run needs is not there, or is not what it was; the kind cannot be applied to audio.
+            configurations; what a run needs is not there, or is not what it was; the kind cannot be applied to audio,
+            or a number is predicted.
     """
     kinds = {name: _kind(directory / CHECKPOINT) for name, directory in runs.items()}
     (first, kind), *others = kinds.items()
@@ -69,6 +70,7 @@ def load_runs(runs: Mapping[str, Path], *, calibrated: bool = True, device: str 
             raise UserError(
                 f"{first} is a system of the kind {kind}, {name} of the kind {other}; choose some (--members)"
             )
+    _refuse_numbers(runs[first])
     load = find_kind(kind, str(runs[first] / CHECKPOINT)).load
     if load is None:
         raise UserError(
@@ -84,6 +86,16 @@ def load_runs(runs: Mapping[str, Path], *, calibrated: bool = True, device: str 
 def _kind(checkpoint: Path) -> str:
     require(checkpoint / CONFIG, MADE_BY)
     return str(read_config(checkpoint / CONFIG).get("system", DEFAULT))
+
+
+def _refuse_numbers(run: Path) -> None:
+    path = run / CHECKPOINT / "info.json"
+    target = read_info(path).get("target") if path.exists() else None
+    if isinstance(target, dict) and target.get("kind") == "number":
+        raise UserError(
+            f"{run / CHECKPOINT} predicts a number ({target.get('name')}); only systems of classes can be applied to "
+            f"audio and exported.  What it says of its dev and test utterances is in {run / PREDICTIONS}"
+        )
 
 
 def temperature_of(run: Path) -> float:

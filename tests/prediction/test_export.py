@@ -110,3 +110,14 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage, match="onnxruntime"):
         export_member("exp", tmp_path / "net.onnx")
+
+
+def test_a_system_of_a_number_says_that_it_cannot_be_applied(tmp_path: Path) -> None:
+    from sertools.prediction.runs import load_runs
+
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint/config.yaml").write_text("system: tdnn\n")
+    target = '{"name": "arousal", "kind": "number", "classes": [], "low": 1, "high": 5}'
+    (tmp_path / "checkpoint/info.json").write_text(f'{{"classes": [], "target": {target}}}')
+    with pytest.raises(UserError, match=r"predicts a number \(arousal\).*predictions.csv"):
+        load_runs({"fold_1/seed_1": tmp_path})
