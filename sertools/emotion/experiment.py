@@ -189,6 +189,7 @@ class _Run:
                 *self.folds.remarks,
                 *self.system.remarks(features),
                 *backbone_remarks(features, self.folds.corpora),
+                *self.inputs.remarks(self.folds.corpora),
             ],
             TRAINED_ON: list(self.fold.train),
         }

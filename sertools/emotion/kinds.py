@@ -22,6 +22,7 @@ KINDS: dict[str, str] = {
     "features_head": "sertools.emotion.features_head.kind",
     "s4": "sertools.emotion.joint_asr.kind",
     "speech_text": "sertools.emotion.speech_text.kind",
+    "finetune_ssl": "sertools.emotion.finetune_ssl.kind",
     "layers_head": "sertools.emotion.layers_head.kind",
     "svm": "sertools.emotion.svm.kind",
     "progressive": "sertools.emotion.progressive.kind",

@@ -1,0 +1,36 @@
+"""Fine-tuning as a kind of systems."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sertools.backbones.folder import open_folder
+from sertools.config import from_dict
+from sertools.emotion.finetune_ssl.config import FinetuneConfig
+from sertools.emotion.finetune_ssl.system import FinetuneSystem
+from sertools.emotion.inputs import Need
+from sertools.emotion.kinds import Kind
+
+
+def _read(values: dict[str, Any], where: str) -> FinetuneConfig:
+    return from_dict(FinetuneConfig, values, where)
+
+
+def _make(config: FinetuneConfig, given: Mapping[str, Path]) -> FinetuneSystem:
+    return FinetuneSystem(config, given["backbone"])
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    return {"backbone": open_folder(path).hash()}
+
+
+def _remarks(path: Path, corpora: Sequence[str]) -> list[str]:
+    return open_folder(path).origin().remarks(corpora)
+
+
+BACKBONE = Need(
+    "backbone", "the folder of a pretrained speech model", "whoever published it (README, Pretrained models)",
+    of="directory", required=True, hashes=_hashes, remarks=_remarks,
+)  # fmt: skip
+
+KIND = Kind("finetune_ssl", _read, _make, lambda config: (BACKBONE,))

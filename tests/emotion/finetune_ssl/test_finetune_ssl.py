@@ -1,0 +1,159 @@
+"""Fine-tuning tiny models: what learns, adapters, masks, exact resume, and as a system."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from lhotse import CutSet, Recording, SupervisionSegment
+
+pytest.importorskip("transformers")
+
+from safetensors.torch import load_file
+from tiny_models import tiny_speech, tiny_whisper
+
+from sertools.backbones.load import load_speech
+from sertools.emotion.experiment import Experiment, train_run
+from sertools.emotion.finetune_ssl.config import FinetuneConfig, HeadShape, TunedConfig
+from sertools.emotion.finetune_ssl.network import LowRank, TunedNetwork
+from sertools.emotion.kinds import load_system
+from sertools.errors import UserError
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import read_folds, write_folds
+from sertools.partitions.making import FoldsConfig, make_folds
+from sertools.runs.folder import read_run
+from sertools.runs.predictions import read_predictions
+from sertools.training.loop import Stopped
+from sertools.training.task import Conditions
+
+
+@pytest.fixture(scope="module")
+def hubert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hubert")
+    tiny_speech(folder, "Hubert", do_stable_layer_norm=True, feat_extract_norm="layer")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Tones of 8 speakers: high ones are angry."""
+    folder = tmp_path_factory.mktemp("tones")
+    generator, cuts, examples = np.random.default_rng(0), [], []
+    for number in range(48):
+        speaker, label = number % 8, ("angry", "sad")[number // 8 % 2]
+        time = np.arange(1600 + 160 * (number % 5)) / 16000
+        wave = 0.3 * np.sin(2 * np.pi * (2500 if label == "angry" else 300) * time)
+        path = folder / f"u{number:02d}.wav"
+        soundfile.write(path, (wave + 0.01 * generator.normal(size=len(time))).astype(np.float32), 16000)
+        cut = Recording.from_file(path).to_cut().with_id(path.stem)
+        cut.supervisions = [
+            SupervisionSegment(
+                path.stem, path.stem, 0.0, cut.duration, speaker=f"s{speaker}", custom={"corpus": "tones"}
+            )
+        ]
+        cuts.append(cut)
+        examples.append(Example(path.stem, f"s{speaker}", f"Session{speaker // 2 + 1}", label))
+    CutSet.from_cuts(cuts).to_file(folder / "cuts.jsonl.gz")
+    config = FoldsConfig(class_set="two", protocol="strict")
+    write_folds(folder / "folds", make_folds(config, examples, corpus="tones", classes=("angry", "sad")))
+    return folder / "cuts.jsonl.gz", folder / "folds"
+
+
+def learning(network: TunedNetwork) -> set[str]:
+    """Top-level parts of the encoder that learn."""
+    return {name for name, value in network.encoder.named_parameters() if value.requires_grad}
+
+
+def test_what_learns(hubert: Path) -> None:
+    def names(**tuned: Any) -> set[str]:
+        config = FinetuneConfig(tuned=TunedConfig(**tuned))
+        return learning(TunedNetwork(config, load_speech(hubert), 2, False))
+
+    everything = names(part="all")
+    assert everything == {name for name, _ in load_speech(hubert).named_parameters()}
+    convolutions = {name for name in everything if ".feature_extractor." in name}
+    assert everything - names(part="but_convolutions") == convolutions
+    last = names(part="last", last_layers=2)
+    assert last == {name for name in everything if ".layers.1." in name or ".layers.2." in name}
+    adapters = names(part="adapters")
+    assert adapters
+    assert all(name.endswith((".down", ".up")) for name in adapters)
+    with pytest.raises(UserError, match="has 3 layers, not 4"):
+        names(part="last", last_layers=4)
+
+
+@pytest.mark.parametrize("kind", ["Wav2Vec2", "WavLM", "Whisper"])
+def test_adapters_begin_as_nothing_and_are_a_low_rank_product(tmp_path: Path, kind: str) -> None:
+    if kind == "Whisper":
+        tiny_whisper(tmp_path)
+    else:
+        tiny_speech(tmp_path, kind)
+    waves, lengths = 0.1 * torch.randn(2, 8000), torch.tensor([8000, 8000])
+    plain = load_speech(tmp_path, padding=False)
+    config = FinetuneConfig(head=HeadShape(head_dim=0), tuned=TunedConfig("adapters", rank=2, adapter_scale=0.5))
+    torch.manual_seed(1)
+    network = TunedNetwork(config, load_speech(tmp_path, padding=False), 2, False).eval()
+    found = [module for module in network.modules() if isinstance(module, LowRank)]
+    assert len(found) == 6
+    with torch.no_grad():
+        before = plain.encode(waves, lengths, network.layers).states[0]
+        assert torch.allclose(network.encoder.encode(waves, lengths, network.layers).states[0], before, atol=1e-6)
+        # folded into the plain model's weights by hand, they give what the adapted model gives
+        adapted = dict(network.encoder.named_modules())
+        for name, layer in plain.named_modules():
+            if isinstance(adapted[name], LowRank):
+                own = adapted[name]
+                own.up.copy_(torch.randn_like(own.up))  # type: ignore[operator]
+                layer.weight += 0.5 * own.up @ own.down  # type: ignore[operator]
+        after = plain.encode(waves, lengths, network.layers).states[0]
+        assert not torch.allclose(after, before, atol=1e-2)
+        assert torch.allclose(network.encoder.encode(waves, lengths, network.layers).states[0], after, atol=1e-5)
+    network.train()
+    network(waves, lengths).sum().backward()
+    assert all(module.up.grad is not None and module.base.weight.grad is None for module in found)
+
+
+QUICK = ("system=finetune_ssl", "head.head_dim=0", "training.epochs=3", "data.batch_seconds=0.8",
+         "data.max_seconds=0.12", "training.learning_rate=0.01", "training.final_learning_rate=0.01")  # fmt: skip
+
+
+def experiment(corpus: tuple[Path, Path], backbone: Path, output: Path, settings: Sequence[str] = ()) -> Experiment:
+    maker = load_system(overrides=[*QUICK, *settings], given={"backbone": backbone})
+    return Experiment(maker, read_folds(corpus[1]), output, (corpus[0],))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "checkpoint/model.safetensors")
+
+
+@pytest.mark.parametrize("part", ["but_convolutions", "adapters"])
+def test_as_a_kind_of_system(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path, part: str) -> None:
+    run = train_run(experiment(corpus, hubert, tmp_path, [f"tuned.part={part}"]), "Session1", 1)
+    table = read_predictions(run / "predictions.csv").select(part="test")
+    assert (table.outputs.argmax(1) == table.labels).mean() > 0.7
+    trained, start = weights(run), dict(load_speech(hubert).named_parameters())
+    frozen = [name for name in start if ".feature_extractor." in name]
+    assert frozen
+    assert all(torch.equal(trained[f"encoder.{name}"], start[name]) for name in frozen)
+    assert any("trained on" in line for line in read_run("run", run).info["remarks"])
+
+
+def test_stopped_and_resumed_it_is_the_same_to_the_bit(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path) -> None:
+    whole = train_run(experiment(corpus, hubert, tmp_path / "whole"), "Session1", 1)
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 7
+
+    halves = experiment(corpus, hubert, tmp_path / "halves")
+    with pytest.raises(Stopped):
+        train_run(halves, "Session1", 1, conditions=Conditions(should_stop=stop))
+    again = train_run(halves, "Session1", 1)
+    one, other = weights(whole), weights(again)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
