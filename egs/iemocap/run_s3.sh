@@ -5,6 +5,7 @@
 #   ./run_s3.sh --corpus DIR --backbone /models/wav2vec2-base --num-seeds 5
 #   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
 #   ./run_s3.sh --stage 4 --backbone DIR --text-backbone DIR --system "s3a_speech:9 s3a_words s3a_speech_words:9"      S3a
+#   ./run_s3.sh --stage 5 --backbone DIR --gpu 1 --layers none --system "s3_sum s3_finetune s3_finetune_adapters"
 #   ./run_s3.sh --stage 6 --others "s1=exp/demo_s1_merged"      beside systems of run.sh on the same folds
 #
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.

@@ -3,6 +3,7 @@
 #
 #   ./run_s3.sh --corpus /data/RAVDESS --backbone /models/wav2vec2-base
 #   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
+#   ./run_s3.sh --stage 5 --backbone DIR --gpu 1 --layers none --system "s3_sum s3_finetune s3_finetune_adapters"
 #   ./run_s3.sh --stage 6 --backbone DIR --others "s1=exp/s1_four"      beside systems of run.sh on the same folds
 #
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.

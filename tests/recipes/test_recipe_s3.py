@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sertools.config import ConfigFiles, load_config
+from sertools.emotion.finetune_ssl.config import FinetuneConfig
 from sertools.emotion.layers_head.config import LayersConfig
 from sertools.emotion.speech_text.config import SpeechTextConfig
 
@@ -31,6 +32,7 @@ def test_s3_configurations(root: Path) -> None:
         if "system: layers_head" in path.read_text() or "base: s3.yaml" in path.read_text()
     }
     assert {"s3_sum", "s3_layer", "s3_random", "s3_attention"} <= set(found)
+    conf = root / "egs/common/conf/s3"
     scales = {name: found[f"s3_{name}"].model.scale for name in ("sum", "sum_norm", "sum_raw")}
     assert scales == {"sum": "standardise", "sum_norm": "layer_norm", "sum_raw": "none"}
     for path in [
@@ -40,6 +42,8 @@ def test_s3_configurations(root: Path) -> None:
         config = load_config(SpeechTextConfig, ConfigFiles((path,), ()))
         assert config.reads_reference == ("words" in path.stem)
         assert bool(config.speech) == ("speech" in path.stem)
+    for path in conf.glob("s3_finetune*.yaml"):
+        load_config(FinetuneConfig, ConfigFiles((path,), ()))
     assert found["s3_attention"].stored == "frames"
     assert found["s3_sum_mean"].model.pooling == "mean"
 

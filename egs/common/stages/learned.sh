@@ -42,6 +42,7 @@ pretrain_backbone() {
 # words where it reads them
 features_of() {
   case $1 in
+    *_finetune*) kind=audio ;;
     *_functionals*) kind=functionals ;;
     *_random*) kind=ssl_random ;;
     *_attention* | *_frames* | s3a_*) kind=ssl_frames ;;
@@ -50,6 +51,10 @@ features_of() {
   cuts=$data/$kind/${from#_from_}/cuts.jsonl.gz
   if [ "$kind" = functionals ]; then cuts=$data/functionals/cuts.jsonl.gz; fi
   inputs=()
+  if [ "$kind" = audio ]; then
+    cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
+    inputs=(--backbone "$backbone")
+  fi
   if [[ $1 == *_words* ]]; then inputs=(--cuts "$data/text/$(words_from)/cuts.jsonl.gz"); fi
 }
 
@@ -83,6 +88,7 @@ extract_layers() {
   cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
   for kind in $kinds; do
     local log=$data/log/$kind$from
+    if [ "$kind" = audio ]; then continue; fi
     if [ "$kind" = functionals ]; then
       compute_features functionals
       continue
