@@ -47,5 +47,6 @@ if stage 6 "Scores and comparison of S3's systems"; then
   compare_with comparison_s3 $others
 fi
 # shellcheck disable=SC2086  # several protocols
-if stage 7 "Learning curves"; then learning_curves curve_s3 $curve; fi
+if stage 7 "Learning curves"; then learning_curves curve_s3 comparison_s3 $curve; fi
+if stage 8 "Page of S3"; then paper_page comparison_s3 "$from"; fi
 finish

@@ -136,20 +136,22 @@ score_layers() {
   compare_systems "$1$suffix" "${group[@]}"
 }
 
-# learning_curves NAME PROTOCOL...: each of $curve_system on folds with other amounts of training data, and their plot
+# learning_curves NAME COMPARISON PROTOCOL...: each of $curve_system on folds with other amounts of training data, their
+# comparison on each, and their plot; one seed, for draws vary more
 learning_curves() {
-  local name=$1 one folds suffix protocol layers=none system=$curve_system
+  local name=$1 comparison=$2 one folds suffix protocol layers=none system=$curve_system num_seeds=1
   local -A of=()
-  for protocol in "${@:2}"; do
+  for protocol in "${@:3}"; do
     folds=$data/folds/$protocol suffix=_$protocol$from
     make_folds
     train_on_layers
+    compare_systems "$comparison$suffix"
     for one in $system; do
       experiment "$one"
       of[$one]+=,$exp
     done
   done
-  if [ $# -gt 1 ]; then
+  if [ $# -gt 2 ]; then
     local curves=()
     for one in $system; do curves+=("$one=${of[$one]#,}"); done
     plot_curve.py --num-seeds "$num_seeds" --output "$results$name$from" "${curves[@]}"
