@@ -31,7 +31,7 @@ def keep_apart(found: Found, what: str, key: Callable[[SupervisionSegment], str]
                 leaks[key(segment)].append(segment.recording_id)
         files = {recording.id: _file(recording) for recording in recordings}
         for name, ids in sorted(leaks.items()):
-            reason = f"{what} {name} is in {seen[name]}, too, which is to be of others"
+            reason = f"{what} {name} is in {seen[name]}, too; none may be in both"
             found.problems.append(Problem(f"{what} in two parts", files[ids[0]], reason))
         _leave_out(found, split, {one for ids in leaks.values() for one in ids})
 

@@ -13,6 +13,7 @@ from spoil import (
     FOLDS,
     Spoil,
     a_segment_too_late,
+    a_talk_of_dev_in_train,
     another_phone,
     audio,
     copy,
@@ -87,6 +88,7 @@ DISK = "Disk and machine"
 
 WAV = f"{IEMOCAP}/Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
 LABELS = f"{IEMOCAP}/Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+PROMPT = b"Please enter your password, then press the pound key. "
 TEXTS = f"{IEMOCAP}/Session1/dialog/transcriptions/Ses01F_impro01.txt"
 
 CASES = [
@@ -290,6 +292,20 @@ CASES = [
         PREPARE_ASR,
         "likewise",
         a_segment_too_late,
+    ),
+    Case(
+        CORPUS,
+        "a talk of dev that is in train, too",
+        PREPARE_ASR,
+        "take it out of train, or leave it to the option to do so",
+        a_talk_of_dev_in_train,
+    ),
+    Case(
+        CORPUS,
+        "a text that is too long for its audio",
+        PREPARE,
+        "correct it, or leave it out",
+        replace_bytes(TEXTS, lambda content: content.replace(b"]: ", b"]: " + 3 * PROMPT, 1)),
     ),
     Case(
         MANIFEST,

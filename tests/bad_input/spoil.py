@@ -167,6 +167,13 @@ def a_segment_too_late(folder: Path) -> None:
     stm.write_text(stm.read_text() + f"{stm.stem} 1 {stm.stem} 9000 9001 <o,f0,male> hello\n")
 
 
+def a_talk_of_dev_in_train(folder: Path) -> None:
+    root = folder / "corpora/tedlium2/TEDLIUM_release2"
+    for kind in ("sph", "stm"):
+        (path,) = (root / "dev" / kind).iterdir()
+        shutil.copy(path, root / "train" / kind)
+
+
 def another_phone(folder: Path) -> None:
     (folder / "lang/lexiconp.txt").write_text((folder / "lang/lexiconp.txt").read_text() + "xyzzy 1.0 ZZ\n")
     phones = (folder / "lang/phones.txt").read_text()

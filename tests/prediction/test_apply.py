@@ -273,6 +273,17 @@ def test_members_are_calibrated_then_averaged(pooled: Path, corpus: Corpus) -> N
     assert model.predict(wav).probabilities == pytest.approx(expected, abs=1e-9)
 
 
+def test_says_of_what_it_was_trained_on(pooled: Path, corpus: Corpus, tmp_path: Path) -> None:
+    fold = corpus.folds.folds[0]
+    run = pooled / f"fold_{fold.name}" / "seed_1"
+    shutil.copy(corpus.audio / f"{fold.train[0]}.wav", tmp_path / "another_name.wav")
+    sources = [corpus.audio / f"{name}.wav" for name in (fold.train[0], fold.dev[0], fold.test[0])]
+    found = list(load_emotion(run).predict_all([*sources, tmp_path / "another_name.wav"]))
+    notes = [" ".join(one.notes) for one in found if isinstance(one, Prediction)]
+    assert "has the name of an utterance that trained 1 of 1 members" in notes[0]
+    assert not any("trained" in note for note in notes[1:])
+
+
 def test_any_rate_channels_and_streams(pooled: Path, corpus: Corpus, tmp_path: Path) -> None:
     model = load_emotion(pooled)
     wave = noise(0.9, 1, 7, 48000)
