@@ -74,8 +74,8 @@ def load_runs(runs: Mapping[str, Path], *, calibrated: bool = True, device: str 
     load = find_kind(kind, str(runs[first] / CHECKPOINT)).load
     if load is None:
         raise UserError(
-            f"{runs[first] / CHECKPOINT} is a system of the kind {kind}, which cannot be applied to other audio yet (most "
-            "such systems read features that were stored before).  What it says of its dev and test utterances is in "
+            f"{runs[first] / CHECKPOINT} is a system of the kind {kind}, which cannot be applied to other audio yet "
+            "(most such systems read features that were stored before).  What it says of its dev and test utterances is in "
             f"{runs[first] / PREDICTIONS}"
         )
     ensemble = load(dict(runs), calibrated=calibrated, device=device)
