@@ -78,9 +78,34 @@ def test_one_command_from_a_table_with_defects_to_a_comparison(
     for baseline in ("chance", "most frequent class"):
         assert baseline in shown
 
+    # the same manifests, given as they are
+    (own.directory / "given").symlink_to(own.directory / "data/mine/manifests")
+    own.run("--manifests", "given", "--stage", "3", "--stop-stage", "3")
+    assert "is up to date" in own.read("data/mine/log/make_folds.strict.log")
+
     # a column of numbers as the target: CCC with an interval
     number = ("--target", "arousal:number", "--system", "pooled_mfcc", "--stage", "3")
     own.run(*told, *number)
     results = json.loads(own.read("exp/mine_pooled_mfcc_strict_arousal/results/results.json"))
     ccc = next(one for one in results["test"]["metrics"] if one["name"] == "CCC")
     assert ccc["pooled"]["interval"]["low"] < ccc["pooled"]["value"] < ccc["pooled"]["interval"]["high"]
+
+
+def test_mistakes_are_said(recipe: Callable[[str], Any], tmp_path: Path) -> None:
+    own = recipe("own")
+    for options, message in (
+        ([], "stage 1 needs --table, or --audio with a pattern (--conf), or --manifests"),
+        (["--audio", str(tmp_path)], "does not say who speaks and with which emotion"),
+        (["--audio", str(tmp_path), "--conf", "corpora/emo"], "there is no"),
+        (["--conf", "../x"], "the name of a file in conf/ is needed"),
+        (["--manifests", str(tmp_path)], "0 files *_supervisions_all.jsonl.gz are there"),
+        (["--manifests", str(tmp_path), "--table", "t.csv"], "--manifests stands in place of"),
+        (["--table", "t.csv", "--target", "arousal:numbers"], "COLUMN:number for a column of numbers"),
+        (["--table", "t.csv", "--name", "a/b"], "letters, digits"),
+        (["--table", "t.csv"], "there is no"),
+    ):
+        done = own.run(*options, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0, options
+        assert message in said, (options, said)
+        assert "Traceback" not in said, (options, said)
