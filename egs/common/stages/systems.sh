@@ -50,18 +50,23 @@ score_systems() {
 # compare_systems NAME [GROUP=SYSTEM,SYSTEM,...]...: the first of $system with each other one, and with each group
 # as that system of it that is the best on dev in each fold
 compare_systems() {
-  local one group members compared=() output=$results$1
+  local one group members trained compared=() output=$results$1
   for one in $system; do
     experiment "$one"
     compared+=("$one=$exp")
   done
   for group in "${@:2}"; do
-    members=
+    members='' trained=false
     for one in $(tr ',' ' ' <<< "${group#*=}"); do
       experiment "$one"
       members+=,$exp
+      if [ -e "$exp" ]; then trained=true; fi
     done
-    compared+=(--choose-on-dev "${group%%=*}=${members#,}")
+    if $trained; then
+      compared+=(--choose-on-dev "${group%%=*}=${members#,}")
+    else
+      echo "${group%%=*} is not compared: none of ${group#*=} is trained"
+    fi
   done
   if [ ${#compared[@]} -gt 1 ]; then
     compare.py --folds "$folds" --num-seeds "$num_seeds" --command "$(command_line)" --output "$output" "${compared[@]}"
