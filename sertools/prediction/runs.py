@@ -75,8 +75,8 @@ def load_runs(runs: Mapping[str, Path], *, calibrated: bool = True, device: str 
     if load is None:
         raise UserError(
             f"{runs[first] / CHECKPOINT} is a system of the kind {kind}, which cannot be applied to other audio yet "
-            "(most such systems read features that were stored before).  What it says of its dev and test utterances is in "
-            f"{runs[first] / PREDICTIONS}"
+            "(most such systems read features that were stored before).  What it says of its dev and test utterances "
+            f"is in {runs[first] / PREDICTIONS}"
         )
     ensemble = load(dict(runs), calibrated=calibrated, device=device)
     assert isinstance(ensemble, Ensemble)
