@@ -181,6 +181,12 @@ def test_the_program_with_dev_and_scores_beside_ours(tmp_path: Path) -> None:
     tables = sorted((tmp_path / "theirs").glob("fold_*/seed_1/predictions.csv"))
     assert len(read_predictions(tables)) == 6
     assert read_info(tables[0].parent / "checkpoint/info.json")["remarks"]
+    program(
+        "import_predictions.py", "--format", "sensevoice", *folds, *map(str, sensevoice(tmp_path)), str(tmp_path / "b")
+    )
+    systems = (f"nkululeko={tmp_path / 'theirs'}", f"sensevoice={tmp_path / 'b'}")
+    said = program("compare.py", *folds, "--output", str(tmp_path / "comparison"), *systems)
+    assert "sensevoice against nkululeko: no difference shown" in said
     said = program("score.py", *folds, str(tmp_path / "theirs"))
     assert "predictions of nkululeko, imported" in said
     assert "most frequent class" in said
