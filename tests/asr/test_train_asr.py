@@ -236,3 +236,16 @@ def test_moments_of_the_input_are_of_the_training_part(tiny: Any, transform: Any
     assert torch.equal(weight, before)
     one.after_step(4)
     assert not torch.equal(weight, before)
+
+
+def test_each_chunk_has_the_ivector_of_its_middle() -> None:
+    """Of an i-vector every ten frames: frame 30 of chunks of 60 frames, and of the last one its own middle."""
+    torch.manual_seed(0)
+    trunk = dataclasses.replace(TRUNK, ivector_dim=3)
+    model = make_model(dataclasses.replace(CONFIG, model=AcousticModelConfig(trunk, 24, 12)), 9).eval()
+    heard = []
+    model.register_forward_pre_hook(lambda module, given: heard.append(given[2][0].tolist()))
+    ivectors = np.arange(15, dtype=np.float32)[:, None].repeat(3, 1)
+    with torch.no_grad():
+        assert chunked_scores(model, np.zeros((150, 6), np.float32), ivectors, 60).shape == (50, 9)
+    assert heard == [[3.0] * 3, [9.0] * 3, [13.0] * 3]

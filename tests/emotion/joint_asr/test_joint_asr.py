@@ -489,6 +489,32 @@ def test_what_is_said_after_the_limit_is_not_heard_on_test(told: Any, tmp_path: 
     torch.testing.assert_close(found[0], found[1])
 
 
+def test_settings_of_the_recognisers_loss_count(told: Any) -> None:
+    """Where all of the loss is recognition: it is linear in the smoothing."""
+    losses = [
+        gradients(task(told, system(told, **SYSTEMS["asr_ser"], joint__weight=1.0, joint__smoothing=smoothing), 4))[0]
+        for smoothing in (0.0, 0.1, 0.2)
+    ]
+    assert losses[1] - losses[0] == pytest.approx(losses[2] - losses[1], rel=1e-6)
+    assert abs(losses[1] - losses[0]) > 1e-3
+
+
+def test_seeds_differ_and_repeat_in_s4(told: Any) -> None:
+    made = system(told, model__branches=["audio"])
+    some = utterances(told, made)
+
+    def start(seed: int) -> tuple[Tensor, list[str]]:
+        one = made.task(TARGET, some[:12], some[12:14], seed=seed, device="cpu", group=SINGLE)
+        order = [u.id for batch in one.batches(1, 0) for u in batch.utterances]
+        return one.model.emotion.output.weight.detach().clone(), order
+
+    one, again, other = start(1), start(1), start(2)
+    assert torch.equal(one[0], again[0])
+    assert one[1] == again[1]
+    assert not torch.equal(one[0], other[0])
+    assert one[1] != other[1]
+
+
 # mistakes
 
 

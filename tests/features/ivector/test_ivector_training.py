@@ -18,8 +18,9 @@ from sertools.config import from_dict, to_dict
 from sertools.errors import UserError
 from sertools.features.ivector import steps, training
 from sertools.features.ivector.config import IvectorConfig
-from sertools.features.ivector.model import load_model
+from sertools.features.ivector.model import IvectorModel, load_model
 from sertools.features.ivector.passes import make_batches
+from sertools.features.ivector.steps import Corpus, extractor_statistics
 from sertools.features.ivector.training import check_size, train_ivector
 
 CONFIG = from_dict(
@@ -226,3 +227,17 @@ def test_lda(noise_features: Path, tmp_path: Path) -> None:
     aligned = tmp_path / "aligned.jsonl.gz"
     cuts.to_file(aligned)
     assert load_model(train_ivector(config, aligned, tmp_path / "out")).frontend.dim == 2
+
+
+@pytest.mark.parametrize("subsample", [1, 3])
+def test_a_frame_in_so_many_counts_for_as_many(
+    noise_features: Path, model: IvectorModel, monkeypatch: pytest.MonkeyPatch, subsample: int
+) -> None:
+    """The prior weighs against all frames, whichever of them are used."""
+    lengths = (11, 12, 31)
+    frames = [torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) for n in lengths]
+    corpus = Corpus(list(CutSet.from_file(noise_features))[:3], 1, "cpu", lambda done, total: None)
+    monkeypatch.setattr("sertools.features.ivector.passes.read_features", lambda cut: frames.pop(0))
+    found = extractor_statistics(corpus, model.frontend, model.ubm, model.extractor, model.posteriors, subsample)
+    used = sum(-(-n // subsample) for n in lengths)
+    assert float(found.counts.sum()) == pytest.approx(used * subsample * model.posteriors.scale, rel=1e-4)

@@ -1,0 +1,33 @@
+"""Losses and dev scores against their formulas."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sertools.emotion.objective import Objective, ccc
+from sertools.partitions.target import Target
+
+EMOTION = Target("emotion", classes=("angry", "happy", "sad"))
+
+
+def test_ccc_is_lins() -> None:
+    """2 r s s' / (s^2 + s'^2 + (m - m')^2), of which a shift and another spread lose."""
+    values, wanted = np.random.default_rng(0).normal((0.0, 1.5), (1.0, 2.0), (20, 2)).T
+    r = np.corrcoef(values, wanted)[0, 1]
+    spread = values.var() + wanted.var() + (values.mean() - wanted.mean()) ** 2
+    found = float(ccc(torch.from_numpy(values), torch.from_numpy(wanted)))
+    assert found == pytest.approx(2 * r * values.std() * wanted.std() / spread)
+    same = torch.from_numpy(values)
+    assert float(ccc(same, same)) == pytest.approx(1.0)
+    assert float(ccc(same + 1.0, same)) == pytest.approx(2 * values.var() / (2 * values.var() + 1))
+
+
+def test_class_weights_count_in_the_loss_of_utterances() -> None:
+    scores = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    labels, weights = torch.tensor([0, 0, 2, 1]), torch.tensor([0.5, 2.0, 1.0])
+    each = F.cross_entropy(scores, labels, reduction="none")
+    objective = Objective.of(EMOTION, None)
+    assert float(objective.of_utterances(scores, labels)) == pytest.approx(float(each.mean()))
+    weighted = (each * torch.tensor([0.5, 0.5, 1.0, 2.0])).mean()
+    assert float(objective.of_utterances(scores, labels, weights)) == pytest.approx(float(weighted))
