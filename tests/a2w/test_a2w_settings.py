@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sertools.a2w.auxiliary import AuxiliarySources, make_auxiliary
+from sertools.a2w.loss import loss_of_outputs, teach
 from sertools.a2w.system import A2wConfig, A2wDataConfig, A2wTask
 from sertools.data.reader import Reader
 from sertools.data.transcribed import open_readers
@@ -64,3 +65,39 @@ def test_schedules_and_dropped_tokens(tiny_words: Any, readers: tuple[Reader, Re
     assert loss_at(sampled, 0.1) == plain
     assert loss_at(sampled, 0.6) != plain
     assert loss_at(make_task(tiny_words, readers, token_dropout=0.9)) != plain
+
+
+def test_smoothing_and_normalisation(tiny_words: Any, readers: tuple[Reader, Reader]) -> None:
+    losses = [loss_at(make_task(tiny_words, readers, smoothing=smoothing)) for smoothing in (0.0, 0.1, 0.2)]
+    assert losses[1] - losses[0] == pytest.approx(losses[2] - losses[1], rel=1e-2)
+    assert abs(losses[1] - losses[0]) > 1e-4
+    batch = next((task := make_task(tiny_words, readers, normalise="utterance")).batches(1, 0))
+    assert task.loss(batch)[1] == len(batch.indices)
+    batch = next((task := make_task(tiny_words, readers)).batches(1, 0))
+    assert task.loss(batch)[1] == sum(len(tokens) + 1 for tokens, _ in batch.targets)
+
+
+def test_dev_is_told_the_reference(tiny_words: Any, readers: tuple[Reader, Reader]) -> None:
+    task = make_task(tiny_words, readers, sampling=1.0, token_dropout=0.9)
+    task.before_step(0.5)
+    task.model.eval()
+    batch = next(task.dev.load(0, 0, False))
+    tokens = [found for found, _ in batch.targets]
+    with torch.no_grad():
+        task.model.embedding.weight.mul_(20.0)  # what is read matters
+        encoding = task.model.encode(batch.features, batch.lengths)
+        told, guessed = (
+            float(loss_of_outputs(task.model, teach(task.model, encoding, tokens, p), tokens, smoothing=0.0)[0])
+            for p in (0.0, 1.0)
+        )
+        assert task._evaluate(batch)["loss"] == pytest.approx(told)
+    assert told != pytest.approx(guessed, rel=1e-4)
+
+
+def test_the_seed_of_the_weights(tiny_words: Any, readers: tuple[Reader, Reader]) -> None:
+    vocabulary = load_vocabulary(tiny_words.vocabulary)
+    weights = [
+        A2wTask(CONFIG, vocabulary, None, *readers, seed=seed, device="cpu").model.output.weight for seed in (1, 1, 2)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])

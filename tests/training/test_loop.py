@@ -281,3 +281,40 @@ def test_the_seed_is_that_of_dropout(tmp_path: Path) -> None:
         train(Toy(), CONFIG, tmp_path / f"{n}", seed=seed, key="k") for n, seed in enumerate((1, 1, 2))
     )
     assert one.history[0]["train_loss"] == again.history[0]["train_loss"] != other.history[0]["train_loss"]
+
+
+def test_schedules_are_followed_and_dev_is_heard_without_dropout(tmp_path: Path) -> None:
+    progress, moved, training = [], [], []
+
+    class Watched(Toy):
+        def before_step(self, progress_now: float) -> None:
+            progress.append(progress_now)
+            self.before = self.model[2].bias.detach().clone()
+
+        def loss(self, batch: Any) -> tuple[Tensor, float]:
+            return self.model[2].bias.sum(), 1.0  # a gradient of 1: what moves is the learning rate
+
+        def after_step(self, step: int) -> None:
+            moved.append(float(self.before - self.model[2].bias.detach()))
+
+        def evaluate(self) -> dict[str, float]:
+            training.append(self.model.training)
+            return super().evaluate()
+
+    config = TrainingConfig(
+        epochs=2, optimizer="sgd", momentum=0.0, max_grad_norm=0.0, learning_rate=0.08, final_learning_rate=0.02,
+        warmup=0.0, select_by="dev_loss",
+    )  # fmt: skip
+    train(Watched(), config, tmp_path, seed=1, key="k")
+    assert progress == pytest.approx([n / 12 for n in range(12)])
+    assert moved == pytest.approx([0.08 * 0.25 ** ((n + 0.5) / 12) for n in range(12)], rel=1e-3)
+    assert training == [False, False]
+
+
+def test_dev_loss_breaks_ties() -> None:
+    from sertools.training.selection import better
+
+    one, other = {"dev_ua": 0.5, "dev_loss": 1.0}, {"dev_ua": 0.5, "dev_loss": 0.9}
+    assert better("dev_ua", other, one)
+    assert not better("dev_ua", one, other)
+    assert not better("dev_ua", {"dev_ua": 0.4, "dev_loss": 0.1}, one)

@@ -6,6 +6,7 @@ import torch
 
 from sertools.features.ivector.frames import Frames
 from sertools.features.ivector.frontend import CmvnConfig, ScatterStatistics, lda, normalise_online, pca, splice
+from sertools.features.ivector.model import IvectorModel
 
 
 def slow_cmvn(
@@ -97,3 +98,16 @@ def test_lda_finds_what_separates_classes() -> None:
     assert abs(float(transform[0, 2]) / float(transform.norm())) > 0.95
     with pytest.raises(ValueError, match="two classes"):
         lda(ScatterStatistics(5), 1)
+
+
+def test_statistics_are_of_frames_as_they_are_and_posteriors_of_normalised_ones(model: IvectorModel) -> None:
+    frontend = model.frontend
+    frames = Frames.of([torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) for n in (7, 12)])
+    normalised = normalise_online(frames, frontend.global_mean, frontend.cmvn)
+    wanted = [
+        splice(values, frames, 1).double() @ frontend.transform.t() + frontend.offset
+        for values in (frames.values, normalised)
+    ]
+    for found, value in zip(frontend(frames), wanted, strict=True):
+        torch.testing.assert_close(found, value.float(), rtol=1e-4, atol=1e-5)
+    assert float((wanted[0] - wanted[1]).abs().max()) > 0.1
