@@ -1,6 +1,6 @@
 """Applies each mutation of mutations.yaml to a copy of the tree and says which ones its tests do not notice.
 
-By hand, from the top of the tree: .venv/bin/python tests/mutation/run.py [--only PART_OF_A_NAME ...] [--limit SECONDS] [--unchecked]
+By hand, from the top of the tree: .venv/bin/python tests/mutation/run.py (see tests/mutation.md)
 """
 
 import argparse
