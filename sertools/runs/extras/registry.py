@@ -8,11 +8,12 @@ from sertools.provenance import require_whole
 from sertools.runs.extras.epochs import Epochs
 from sertools.runs.extras.extra import Extra, ExtraKind
 from sertools.runs.extras.layers import Layers
+from sertools.runs.extras.raters import Raters
 from sertools.runs.extras.speakers import Speakers
 from sertools.runs.extras.words import Words
 from sertools.runs.predictions import Predictions
 
-EXTRAS: tuple[ExtraKind, ...] = (Words(), Speakers(), Layers(), Epochs())
+EXTRAS: tuple[ExtraKind, ...] = (Words(), Speakers(), Layers(), Epochs(), Raters())
 
 
 def find_extra(name: str) -> ExtraKind:
