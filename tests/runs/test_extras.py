@@ -27,7 +27,7 @@ def given(directory: Path, **changes: object) -> Path:
 
 
 def test_names_are_unique() -> None:
-    assert [kind.name for kind in EXTRAS] == ["words", "speakers", "layers", "epochs"]
+    assert [kind.name for kind in EXTRAS] == ["words", "speakers", "layers", "epochs", "raters"]
     with pytest.raises(UserError, match="--extra song: there is no such extra; there are words, speakers, layers"):
         find_extra("song")
 
