@@ -6,14 +6,17 @@ from typing import Any
 import numpy as np
 
 from sertools.evaluation.score.plots import BLUE, GREEN, GREY, ORANGE, new_figure, percent_axis, png
+from sertools.evaluation.stats.registry import find_metric
 
-Draw = Callable[[str, Sequence[tuple[str, Mapping[str, Any]]]], bytes]
+System = tuple[str, Mapping[str, Any], Mapping[str, Any]]
+"""Name, test part of its results, and all of results.json (empty where only a comparison is there)."""
+Draw = Callable[[str, Sequence[System]], bytes | None]
 COLOURS = (BLUE, ORANGE, GREEN, GREY, "#CC79A7", "#56B4E9", "#E69F00")
 
 
-def confusion(title: str, systems: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
+def confusion(title: str, systems: Sequence[System]) -> bytes:
     """Mean of the folds' confusions: rows are true classes, in percent of them."""
-    _, test = systems[0]
+    _, test, _ = systems[0]
     shares = 100 * np.array(test["confusion_shares"], dtype=np.float64)
     classes = list(test["classes"])
     figure, axes = new_figure(2.6 + 0.95 * len(classes), 1.9 + 0.8 * len(classes))
@@ -32,22 +35,68 @@ def confusion(title: str, systems: Sequence[tuple[str, Mapping[str, Any]]]) -> b
     return png(figure)
 
 
-def intervals(title: str, systems: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
+def intervals(title: str, systems: Sequence[System]) -> bytes:
     """The main metric of each system, pooled, with its interval."""
     figure, axes = new_figure(2.4 + 1.1 * len(systems), 3.8)
-    for index, (_, test) in enumerate(systems):
+    for index, (_, test, _) in enumerate(systems):
         score = test["metrics"][0]["pooled"]
         value, interval = 100 * score["value"], score["interval"]
         axes.scatter(index, value, color=COLOURS[index % len(COLOURS)], zorder=3, s=40)
         if interval:
             axes.vlines(index, 100 * interval["low"], 100 * interval["high"], color=COLOURS[index % len(COLOURS)])
         axes.annotate(f"{value:.1f}", (index, value), textcoords="offset points", xytext=(8, -3), fontsize=9)
-    axes.set_xticks(range(len(systems)), [name for name, _ in systems], rotation=25, ha="right")
+    axes.set_xticks(range(len(systems)), [name for name, *_ in systems], rotation=25, ha="right")
     axes.set_xlim(-0.5, len(systems) - 0.3)
     percent_axis(axes, f"{systems[0][1]['metrics'][0]['name']}, %")
     axes.set_title(title, fontsize=11)
     return png(figure)
 
 
-FIGURES: dict[str, Draw] = {"confusion": confusion, "intervals": intervals}
+def layers(title: str, systems: Sequence[System]) -> bytes | None:
+    """Cosine distance of each layer's weights from their start: filled at the best epoch, hollow at the last.
+
+    None if no system left such distances.
+    """
+    found = [(name, [row for row in results["layers"] if row["kind"] in ("convolution", "linear")])
+             for name, _, results in systems if results.get("layers")]  # fmt: skip
+    if not found:
+        return None
+    names = list(dict.fromkeys(row["layer"].removesuffix(".weight") for _, rows in found for row in rows))
+    figure, axes = new_figure(2.6 + 0.5 * len(names), 4.2)
+    width = 0.8 / len(found)
+    for number, (name, rows) in enumerate(found):
+        colour = COLOURS[number % len(COLOURS)]
+        at = [names.index(row["layer"].removesuffix(".weight")) + (number + 0.5) * width - 0.4 for row in rows]
+        axes.bar(at, [row["best"] for row in rows], width * 0.9, color=colour, label=name)
+        axes.scatter(at, [row["last"] for row in rows], s=16, facecolors="none", edgecolors=colour, zorder=3)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
+    axes.set_ylabel("cosine distance from the start")
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(f"{title}\nbars: best epoch, circles: last epoch", fontsize=11)
+    return png(figure)
+
+
+def epochs(title: str, systems: Sequence[System]) -> bytes | None:
+    """The main metric by epoch, dashed on dev, drawn through on test, by which nothing is chosen.
+
+    None if no system scored both at every epoch.
+    """
+    found = [(name, results["epochs"]) for name, _, results in systems if results.get("epochs")]
+    if not found:
+        return None
+    figure, axes = new_figure(9.2, 4.2)
+    metric = find_metric(found[0][1][0]["metric"])
+    for number, (name, rows) in enumerate(found):
+        colour, at = COLOURS[number % len(COLOURS)], [row["epoch"] for row in rows]
+        for part, style in (("test", "-"), ("dev", "--")):
+            values = [metric.scale * row[part] for row in rows]
+            axes.plot(at, values, style, color=colour, linewidth=1.4, label=f"{name}, {part}")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(metric.name)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(f"{title}\ntest is shown only: epochs are chosen on dev", fontsize=11)
+    return png(figure)
+
+
+FIGURES: dict[str, Draw] = {"confusion": confusion, "intervals": intervals, "layers": layers, "epochs": epochs}
 """Kind to what draws it."""

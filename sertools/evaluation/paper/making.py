@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sertools.errors import UserError
-from sertools.evaluation.paper.figures import FIGURES
+from sertools.evaluation.paper.figures import FIGURES, System
 from sertools.evaluation.paper.found import SYNTHETIC, Cell, Found, cell
 from sertools.evaluation.paper.published import Paper, Row, Table
 from sertools.evaluation.score.report import embedded, page
@@ -124,13 +123,15 @@ def _pictures(paper: Paper, found: Found) -> dict[str, bytes]:
     for number, figure in enumerate(paper.figures):
         if figure.kind not in FIGURES:
             raise UserError(f"{paper.paper}: no figure of the kind {figure.kind}; there are {', '.join(FIGURES)}")
-        systems: list[tuple[str, Any]] = []
+        systems: list[System] = []
         for name in figure.systems:
             here = found.lookup(figure.protocol, name)
             if here is not None:
-                systems.append((name, here[0]))
+                systems.append((name, *here))
         if systems:
-            drawn[f"figure{number}"] = FIGURES[figure.kind](figure.title, systems)
+            picture = FIGURES[figure.kind](figure.title, systems)
+            if picture is not None:
+                drawn[f"figure{number}"] = picture
     return drawn
 
 

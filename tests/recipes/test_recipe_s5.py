@@ -1,0 +1,70 @@
+"""egs/iemocap/run_s5.sh: from the demo corpus over a source network to S5's page, all of it tiny."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sertools.config import ConfigFiles, load_config
+from sertools.emotion.cnn14.config import Cnn14SystemConfig
+
+DEMO = """
+corpus: {improvised: 1, scripted: 1, turns: 6}
+cnn14:
+  model: {width: 2, blocks: 2}
+  data: {crop_frames: 40}
+  training: {epochs: 2, learning_rate: 1.0e-2, final_learning_rate: 1.0e-2}
+"""
+
+
+def test_s5_configurations(root: Path) -> None:
+    """All of them are sound, and start where their names say."""
+    found = {
+        path.stem: load_config(Cnn14SystemConfig, ConfigFiles((path,), ()))
+        for path in sorted((root / "egs/common/conf/s5").glob("*.yaml"))
+    }
+    assert len(found) > 15
+    for name, config in found.items():
+        starts = {"random": "random", "cnn14": "random", "source": "random", "audioset": "audioset"}
+        key = name.removeprefix("cnn14_").removesuffix("_all").removesuffix("_linear")
+        assert config.transfer.start == starts.get(key, "source"), name
+        assert config.transfer.train == ("linear" if name.endswith("linear") else "all"), name
+        # the paper's numbers
+        assert (config.model.width, config.model.blocks, config.data.batch_size, config.training.epochs) == (
+            64,
+            6,
+            8,
+            60,
+        )
+        assert config.test_curve == (name != "source")
+
+
+@pytest.mark.recipe
+def test_from_the_demo_corpus_over_a_source_to_the_page(recipe: Callable[[str], Any]) -> None:
+    iemocap = recipe("iemocap")
+    iemocap.script = "run_s5.sh"
+    iemocap.write("conf/demo.yaml", DEMO)
+    systems = "cnn14_random cnn14_valence_all"
+    iemocap.run("--system", systems, "--sources", "valence", "--nj", "1")
+    folds = json.loads(iemocap.read("data/demo/folds/arousal_bins/folds.json"))
+    source = json.loads(iemocap.read("data/demo/folds/arousal_bins_valence/folds.json"))
+    assert [folds["target"]["name"], source["target"]["name"]] == ["arousal", "valence"]
+    assert folds["target"]["classes"] == source["target"]["classes"] == ["low", "middle", "high"]
+    # what a source learnt from, and what it was chosen by, is what the target's fold trains and chooses with
+    assert [(f["train"], f["dev"]) for f in folds["folds"]] == [(f["train"], f["dev"]) for f in source["folds"]]
+    page = iemocap.directory / "exp/demo_paper_s5"
+    assert {path.name for path in page.glob("figure*.png")} == {"figure0.png", "figure1.png", "figure2.png"}
+    text = (page / "paper.txt").read_text()
+    for words in ("cnn14_valence_all", "published  62.2", "no epoch was chosen by it", "SYNTHETIC"):
+        assert words in text, words
+    rows = json.loads(iemocap.read("exp/demo_cnn14_valence_all_arousal_bins/results/results.json"))["layers"]
+    assert all(row["last"] > 0.0 for row in rows if row["kind"] in ("convolution", "linear"))
+    for option, message in (
+        (("--system", "cnn14_audioset_all"), "needs --audioset"),
+        (("--system", "cnn14_gender_all", "--sources", "valence"), "neither among --sources nor among --others"),
+    ):
+        refused = iemocap.run("--stage", "5", "--stop-stage", "5", *option, check=False)
+        assert refused.returncode != 0
+        assert message in refused.stdout + refused.stderr
