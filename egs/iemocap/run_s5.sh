@@ -32,6 +32,7 @@ dataset=iemocap paper=s5 ratings="arousal valence dominance"
 real_or_demo
 folds=$data/folds/$protocol cuts=$data/logmel/cuts.jsonl.gz
 suffix=_$protocol
+target_settings
 
 if stage 0 "Demo corpus"; then make_demo_corpus; fi
 if stage 1 "Manifests"; then prepare_corpus; fi

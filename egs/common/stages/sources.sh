@@ -25,14 +25,17 @@ source_experiment() {
 }
 
 train_sources() {
-  local source exp
+  local source exp own
   config "$paper/source"
   for source in $sources; do
+    own=()
+    # where the target is a number, ratings as sources are numbers too
+    if [[ " ${ratings-} " == *" $source "* ]]; then own=(${settings[@]+"${settings[@]}"}); fi
     exp=$(source_experiment "$source")
-    $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py "${config[@]}" \
+    $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py "${config[@]}" "${own[@]}" \
       --cuts "$cuts" --folds "$data/folds/${protocol}_$source" \
       --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
-    score.py "${config[@]}" --folds "$data/folds/${protocol}_$source" --num-seeds "$num_seeds" \
+    score.py "${config[@]}" "${own[@]}" --folds "$data/folds/${protocol}_$source" --num-seeds "$num_seeds" \
       --command "$(command_line)" "$exp"
   done
 }

@@ -51,7 +51,9 @@ class Cnn14Task:
         self.train, self.dev = train, dev
         self.objective = Objective.of(target, config.loss)
         self.class_weights: Tensor | None = None
-        if target.kind == "classes" and config.data.class_weights == "inverse":
+        if config.data.class_weights == "inverse":
+            if target.kind == "number":
+                raise UserError(f"data.class_weights: inverse: the target {target.name} has no classes; set none")
             amounts = ((int(u.label), 1.0) for u in train)
             self.class_weights = balanced_weights(amounts, target.num_outputs).to(device)
         torch.manual_seed(seed)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from vector_corpus import make_vector_corpus
 
 from sertools.emotion.cnn14.batches import SILENCE, crops, whole
-from sertools.emotion.cnn14.config import Cnn14SystemConfig
+from sertools.emotion.cnn14.config import Cnn14DataConfig, Cnn14SystemConfig
 from sertools.emotion.cnn14.start import load_source
 from sertools.emotion.cnn14.task import Cnn14Task
 from sertools.emotion.data import Utterance
@@ -120,8 +120,13 @@ def test_same_seed_same_numbers(corpus: tuple[Path, Path, Path], tmp_path: Path)
 
 def test_a_number_as_target(corpus: tuple[Path, Path, Path]) -> None:
     utterances = made(8)
-    config = Cnn14SystemConfig(**small())
     target = Target("arousal", "number", low=1, high=7)
+    with pytest.raises(UserError, match="arousal has no classes"):
+        Cnn14Task(
+            Cnn14SystemConfig(**small()), target, utterances, utterances, seed=1, device="cpu", start=None,
+            group=SINGLE,
+        )  # fmt: skip
+    config = Cnn14SystemConfig(**small(data=Cnn14DataConfig(crop_frames=6, class_weights="none")))
     task = Cnn14Task(config, target, utterances, utterances, seed=1, device="cpu", start=None, group=SINGLE)
     labels = torch.tensor([float(u.label) for u in utterances])
     assert float(task.model.head.bias) == pytest.approx(float(labels.mean()))
