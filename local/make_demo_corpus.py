@@ -10,6 +10,7 @@ With it every recipe runs without the real corpus.  Results on it mean nothing b
 Settings of iemocap: improvised, scripted (dialogues for each session and side), turns, difficulty, seed.
 Settings of librispeech: {train,dev,test}_{clean,other} (speakers), sentences, difficulty, seed.
 Settings of msp_improv: turns (of each of twelve speakers), difficulty, seed.
+Settings of msp_podcast: turns (of each of sixteen speakers), release, difficulty, seed.
 Settings of tedlium2: train_talks, dev_talks, test_talks, sentences, lm_sentences, difficulty, seed.
 """
 

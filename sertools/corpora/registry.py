@@ -11,6 +11,7 @@ CORPORA: dict[str, str] = {
     "iemocap": "sertools.corpora.iemocap",
     "librispeech": "sertools.corpora.librispeech",
     "msp_improv": "sertools.corpora.msp_improv",
+    "msp_podcast": "sertools.corpora.msp_podcast",
     "nemo": "sertools.corpora.nemo",
     "prompts": "sertools.corpora.prompts",
     "ravdess": "sertools.corpora.ravdess",
