@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from sertools.evaluation.score.plots import BLUE, GREEN, GREY, ORANGE, new_figure, percent_axis, png
 from sertools.evaluation.stats.registry import find_metric
@@ -91,8 +92,9 @@ def epochs(title: str, systems: Sequence[System]) -> bytes | None:
         for part, style in (("test", "-"), ("dev", "--")):
             values = [metric.scale * row[part] for row in rows]
             axes.plot(at, values, style, color=colour, linewidth=1.4, label=f"{name}, {part}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(metric.name)
+    axes.set_ylabel(f"{metric.name}, %" if metric.scale == 100 else metric.name)
     axes.legend(frameon=False, fontsize=8)
     axes.set_title(f"{title}\ntest is shown only: epochs are chosen on dev", fontsize=11)
     return png(figure)

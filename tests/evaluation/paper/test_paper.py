@@ -115,3 +115,16 @@ def test_the_five_papers_are_sound(root: Path) -> None:
             for row in table.rows:
                 lists = row.published.values() if isinstance(row.published, dict) else [row.published]
                 assert all(len(one) <= len(table.columns) for one in lists), row
+
+
+def test_figures_of_what_runs_left() -> None:
+    left = {
+        "epochs": [{"epoch": n, "runs": 1, "metric": "UA", "dev": 0.4, "test": 0.3} for n in (1, 2)],
+        "layers": [{"layer": "fc1.weight", "kind": "linear", "best": 0.1, "last": 0.2},
+                   {"layer": "bn0.weight", "kind": "batch norm", "best": 0.1, "last": 0.2}],
+    }  # fmt: skip
+    for kind in left:
+        drawn = FIGURES[kind]("a title", [("a", results(), left), ("b", results(), {})])
+        assert drawn is not None
+        assert drawn.startswith(b"\x89PNG")
+        assert FIGURES[kind]("a title", [("b", results(), {})]) is None
