@@ -58,9 +58,9 @@ def prepare_msp_podcast(
 ) -> Prepared:
     """Write ``msp_podcast_{recordings,supervisions,cuts}_all.jsonl.gz``.
 
-    ``custom`` of a supervision: split (train, dev, test1, test2, test3), podcast, improvised (True), corpus, and where
-    the release has labels emotion, arousal, valence and dominance (1 to 7).  Whoever is unknown is called after the
-    podcast ("unknown_0001"), in which it may be one speaker.
+    ``custom`` of a supervision: split (train, dev, test1, test2, test3), session (the podcast), improvised (True),
+    corpus, and where the release has labels emotion, arousal, valence and dominance (1 to 7).  Whoever is unknown is
+    called after the podcast ("unknown_0001"), in which it may be one speaker.
 
     Args:
         corpus_dir: the folder with ``Labels`` and ``Audios``, or its parent.
@@ -188,7 +188,7 @@ def _supervision(name: str, row: dict[str, str], duration: float, corpus: str) -
         language="English",
         speaker=speaker if known else f"unknown_{match[1]}",
         gender=gender if gender in ("female", "male") else None,
-        custom={"split": row["part"], "podcast": match[1], "improvised": True, "corpus": corpus, **labels},
+        custom={"split": row["part"], "session": match[1], "improvised": True, "corpus": corpus, **labels},
     )
 
 

@@ -41,7 +41,12 @@ def test_the_names_of_releases(tmp_path: Path, dev: str, table: str) -> None:
     splits = Counter(one.custom["split"] for one in made.values())
     assert splits == {"train": 2, "dev": 1, "test1": 1, "test3": 1}
     first = made["MSP-PODCAST_0001_0008"]
-    assert (first.speaker, first.gender, first.custom["emotion"]) == ("97", "male", "angry")
+    assert (first.speaker, first.gender, first.custom["emotion"], first.custom["session"]) == (
+        "97",
+        "male",
+        "angry",
+        "0001",
+    )
     assert [first.custom[name] for name in ("arousal", "valence", "dominance")] == [5.5, 2.2, 5.0]
     assert (made["MSP-PODCAST_0002_0001"].speaker, made["MSP-PODCAST_0002_0001"].gender) == ("unknown_0002", None)
     assert "arousal" not in made["MSP-PODCAST_0005_0001_0002"].custom

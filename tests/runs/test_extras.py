@@ -59,3 +59,25 @@ def test_damaged_speakers(experiment: Path, tmp_path: Path, changes: dict[str, o
 def test_speakers_that_are_not_there(experiment: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist; it is made by local/identify_speakers"):
         input_files(experiment, (), {"speakers": str(tmp_path / "none")})
+
+
+def test_layers_that_are_damaged_or_not_of_all_runs(experiment: Path, tmp_path: Path) -> None:
+    table = read_predictions(experiment / "fold_Session1/seed_0/predictions.csv")
+    rows = "epoch,kind,layer,distance\nbest,linear,fc1.weight,0.1\nlast,linear,fc1.weight,0.3\n"
+    folders = {name: tmp_path / name for name in "ab"}
+    for folder in folders.values():
+        folder.mkdir()
+        (folder / "layer_distances.csv").write_text(rows)
+    (folders["b"] / "layer_distances.csv").write_text(rows.replace("0.3", "0.5"))
+    found = read_extras(folders, table, {})["layers"]
+    assert found.rows == (("fc1", "0.1", "0.4"),)
+    for text in (rows.replace("0.1", "song"), rows.replace("0.1", "nan"), rows[:60], "", rows.replace("layer", "l")):
+        (folders["b"] / "layer_distances.csv").write_text(text)
+        with pytest.raises(UserError, match=r"layer_distances\.csv .*train this run again"):
+            read_extras(folders, table, {})
+    (folders["b"] / "layer_distances.csv").write_text(rows.replace("fc1", "fc2"))
+    with pytest.raises(UserError, match="other layers than the other runs"):
+        read_extras(folders, table, {})
+    (folders["b"] / "layer_distances.csv").unlink()
+    with pytest.raises(UserError, match="which other runs have"):
+        read_extras(folders, table, {})

@@ -216,3 +216,19 @@ def test_what_does_not_fit_is_refused(corpus: tuple[Path, Path, Path], source: P
     ):  # fmt: skip
         with pytest.raises(UserError, match=message):
             trained(cuts, folds, tmp_path / "x", *settings, **given)
+
+
+def test_an_epoch_goes_on_where_it_stopped() -> None:
+    utterances = made(9)
+    config = Cnn14SystemConfig(**small(data=Cnn14DataConfig(batch_size=2, crop_frames=6)))
+    task = Cnn14Task(
+        config, Target("e", classes=("a", "b", "c")), utterances, utterances, seed=1, device="cpu", start=None,
+        group=SINGLE,
+    )  # fmt: skip
+    everything = list(task.batches(2, 0))
+    assert len(everything) == task.num_batches(2) == 5
+    assert sorted(u.id for batch in everything for u in batch.utterances) == [u.id for u in utterances]
+    for whole_one, rest in zip(everything[3:], task.batches(2, 3), strict=True):
+        assert torch.equal(whole_one.features, rest.features)
+    other = [u.id for batch in task.batches(3, 0) for u in batch.utterances]
+    assert other != [u.id for batch in everything for u in batch.utterances]
