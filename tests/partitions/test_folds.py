@@ -80,6 +80,8 @@ def test_random_is_stratified_seeded_and_marked() -> None:
         counts = [sum(folds.labels[u] == label for u in fold.test) for label in CLASSES]
         assert max(counts) - min(counts) <= 1
         assert len(fold.test) == 15
+    after = (*folds.folds[1:], folds.folds[0])
+    assert [fold.dev for fold in folds.folds] == [fold.test for fold in after]
     assert folds == folds_of("random", num_folds=4, seed=1)
     assert folds.folds != folds_of("random", num_folds=4, seed=2).folds
 
@@ -119,6 +121,13 @@ def test_unsound_folds_cannot_be_written_or_read(
     (tmp_path / "folds.json").write_text(json.dumps(dataclasses.asdict(bad)))
     with pytest.raises(UserError, match=r"Session1|tested in"):
         read_folds(tmp_path)
+
+
+def test_an_utterance_is_tested_once_a_repetition(tmp_path: Path) -> None:
+    folds = folds_of("strict")
+    again = dataclasses.replace(folds.folds[0], name="again")
+    with pytest.raises(UserError, match="Ses01F_u0 is tested in folds Session1 and again"):
+        write_folds(tmp_path, dataclasses.replace(folds, folds=(*folds.folds, again)))
 
 
 def test_speakers_may_be_shared_only_where_the_folds_say_so(tmp_path: Path) -> None:
@@ -187,4 +196,5 @@ def test_learning_curve_parts_lie_in_each_other() -> None:
         counts = Counter(quarter.labels[u] for u in small.train)
         assert set(counts.values()) == {5}
         assert len(middle.train) == 30
+    assert set(Counter(whole.labels[u] for u in made(0.16).folds[0].train).values()) == {4}, "3.2 rounded up"
     assert "25 % of each class's training utterances" in quarter.description
