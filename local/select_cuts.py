@@ -9,12 +9,10 @@ Writes OUTPUT/cuts.jsonl.gz, in the order of the manifest.
 import logging
 from pathlib import Path
 
-from lhotse import CutSet
-
 from cli import parser, run
 from sertools.errors import UserError
-from sertools.files import content_hash, only_writer, replacing
-from sertools.manifests import read_cuts
+from sertools.files import content_hash, only_writer
+from sertools.manifests import read_cuts, write_cuts
 from sertools.partitions.folds import FOLDS, find_fold, read_folds
 from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 
@@ -48,8 +46,7 @@ def main() -> None:
                 "cuts are of different manifests: run the stages for manifests and folds again"
             )
         begin(options.output)
-        with replacing(options.output / CUTS) as path:
-            CutSet.from_cuts(chosen).to_file(path)
+        write_cuts(chosen, options.output / CUTS)
         write_stamp(options.output, stamp, [CUTS])
     logging.info("%s: %d cuts of %s of the fold %s", options.output / CUTS, len(chosen), ", ".join(options.part),
                  fold.name)  # fmt: skip

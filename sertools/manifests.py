@@ -11,7 +11,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lhotse.serialization import deserialize_item
 import sertools.features.band_pass  # noqa: F401  (lets Lhotse apply it)
 from sertools.errors import UserError
 from sertools.features import arrays  # lets Lhotse read them
+from sertools.files import replacing
 from sertools.limits import CUT, LINE_BYTES, RECORDING, SUPERVISION, check_size
 from sertools.provenance import require_whole
 
@@ -58,6 +59,12 @@ def read_cuts(path: Path | str, made_by: str = MADE_BY) -> Iterator[Cut]:
 def load_cuts(path: Path | str, made_by: str = MADE_BY) -> CutSet:
     """All cuts of a manifest; raises what :func:`read_cuts` does."""
     return CutSet.from_cuts(read_cuts(path, made_by))
+
+
+def write_cuts(cuts: Iterable[Cut], path: Path | str) -> None:
+    """Write a cut manifest (.jsonl.gz) beside its final name, and rename it."""
+    with replacing(Path(path)) as temporary:
+        CutSet.from_cuts(cuts).to_file(temporary)
 
 
 def read_supervisions(path: Path | str, made_by: str = MADE_BY) -> list[SupervisionSegment]:

@@ -57,7 +57,7 @@ def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
     assert "synthetic" in (results / "report.html").read_text().lower()
     folds = json.loads(iemocap.read("data/demo/folds/paper/folds.json"))
     assert len(folds["folds"]) == 5
-    assert folds["classes"] == ["angry", "excited", "neutral", "sad"]
+    assert folds["target"]["classes"] == ["angry", "excited", "neutral", "sad"]
     # the same corpus under another protocol
     iemocap.run(*FROM_SCRATCH, "--stage", "2", "--protocol", "random", "--num-seeds", "1")
     text = iemocap.read("exp/demo_tdnn_random/results/results.txt").lower()
