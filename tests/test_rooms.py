@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "sertools"
-OF_PAPERS = ("sertools.emotion.tdnn", "sertools.emotion.joint_asr", "sertools.emotion.progressive",
-             "sertools.emotion.svm", "sertools.emotion.features_head", "sertools.models.cnn14", "sertools.models.tdnnf",
-             "sertools.models.speech_text", "sertools.models.columns", "sertools.asr", "sertools.a2w")  # fmt: skip
+SYSTEMS = tuple(f"sertools.emotion.{path.parent.name}" for path in sorted(ROOT.glob("emotion/*/__init__.py")))
+OF_PAPERS = (*SYSTEMS, "sertools.models.cnn14", "sertools.models.tdnnf", "sertools.models.speech_text",
+             "sertools.models.columns", "sertools.asr", "sertools.a2w")  # fmt: skip
 COMMON = ("emotion/experiment.py", "emotion/system.py", "emotion/inputs.py", "emotion/kinds.py", "evaluation", "runs",
           "partitions", "data", "training", "status", "inspection", "corpora", "features/store.py",
           "features/blocks.py", "features/access.py", "features/pipeline.py")  # fmt: skip

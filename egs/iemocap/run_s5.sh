@@ -5,7 +5,7 @@
 #   ./run_s5.sh --corpus /data/IEMOCAP_full_release --gpu 1 --num-seeds 5
 #   ./run_s5.sh --protocol arousal                      as a number, with CCC
 #   ./run_s5.sh --stage 5 --system "cnn14_random cnn14_audioset_all" --audioset "/models/Cnn14_16k_mAP=0.438.pth"
-#   ./run_s5.sh --stage 5 --system "cnn14_random cnn14_mine_all" --others mine=../crema_d/exp/EXP/fold_F/seed_1/checkpoint
+#   ./run_s5.sh --stage 5 --system "cnn14_random cnn14_mine_all" --others mine=../own/exp/EXP/fold_F/seed_1/checkpoint
 #
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  A source of one's own is
 # one more column: conf/s5/cnn14_NAME_all.yaml with the line "base: cnn14_all.yaml", and NAME among --sources (a field of
