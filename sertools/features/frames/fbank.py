@@ -4,14 +4,20 @@ By kaldifeat, or by lhotse's own torch layers with the same numbers; on the 16-b
 sertools.features.frames.mfcc.
 """
 
-import warnings
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lhotse.features.base import register_extractor
 
 from sertools.features.frames.acoustic import AcousticFeatures
-from sertools.features.frames.mfcc import Engine, KaldiFeatures, alone, resolve_engine, set_common
+from sertools.features.frames.mfcc import (
+    Compute,
+    Engine,
+    KaldiFeatures,
+    check_band,
+    lhotse_layer,
+    set_common,
+)
 from sertools.features.kind import FeatureKind, Given
 
 
@@ -45,12 +51,7 @@ class FbankConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        top = self.high_freq if self.high_freq > 0 else self.sampling_rate / 2 + self.high_freq
-        if not 0 <= self.low_freq < top <= self.sampling_rate / 2:
-            raise ValueError(
-                f"low_freq {self.low_freq} and high_freq {self.high_freq} do not fit "
-                f"a sampling rate of {self.sampling_rate} Hz"
-            )
+        check_band(self)
         if self.num_mel_bins < 1:
             raise ValueError(f"num_mel_bins must be at least 1, not {self.num_mel_bins}")
 
@@ -64,17 +65,29 @@ class FbankConfig:
         return FbankConfig(**data)
 
 
+def _kaldifeat(config: FbankConfig) -> Compute:
+    import kaldifeat
+
+    options = kaldifeat.FbankOptions()
+    set_common(options, config)
+    options.use_energy = False
+    fbank: Compute = kaldifeat.Fbank(options)
+    return fbank
+
+
+def _lhotse(config: FbankConfig) -> Compute:
+    from lhotse.features.kaldi.layers import Wav2LogFilterBank
+
+    return lhotse_layer(Wav2LogFilterBank, config)
+
+
 @register_extractor
 class Fbank(KaldiFeatures):
     """lhotse extractor; ``extract`` gives float32 (T, num_mel_bins), natural logarithms of filter energies."""
 
     name = "sertools-fbank"
     config_type = FbankConfig
-
-    def __init__(self, config: FbankConfig | None = None) -> None:
-        super().__init__(config)
-        self.engine = resolve_engine(self.config.engine)
-        self._compute = _kaldifeat(self.config) if self.engine == "kaldifeat" else _lhotse(self.config)
+    _engines: ClassVar = {"kaldifeat": _kaldifeat, "lhotse": _lhotse}
 
     def feature_dim(self, sampling_rate: int) -> int:
         return int(self.config.num_mel_bins)
@@ -85,32 +98,3 @@ def _maker(config: FbankConfig, given: Given) -> AcousticFeatures:
 
 
 FBANK = FeatureKind("fbank", FbankConfig, _maker)
-
-
-def _kaldifeat(config: FbankConfig) -> Any:
-    import kaldifeat
-
-    options = kaldifeat.FbankOptions()
-    set_common(options, config)
-    options.use_energy = False
-    return kaldifeat.Fbank(options)
-
-
-def _lhotse(config: FbankConfig) -> Any:
-    from lhotse.features.kaldi.layers import Wav2LogFilterBank
-
-    with warnings.catch_warnings():
-        # lhotse warns of snip_edges, which the store refuses and a direct caller has chosen
-        warnings.simplefilter("ignore")
-        layer = Wav2LogFilterBank(
-            sampling_rate=config.sampling_rate,
-            frame_length=config.frame_length,
-            frame_shift=config.frame_shift,
-            preemph_coeff=config.preemphasis_coefficient,
-            dither=config.dither,
-            snip_edges=config.snip_edges,
-            num_filters=config.num_mel_bins,
-            low_freq=config.low_freq,
-            high_freq=config.high_freq,
-        )
-    return alone(layer, config.device)

@@ -8,9 +8,9 @@ wherever there is digital silence.
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from sertools.features.frames.acoustic import AcousticFeatures
 from sertools.features.kind import FeatureKind, Given
 
 Engine = Literal["auto", "kaldifeat", "lhotse"]
+Compute = Callable[[torch.Tensor], torch.Tensor]
+"""Samples (S,) on the 16-bit scale to features (T, C)."""
 SAMPLE_SCALE = 32768.0
 
 
@@ -62,12 +64,7 @@ class MfccConfig:
     def __post_init__(self) -> None:
         if self.num_ceps > self.num_mel_bins:
             raise ValueError(f"num_ceps ({self.num_ceps}) is larger than num_mel_bins ({self.num_mel_bins})")
-        top = self.high_freq if self.high_freq > 0 else self.sampling_rate / 2 + self.high_freq
-        if not 0 <= self.low_freq < top <= self.sampling_rate / 2:
-            raise ValueError(
-                f"low_freq {self.low_freq} and high_freq {self.high_freq} do not fit "
-                f"a sampling rate of {self.sampling_rate} Hz"
-            )
+        check_band(self)
 
     def to_dict(self) -> dict[str, Any]:
         """As lhotse stores it beside features."""
@@ -103,7 +100,12 @@ class KaldiFeatures(FeatureExtractor):  # type: ignore[misc]
     """
 
     engine: Literal["kaldifeat", "lhotse"]
-    _compute: Callable[[torch.Tensor], torch.Tensor]  # samples on the 16-bit scale to (T, C)
+    _engines: ClassVar[Mapping[str, Callable[[Any], Compute]]]  # of a configuration
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self.engine = resolve_engine(self.config.engine)
+        self._compute = self._engines[self.engine](self.config)
 
     @property
     def frame_shift(self) -> float:
@@ -148,9 +150,33 @@ def set_common(options: Any, config: Any) -> None:
     options.device = torch.device(config.device)
 
 
-def alone(layer: Any, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """One of lhotse's layers for one utterance, float32 (samples,) to (T, features), without gradients."""
-    layer = layer.to(device).eval()
+def lhotse_layer(layer_type: Any, config: Any, **own: Any) -> Compute:
+    """One of lhotse's layers for one utterance, without gradients.
+
+    Args:
+        layer_type: of features.
+        config: the options that MFCC and filter banks have in common.
+        own: further options of the layer.
+    """
+    with warnings.catch_warnings():
+        # lhotse warns of snip_edges, which the store refuses and a direct caller has chosen
+        warnings.simplefilter("ignore")
+        layer = layer_type(
+            sampling_rate=config.sampling_rate,
+            frame_length=config.frame_length,
+            frame_shift=config.frame_shift,
+            preemph_coeff=config.preemphasis_coefficient,
+            dither=config.dither,
+            snip_edges=config.snip_edges,
+            num_filters=config.num_mel_bins,
+            low_freq=config.low_freq,
+            high_freq=config.high_freq,
+            **own,
+        )
+    if "cepstral_lifter" in own:
+        # 0 (no lifter) is known to lhotse's forward function, but not to its constructor
+        layer.cepstral_lifter = config.cepstral_lifter
+    layer = layer.to(config.device).eval()
 
     def compute(wave: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -160,17 +186,46 @@ def alone(layer: Any, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
     return compute
 
 
+def check_band(config: Any) -> None:
+    """Raise ValueError unless the filters' edges are within the band of the sampling rate."""
+    top = config.high_freq if config.high_freq > 0 else config.sampling_rate / 2 + config.high_freq
+    if not 0 <= config.low_freq < top <= config.sampling_rate / 2:
+        raise ValueError(
+            f"low_freq {config.low_freq} and high_freq {config.high_freq} do not fit "
+            f"a sampling rate of {config.sampling_rate} Hz"
+        )
+
+
+def _kaldifeat(config: MfccConfig) -> Compute:
+    import kaldifeat
+
+    options = kaldifeat.MfccOptions()
+    set_common(options, config)
+    options.num_ceps = config.num_ceps
+    options.use_energy = config.use_energy
+    options.cepstral_lifter = config.cepstral_lifter
+    mfcc: Compute = kaldifeat.Mfcc(options)
+    return mfcc
+
+
+def _lhotse(config: MfccConfig) -> Compute:
+    from lhotse.features.kaldi.layers import Wav2MFCC
+
+    if config.use_energy:
+        raise UserError("use_energy: true needs kaldifeat (lhotse's MFCC layer fails with it)")
+    return lhotse_layer(
+        Wav2MFCC, config, use_energy=config.use_energy, num_ceps=config.num_ceps,
+        cepstral_lifter=config.cepstral_lifter or 22.0,
+    )  # fmt: skip
+
+
 @register_extractor
 class Mfcc(KaldiFeatures):
     """lhotse extractor; ``extract`` gives float32 (T, num_ceps)."""
 
     name = "sertools-mfcc"
     config_type = MfccConfig
-
-    def __init__(self, config: MfccConfig | None = None) -> None:
-        super().__init__(config)
-        self.engine = resolve_engine(self.config.engine)
-        self._compute = _kaldifeat(self.config) if self.engine == "kaldifeat" else _lhotse(self.config)
+    _engines: ClassVar = {"kaldifeat": _kaldifeat, "lhotse": _lhotse}
 
     def feature_dim(self, sampling_rate: int) -> int:
         return int(self.config.num_ceps)
@@ -181,41 +236,3 @@ def _maker(config: MfccConfig, given: Given) -> AcousticFeatures:
 
 
 MFCC = FeatureKind("mfcc", MfccConfig, _maker)
-
-
-def _kaldifeat(config: MfccConfig) -> Any:
-    import kaldifeat
-
-    options = kaldifeat.MfccOptions()
-    set_common(options, config)
-    options.num_ceps = config.num_ceps
-    options.use_energy = config.use_energy
-    options.cepstral_lifter = config.cepstral_lifter
-    return kaldifeat.Mfcc(options)
-
-
-def _lhotse(config: MfccConfig) -> Any:
-    from lhotse.features.kaldi.layers import Wav2MFCC
-
-    if config.use_energy:
-        raise UserError("use_energy: true needs kaldifeat (lhotse's MFCC layer fails with it)")
-    with warnings.catch_warnings():
-        # lhotse warns of snip_edges, which the store refuses and a direct caller has chosen
-        warnings.simplefilter("ignore")
-        layer = Wav2MFCC(
-            sampling_rate=config.sampling_rate,
-            frame_length=config.frame_length,
-            frame_shift=config.frame_shift,
-            preemph_coeff=config.preemphasis_coefficient,
-            dither=config.dither,
-            snip_edges=config.snip_edges,
-            use_energy=config.use_energy,
-            num_filters=config.num_mel_bins,
-            num_ceps=config.num_ceps,
-            low_freq=config.low_freq,
-            high_freq=config.high_freq,
-            cepstral_lifter=config.cepstral_lifter or 22.0,
-        )
-    # 0 (no lifter) is known to lhotse's forward function, but not to its constructor
-    layer.cepstral_lifter = config.cepstral_lifter
-    return alone(layer, config.device)
