@@ -26,8 +26,9 @@ class ConfigFiles:
             ``base: OTHER.yaml`` in one takes another file's settings (its path relative to this one's), and
             what follows changes them; ``base: [A.yaml, B.yaml]`` those of A changed by B.
         overlays: places of settings that go over a file, and over each that it is based on, of the same name,
-            the later over the earlier: a folder of such files, or a YAML file with a group for each.  With them
-            a file of ``files`` need not be there itself, if an overlay has it.
+            the later over the earlier: a folder of such files, or a YAML file with a group for each: ``NAME``, or
+            ``FOLDER/NAME`` where files of several folders are called so.  With overlays a file of ``files`` need
+            not be there itself, if one of them has it.
     """
 
     files: tuple[Path, ...] = ()
@@ -110,8 +111,9 @@ def _read(
             groups = read_yaml(overlay) or {}
             if not isinstance(groups, dict):
                 raise UserError(f"{overlay}: expected a group of settings for each file that it changes")
-            if path.stem in groups:
-                layers.append((f"{overlay}:{path.stem}", overlay, groups[path.stem]))
+            for group in (path.stem, f"{path.parent.name}/{path.stem}"):
+                if group in groups:
+                    layers.append((f"{overlay}:{group}", overlay, groups[group]))
         else:
             # the overlay's folder stands for that of the first file
             file = Path(os.path.normpath(overlay / os.path.relpath(path, top.parent)))

@@ -167,6 +167,10 @@ def test_an_overlay_goes_over_each_file_of_its_name(common: Path) -> None:
     assert files_read(three) == [special, top, groups, common / "common/s/plain.yaml", base]
     with pytest.raises(UserError, match=r"demo\.yaml:special over .*own/s/special\.yaml over .*: unknown key 'nane'"):
         load_config(Outer, given(special, overlays=(own, write(groups, "special: {nane: x}\n"))))
+    # of two folders that have files of this name, one is meant
+    for group, limit in (("s/plain", 9), ("other/plain", 2)):
+        write(groups, f"{group}: {{limit: 9}}\n")
+        assert load_config(Outer, three).limit == limit
     assert load_config(Outer, given(Path(f"{write(groups, 'corpus: {name: c}')}:corpus"))).name == "c"
 
 

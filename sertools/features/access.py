@@ -207,6 +207,7 @@ def _add(cut: Cut, other: _Joined, where: Path | str, path: Path | str) -> None:
 
 def _missing(cut: Cut, name: str) -> UserError:
     kind = kind_of(name)
-    made = f"; it is made by compute_features.py with a block {kind.name}:" if kind is not None else ""
-    made = "; it is made by the feature stage (local/compute_features.py)" if name == FEATURES else made
+    by = (kind.made_by or f"compute_features.py with a block {kind.name}:") if kind is not None else ""
+    by = "the feature stage (local/compute_features.py)" if name == FEATURES else by
+    made = f"; it is made by {by}" if by else ""
     return UserError(f"{cut.id} has no {name} (it has {', '.join(names_of(cut)) or 'no features'}){made}")

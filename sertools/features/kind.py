@@ -55,6 +55,7 @@ class FeatureKind:
         store: how it is kept where the configuration file does not say.
         rows: what a row of its arrays belongs to: the time from its beginning to that of the next, or the
             moment at its centre, so that there is one more at the end of an utterance.
+        made_by: the stage, where it is not compute_features.py with a block of this kind.
     """
 
     name: str
@@ -65,6 +66,7 @@ class FeatureKind:
     uses_device: bool = False
     store: StoreConfig = field(default_factory=StoreConfig)
     rows: Literal["begin", "centre"] = "begin"
+    made_by: str = ""
 
     def check_given(self, given: Given) -> None:
         """Check that all that is needed is given, and nothing else.

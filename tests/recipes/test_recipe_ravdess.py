@@ -127,7 +127,10 @@ def test_with_ivectors_of_each_folds_own_actors(recipe: Callable[[str], Any], co
 
     # a network that takes none, and one that takes others
     refused = ravdess.run("--stage", "6", "--system", "tdnn_ivector", "--num-seeds", "1", check=False)
-    assert "has no i-vectors; they are made by the i-vector extraction stage" in refused.stdout + refused.stderr
+    assert (
+        "has no ivector (it has features); it is made by the i-vector extraction stage"
+        in refused.stdout + refused.stderr
+    )
     ravdess.replace("s1/tdnn_ivector.yaml", brief.replace("{hidden_dim", "{ivector_dim: 7, hidden_dim"))
     refused = ravdess.run("--stage", "6", *options, check=False)
     assert "set model.trunk.ivector_dim: 6" in refused.stdout + refused.stderr
@@ -149,7 +152,7 @@ def test_mistakes(recipe: Callable[[str], Any], tmp_path: Path) -> None:
     ravdess = recipe("ravdess")
     for options, message in (
         (["--corpse", "x"], "did you mean --corpus"),
-        (["--stage", "11"], "the last stage is 7"),
+        (["--stage", "11"], "the last stage is 8"),
         (["--stage", "x"], "needs an integer"),
         ([], "stage 1 needs --corpus"),
         (["--corpus", str(tmp_path / "none")], "none"),

@@ -73,7 +73,7 @@ def test_configurations(root: Path, recipe_name: str) -> None:
 @pytest.mark.recipe
 def test_from_the_demo_corpus_to_tables(recipe: Callable[[str], Any]) -> None:
     iemocap = recipe("iemocap")
-    iemocap.write("conf/demo.yaml", "corpus: {improvised: 1, scripted: 1, turns: 8}\ns4:" + indented(SMALL))
+    iemocap.write("conf/demo.yaml", "corpus: {improvised: 1, scripted: 1, turns: 8}\ns4/s4:" + indented(SMALL))
     iemocap.replace("s1/tdnn.yaml", SMALL_TDNN)
     scratch = ("--pretrained", "none", "--ivectors", "", "--system", "tdnn", "--choose-on-dev", "")
     some = ("--num-seeds", "1", "--protocol", "s4", "--nj", "1")

@@ -113,6 +113,7 @@ IVECTORS = FeatureKind(
     FIELD, IvectorTracksConfig, lambda config, given: IvectorTracks(given.inputs["extractor"], config, given.device),
     reads="features", uses_device=True, needs=(Need("extractor", "an i-vector model", MADE_BY),),
     store=StoreConfig(tick_power=-10),  # coefficients are of the order of one
+    made_by=IvectorTracks.made_by,
 )  # fmt: skip
 
 
