@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sertools.data.weights import balanced_weights
 from sertools.errors import UserError
 from sertools.files import json_hash, replacing
 from sertools.training.row_optimizer import RowOptimizer
@@ -179,14 +180,14 @@ class _Trainer:
         self.weights = self._class_weights()
 
     def _class_weights(self) -> Tensor | None:
-        """(networks, classes of the first head), of mean one over a network's training utterances."""
+        """(networks, classes of the first head), of what each network trains on."""
         if self.config.class_weights == "none":
             return None
-        found = []
-        for lesson in self.stack.lessons:
-            counts = torch.bincount(self.stack.labels[lesson.train, 0], minlength=self.stack.heads[0]).double()
-            there = int((counts > 0).sum())
-            found.append(torch.where(counts > 0, len(lesson.train) / (there * counts), 0.0).float())
+        labels, classes = self.stack.labels[:, 0], self.stack.heads[0]
+        found = [
+            balanced_weights(((label, 1.0) for label in labels[lesson.train].tolist()), classes)
+            for lesson in self.stack.lessons
+        ]
         return torch.stack(found).to(self.device)
 
     def run_epoch(self) -> None:
