@@ -101,7 +101,8 @@ def test_a_clone_has_the_ends_of_lines_that_shells_read() -> None:
 def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> None:
     """A name that is written wrong in conf/ or in demo.yaml would change nothing."""
     conf, common = ROOT / "egs" / recipe_name / "conf", ROOT / "egs/common/conf"
-    known = {path.stem for folder in (common, conf) for path in folder.glob("*/*.yaml")}
+    files = [path for folder in (common, conf) for path in folder.glob("*/*.yaml")]
+    known = {path.stem for path in files} | {f"{path.parent.name}/{path.stem}" for path in files}
     for path in conf.glob("*/*.yaml"):
         text = path.read_text()
         if path.parent.name not in ("folds", "corpora"):
