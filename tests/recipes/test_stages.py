@@ -96,7 +96,8 @@ def test_a_clone_has_the_ends_of_lines_that_shells_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe_name", ["iemocap", "msp_improv", "msp_podcast", "ravdess", "tedlium2", "librispeech", "own"]
+    "recipe_name",
+    ["iemocap", "msp_improv", "msp_podcast", "ravdess", "tedlium2", "librispeech", "own", "cremad", "nemo"],
 )
 def test_what_a_recipe_overlays_is_there_to_be_overlaid(recipe_name: str) -> None:
     """A name that is written wrong in conf/ or in demo.yaml would change nothing."""

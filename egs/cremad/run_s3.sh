@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# S3 on CREMA-D: emotion from hidden layers of a pretrained speech model (wav2vec 2.0, HuBERT, WavLM, Whisper, ...).
+#
+#   ./run_s3.sh --corpus /data/CREMA-D --backbone /models/wav2vec2-base
+#   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
+#   ./run_s3.sh --stage 5 --backbone DIR --gpu 1 --layers none --system "s3_sum s3_finetune s3_finetune_adapters"
+#   ./run_s3.sh --stage 6 --backbone DIR --others "s1=exp/s1_four"      beside systems of run.sh on the same folds
+#
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder of AudioWAV; free: github.com/CheyneyComputerScience/CREMA-D (Git LFS)"
+option skip_bad false   "go on without utterances whose audio is broken"
+option backbone ""      "folder of a pretrained model (README, Pretrained models)"
+option system "s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random" \
+                        "what is trained: conf/s3/SYSTEM.yaml; the first is compared with each other"
+option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"
+option curve "two_8_each two_16_each two_32_each two_64_each" \
+                        "conf/folds/PROTOCOL.yaml with other amounts of training data, for stage 7; empty: none"
+option curve_system "s3_sum s3_random"  "systems of the learning curves; s3a_functionals needs make env-opensmile"
+option others ""        "NAME=EXPERIMENT ...: trained by run.sh on the same folds, each compared with all of --system"
+option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), two (happy, sad), six, ..."
+option num_seeds 3      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option gpu 0            "GPUs of a job"
+parse_options "$@"
+
+dataset=cremad paper=s3 data=data results=exp/
+backbone_inputs
+
+if stage 1 "Manifests"; then
+  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of AudioWAV; see --help"
+  prepare_corpus
+fi
+if stage 2 "Folds"; then make_folds; fi
+if stage 3 "Pretrained model"; then pretrain_backbone; fi
+if stage 4 "Hidden layers as features"; then extract_layers; fi
+if stage 5 "Emotion systems of S3"; then train_on_layers; fi
+if stage 6 "Scores and comparison of S3's systems"; then
+  score_layers comparison_s3
+  # shellcheck disable=SC2086  # several experiments
+  compare_with comparison_s3 $others
+fi
+# shellcheck disable=SC2086  # several protocols
+if stage 7 "Learning curves"; then learning_curves curve_s3 comparison_s3 $curve; fi
+if stage 8 "Page of S3"; then paper_page comparison_s3 "$from"; fi
+finish

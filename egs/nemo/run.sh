@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# S1 on nEMO: real Polish speech, nine actors, each left out in turn; layers of a pretrained network as features.
+#
+#   ./run.sh --corpus /data/nEMO          the folder with data.tsv and samples
+#   ./run.sh --corpus /data/nEMO --protocol six
+#   ./run.sh --stage 4 --ivectors ivector --system tdnn_ivector
+#   ./run.sh --stage 5 --pretrained ../tedlium2/exp/tdnnf_1g --system "s1 s1:tdnnf13 s1:prefinal s1_scratch"
+#
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder of data.tsv and samples; free: huggingface.co/datasets/amu-cai/nEMO"
+option skip_bad false   "go on without utterances whose audio is broken"
+option pretrained ""    "for systems that transfer: an experiment of egs/tedlium2, with its checkpoint/"
+option ivectors ""      "i-vectors for networks that take them, conf/ivector/IVECTORS.yaml (ivector, ivector_utterance)"
+option extractor ""     "an i-vector model (that of --pretrained); empty: one a fold, of its train part's actors"
+option system tdnn      "what is trained: conf/s1/SYSTEM.yaml, or SYSTEM:LAYER; the first is compared with each other"
+option choose_on_dev "" "GROUP=SYSTEM,SYSTEM,...: in the comparison, a system that is in each fold the best on dev"
+option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), six; four_25, ..."
+option num_seeds 3      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
+option gpu 0            "GPUs of a training job"
+parse_options "$@"
+
+dataset=nemo paper=s1 home=tedlium2 data=data results=exp/
+transfer_inputs "$data/$ivectors"    # the actors of a fold's train part are the same whatever the classes
+suffix=${ivectors#ivector}_$protocol$from
+
+if stage 1 "Manifests"; then
+  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder with data.tsv and samples; see --help"
+  prepare_corpus
+fi
+if stage 2 "Folds"; then make_folds; fi
+if stage 3 "MFCC features"; then compute_features mfcc; fi
+if stage 4 "I-vectors"; then make_ivectors; fi
+if stage 5 "Bottleneck features"; then extract_bottlenecks; fi
+if stage 6 "Emotion systems"; then train_systems; fi
+if stage 7 "Scores and comparison of the emotion systems"; then
+  score_systems ${ivectors:+--speakers "$data/$ivectors/speakers"}
+  # shellcheck disable=SC2086  # several groups
+  compare_systems "comparison$suffix" $choose_on_dev
+fi
+if stage 8 "Page of S1"; then paper_page "comparison${ivectors#ivector}" "$from"; fi
+finish

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# S2 on nEMO: speaker and gender recognition carried to emotion, by fine-tuning and by progressive networks.
+#
+#   ./run_s2.sh --corpus /data/nEMO                   by each actor in turn: a tested actor is new
+#   ./run_s2.sh --corpus /data/nEMO --protocol s2     ten times ten folds (speaker-dependent, as S2)
+#
+# Functionals are openSMILE's: make env-opensmile (its licence is for research, not for commercial use).
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder of data.tsv and samples; free: huggingface.co/datasets/amu-cai/nEMO"
+option skip_bad false   "go on without utterances whose audio or labels are broken"
+option system "dnn ptft_speaker prognet_speaker ptft_gender prognet_gender dnn_wide prognet_random probe_speaker multitask_speaker prognet_adapter_speaker svm" \
+                        "what is trained: conf/s2/SYSTEM.yaml; the first is compared with each other"
+option sources "speaker gender" "tasks whose networks are trained first, for systems whose names end in them"
+option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
+option protocol four    "conf/folds/PROTOCOL.yaml: four, six (new actors), s2 (speaker-dependent)"
+option num_seeds 1      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 2       "jobs that share a system's trainings (folds x seeds), as stacks"
+option gpu 0            "GPUs of a training job"
+parse_options "$@"
+
+dataset=nemo paper=s2
+data=data results=exp/
+folds=$data/folds/$protocol cuts=$data/functionals/cuts.jsonl.gz
+suffix=_$protocol
+
+if stage 1 "Manifests"; then
+  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder with data.tsv and samples; see --help"
+  prepare_corpus
+fi
+if stage 2 "Folds of emotion and of the sources"; then
+  make_folds
+  source_folds
+fi
+if stage 3 "Functionals"; then compute_features functionals; fi
+if stage 4 "Source networks"; then train_sources; fi
+if stage 5 "Emotion systems of S2"; then train_transfer_systems; fi
+if stage 6 "Scores and comparison of S2's systems"; then
+  score_systems
+  compare_systems "comparison_s2$suffix"
+fi
+if stage 7 "Page of S2"; then paper_page comparison_s2; fi
+finish
