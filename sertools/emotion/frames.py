@@ -12,6 +12,7 @@ from sertools.data.batching import plan_batches
 from sertools.data.weights import balanced_weights
 from sertools.emotion.data import Batch, StoredUtterance, Utterance, batches_in_order, collate
 from sertools.emotion.objective import Loss, Objective
+from sertools.emotion.system import Applied
 from sertools.errors import UserError
 from sertools.models.emotion import Aggregate, aggregate_frames, frame_cross_entropy, mean_of_frames
 from sertools.models.layers import set_share
@@ -154,6 +155,12 @@ def forward(model: nn.Module, batch: Batch, device: str) -> tuple[Tensor, Tensor
 def training_frames(utterance: Utterance, max_frames: int) -> int:
     """Frames of an utterance that an epoch sees: not more than ``max_frames`` (0: all)."""
     return min(utterance.frames, max_frames or utterance.frames)
+
+
+def applied_frames(model: nn.Module, settings: FrameSettings, objective: Objective, device: str) -> Applied:
+    """A trained model as :data:`sertools.emotion.system.Applied`."""
+    model.to(device).eval()
+    return lambda utterances: predict(model, utterances, settings, objective, device)[:2]
 
 
 @torch.no_grad()

@@ -41,8 +41,9 @@ class Kind:
         make: a system of a configuration, and what it was given (name to path).
         needs: what a configuration needs besides cuts and folds.
         load: trained runs of one configuration (name to folder), ready for any audio, on a device, with or
-            without calibrated probabilities: a :class:`sertools.prediction.ensemble.Ensemble`.  None: what
-            such a system says is in its prediction tables only.
+            without calibrated probabilities, with what is given besides (name to path): a
+            :class:`sertools.prediction.ensemble.Ensemble`.  None: what such a system says is in its prediction
+            tables only.
     """
 
     name: str

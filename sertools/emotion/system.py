@@ -5,11 +5,12 @@ the methods of :class:`System`, and those of one of :class:`LoopTrained` (epochs
 :class:`Fitted` (at once) and :class:`FittedTogether` (many runs in one call).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from sertools.partitions.target import Target
@@ -68,6 +69,35 @@ class Predicted:
     parts: Sequence[str]
     outputs: Tensor
     files: Sequence[str] = ()
+
+
+Applied = Callable[[Sequence[Any]], tuple[Sequence[Any], Tensor]]
+"""A trained run: from utterances as :meth:`System.read` gave them to the same in the order of the rows, and outputs
+float64 (N, C) or (N,), each utterance's as if it were alone."""
+
+
+@runtime_checkable
+class Applicable(Protocol):
+    """A system whose trained runs are applied to what it reads of any cuts."""
+
+    def read(self, cuts: Sequence[Path], labels: Mapping[str, Label]) -> Mapping[str, Any]:
+        """See :meth:`System.read`."""
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """The checkpoint that lies in the folder of a run; nothing is written there."""
+
+
+def predict_parts(applied: Applied, parts: Mapping[str, Sequence[Any]], files: Sequence[str] = ()) -> Predicted:
+    """What a trained run says of parts, and names of files that it left."""
+    rows: list[Any] = []
+    names: list[str] = []
+    outputs = []
+    for part, utterances in parts.items():
+        order, values = applied(utterances)
+        rows += order
+        names += [part] * len(order)
+        outputs.append(values)
+    return Predicted(rows, names, torch.cat(outputs), files)
 
 
 class System(Protocol):

@@ -66,11 +66,18 @@ class Maker:
         made_by: the stage, for error messages.
         storage: how arrays are kept.
         names: what they are called: :data:`FEATURES`, or names in ``cut.custom``.
+        announces: whether it says beforehand how long it takes.
     """
 
     made_by: str = "the feature stage (local/compute_features.py)"
     storage: Storage = "lilcom"
     names: tuple[str, ...] = (FEATURES,)
+    announces: bool = True
+
+    @property
+    def sampling_rate(self) -> int | None:
+        """To which audio is brought, in Hz; None where no audio is read."""
+        return None
 
     @property
     def settings(self) -> dict[str, Any]:

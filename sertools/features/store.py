@@ -28,7 +28,7 @@ from sertools.files import content_hash, json_hash, only_writer, read_json, repl
 from sertools.provenance import STAMP, Stamp, begin, why_stale, write_stamp
 
 __all__ = ["CUTS", "FEATURES", "Archive", "Block", "Maker", "Storage", "StoreConfig", "extract", "in_bytes",
-           "make_blocks", "speaker", "write_manifest"]  # fmt: skip
+           "make_blocks", "speaker", "suffix", "write_manifest", "writer"]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def write_manifest(
         )
     names = {block.name for block in blocks}
     for path in sorted(directory.glob("block-*")):
-        if path.name.split(".")[0] not in names or path.suffix not in (_suffix(maker), ".json"):
+        if path.name.split(".")[0] not in names or path.suffix not in (suffix(maker), ".json"):
             path.unlink()
     records = {f"{block.name}.json": content_hash(directory / f"{block.name}.json") for block in blocks}
     # the manifest holds the folder's full name
@@ -177,13 +177,14 @@ def write_manifest(
     return reason
 
 
-def _suffix(maker: Maker) -> str:
+def suffix(maker: Maker) -> str:
+    """Of the names of archives of a maker."""
     return ".lca" if maker.storage == "lilcom" else arrays.SUFFIX
 
 
 def _read_cuts(directory: Path, block: Block, maker: Maker) -> Iterator[dict[str, Any]]:
     """The cuts of a block; their arrays are where the block is now, also if the folder was moved."""
-    archive = str((directory / f"{block.name}{_suffix(maker)}").resolve())
+    archive = str((directory / f"{block.name}{suffix(maker)}").resolve())
     for cut in read_json(directory / f"{block.name}.json", maker.made_by)["cuts"]:
         for name in maker.names:
             (cut["features"] if name == FEATURES else cut["custom"][name]["array"])["storage_path"] = archive
@@ -205,7 +206,7 @@ def _fingerprint(block: Block, maker: Maker, config: StoreConfig) -> str:
 
 def _why_unfit(directory: Path, block: Block, maker: Maker, fingerprint: str) -> str | None:
     """Why a block has to be made (again); None if it is as wanted."""
-    record_path, archive = directory / f"{block.name}.json", directory / f"{block.name}{_suffix(maker)}"
+    record_path, archive = directory / f"{block.name}.json", directory / f"{block.name}{suffix(maker)}"
     if not record_path.exists():
         return NEW
     record = read_record(record_path)
@@ -220,18 +221,19 @@ def _why_unfit(directory: Path, block: Block, maker: Maker, fingerprint: str) ->
 
 
 def _make(directory: Path, block: Block, maker: Maker, config: StoreConfig, fingerprint: str) -> None:
-    path = directory / f"{block.name}{_suffix(maker)}"
+    path = directory / f"{block.name}{suffix(maker)}"
     with replacing(path) as temporary:
-        with _writer(temporary, maker, config) as writer:
-            cuts = maker.make(block.cuts, Archive(writer, path))
+        with writer(temporary, maker, config) as opened:
+            cuts = maker.make(block.cuts, Archive(opened, path))
     write_record(path, fingerprint, maker.made_by, [cut.to_dict() for cut in cuts])
 
 
 @contextmanager
-def _writer(path: Path, maker: Maker, config: StoreConfig) -> Iterator[LilcomChunkyWriter | arrays.ArraysWriter]:
+def writer(path: Path, maker: Maker, config: StoreConfig) -> Iterator[LilcomChunkyWriter | arrays.ArraysWriter]:
+    """What a maker's arrays are written by, as the maker wants them kept."""
     if maker.storage == "lilcom":
-        with LilcomChunkyWriter(path, tick_power=config.tick_power) as writer:
-            yield writer
+        with LilcomChunkyWriter(path, tick_power=config.tick_power) as lilcom:
+            yield lilcom
     else:
         with open(path, "wb") as stream:
             yield arrays.ArraysWriter(stream, maker.storage)

@@ -9,7 +9,7 @@ also where a manifest names its speaker.  A recording of more than a minute is c
 a minute, each with its own i-vector; otherwise pieces change nothing but rounding.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,7 +199,12 @@ class _Speaker:
 
 
 def load_emotion(
-    experiment: Path | str, members: str = DEFAULT_MEMBERS, device: str = "cpu", *, calibrated: bool = True
+    experiment: Path | str,
+    members: str = DEFAULT_MEMBERS,
+    device: str = "cpu",
+    *,
+    calibrated: bool = True,
+    given: Mapping[str, Path] | None = None,
 ) -> EmotionModel:
     """Load a trained emotion experiment.
 
@@ -209,8 +214,9 @@ def load_emotion(
             ``all``.
         device: a torch device.
         calibrated: every run's probabilities with the temperature that fits its own dev part.
+        given: what they are computed from besides audio, such as the folder of a pretrained model, by name.
 
     Raises:
         UserError: no such runs, unfinished or damaged ones, or what they build on is missing.
     """
-    return EmotionModel(load_runs(find_runs(experiment, members), calibrated=calibrated, device=device))
+    return EmotionModel(load_runs(find_runs(experiment, members), calibrated=calibrated, device=device, given=given))

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,12 +45,14 @@ class Source:
             the same.  Raises UserError if the audio cannot be read.
         speaker: who speaks, where it is known.
         path: of the file, if there is one.
+        text: what was said, where it is known.
     """
 
     name: str
     read: Callable[[], Iterator[tuple[Samples, int]]]
     speaker: str | None = None
     path: Path | None = None
+    text: str | None = None
 
 
 def file_source(path: Path | str, channel: int | None = None, speaker: str | None = None) -> Source:
@@ -128,7 +130,8 @@ def cut_source(cut: Any, channel: int | None = None) -> Source:
             raise UserError(f"cannot be used: {error.reason}") from error
 
     speaker = next((s.speaker for s in cut.supervisions), None)
-    return Source(cut.id, read, None if speaker is None else str(speaker))
+    text = " ".join(s.text for s in cut.supervisions if s.text) or None
+    return Source(cut.id, read, None if speaker is None else str(speaker), text=text)
 
 
 def find_sources(
@@ -167,7 +170,7 @@ def _of_manifest(path: Path, channel: int | None, speaker: str | None) -> list[S
     from sertools.manifests import read_recordings_or_cuts
 
     sources = [cut_source(cut, channel) for cut in read_recordings_or_cuts(path, MAKES_MANIFESTS)]
-    return sources if speaker is None else [Source(s.name, s.read, speaker, s.path) for s in sources]
+    return sources if speaker is None else [replace(s, speaker=speaker) for s in sources]
 
 
 def _decode(file: Path | BinaryIO, channel: int | None) -> Iterator[tuple[Samples, int]]:

@@ -61,8 +61,10 @@ class Piece:
     source_rate: int
 
 
-def pieces(source: Source, rate: int, plan: Plan) -> Iterator[Piece]:
-    """The pieces of a recording at ``rate`` Hz; one for a recording that is not longer than a piece and a margin.
+def pieces(source: Source, rate: int | None, plan: Plan) -> Iterator[Piece]:
+    """The pieces of a recording at ``rate`` Hz, or at its own.
+
+    There is one for a recording that is not longer than a piece and a margin.
 
     Raises:
         UserError: it cannot be read, has no samples, has samples that are not finite or not on a scale of 1, or
@@ -84,7 +86,7 @@ def pieces(source: Source, rate: int, plan: Plan) -> Iterator[Piece]:
         while first * own_rate + count > end * own_rate:
             together = np.concatenate(waiting)
             samples = together[: (end - first) * own_rate]
-            yield Piece(resample(samples, own_rate, rate), first, (own, own + plan.length), False, own_rate)
+            yield Piece(resample(samples, own_rate, rate or own_rate), first, (own, own + plan.length), False, own_rate)
             own, end = own + plan.length, end + plan.length
             kept = max(0, own - plan.margin)
             waiting = [together[(kept - first) * own_rate :]]
@@ -94,7 +96,7 @@ def pieces(source: Source, rate: int, plan: Plan) -> Iterator[Piece]:
     if high - low <= ONE_STEP:
         raise UserError("is silent: all its samples are the same")
     duration = first + count / own_rate
-    yield Piece(resample(np.concatenate(waiting), own_rate, rate), first, (own, duration), True, own_rate)
+    yield Piece(resample(np.concatenate(waiting), own_rate, rate or own_rate), first, (own, duration), True, own_rate)
 
 
 def resample(samples: Samples, rate: int, wanted: int) -> Samples:

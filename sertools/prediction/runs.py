@@ -50,13 +50,20 @@ def find_runs(experiment: Path | str, members: str = DEFAULT_MEMBERS) -> dict[st
     return found
 
 
-def load_runs(runs: Mapping[str, Path], *, calibrated: bool = True, device: str = "cpu") -> Ensemble:
+def load_runs(
+    runs: Mapping[str, Path],
+    *,
+    calibrated: bool = True,
+    device: str = "cpu",
+    given: Mapping[str, Path] | None = None,
+) -> Ensemble:
     """Load runs of one experiment by the loader of their kind.
 
     Args:
         runs: see :func:`find_runs`.
         calibrated: every run's probabilities with the temperature that fits its own dev part.
         device: a torch device.
+        given: what they are computed from besides audio, such as the folder of a pretrained model, by name.
 
     Raises:
         UserError: a checkpoint is missing, damaged or of something else; runs of different kinds or
@@ -78,9 +85,16 @@ def load_runs(runs: Mapping[str, Path], *, calibrated: bool = True, device: str 
             "(most such systems read features that were stored before).  What it says of its dev and test utterances "
             f"is in {runs[first] / PREDICTIONS}"
         )
-    ensemble = load(dict(runs), calibrated=calibrated, device=device)
+    ensemble = load(dict(runs), calibrated=calibrated, device=device, given=dict(given or {}))
     assert isinstance(ensemble, Ensemble)
     return ensemble
+
+
+def takes_nothing(given: Mapping[str, Path] | None, runs: Mapping[str, Path]) -> None:
+    """Raise UserError if something is given to runs that keep all they need."""
+    if given:
+        run = next(iter(runs.values()))
+        raise UserError(f"--input {next(iter(given))}: {run} keeps all that it needs with it, and takes none")
 
 
 def _kind(checkpoint: Path) -> str:

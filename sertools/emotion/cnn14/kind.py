@@ -31,4 +31,10 @@ def _make(config: Cnn14SystemConfig, given: Mapping[str, Path]) -> Cnn14System:
     return Cnn14System(config, load_start(config, given))
 
 
-KIND = Kind("cnn14", _read, _make, _needs)
+def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.prediction.stored import load_stored
+
+    return load_stored(runs, Cnn14SystemConfig, lambda config, given: Cnn14System(config), **options)
+
+
+KIND = Kind("cnn14", _read, _make, _needs, _load)

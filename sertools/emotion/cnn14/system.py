@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sertools.emotion.cnn14.config import Cnn14SystemConfig
 from sertools.emotion.cnn14.start import Start
 from sertools.emotion.cnn14.task import Cnn14Task, predict
 from sertools.emotion.data import Utterance, load_utterances
 from sertools.emotion.objective import Objective
-from sertools.emotion.system import Label, Predicted
+from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.errors import UserError
 from sertools.files import write_text
 from sertools.models.cnn14 import Cnn14
@@ -77,19 +75,18 @@ class Cnn14System:
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
         """Outputs of whole utterances; and the table of the layers' distances from their start."""
+        applied = self.trained(run, target, device)
+        return predict_parts(applied, parts, (_write_distances(run, self._network(run, target)),))
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`."""
+        model, objective = self._network(run, target).to(device), Objective.of(target, self.config.loss)
+        return lambda utterances: predict(model, utterances, self.config, objective, device)[:2]
+
+    def _network(self, run: Path, target: Target) -> Cnn14:
         model = Cnn14(self.config.model, target.num_outputs)
         load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
-        model.to(device)
-        objective = Objective.of(target, self.config.loss)
-        rows: list[Utterance] = []
-        names: list[str] = []
-        outputs = []
-        for part, utterances in parts.items():
-            order, values, _ = predict(model, utterances, self.config, objective, device)
-            rows += order
-            names += [part] * len(order)
-            outputs.append(values)
-        return Predicted(rows, names, torch.cat(outputs), (_write_distances(run, model),))
+        return model
 
 
 def _write_distances(run: Path, model: Cnn14) -> str:

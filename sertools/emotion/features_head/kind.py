@@ -18,4 +18,10 @@ def _make(config: HeadConfig, given: Mapping[str, Path]) -> HeadSystem:
     return HeadSystem(config)
 
 
-KIND = Kind("features_head", _read, _make)
+def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.prediction.stored import load_stored
+
+    return load_stored(runs, HeadConfig, lambda config, given: HeadSystem(config), **options)
+
+
+KIND = Kind("features_head", _read, _make, load=_load)

@@ -9,9 +9,9 @@ import torch
 from sertools.data.statistics import mean_and_deviation
 from sertools.emotion.data import Utterance, load_utterances
 from sertools.emotion.features_head.config import HeadConfig
-from sertools.emotion.frames import FrameTask, predict
+from sertools.emotion.frames import FrameTask, applied_frames
 from sertools.emotion.objective import Objective
-from sertools.emotion.system import Label, Predicted
+from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.emotion.transductive import BY_SPEAKER, of_ivectors, took_ivectors
 from sertools.models.emotion import EmotionHead
 from sertools.partitions.target import Target
@@ -64,19 +64,14 @@ class HeadSystem:
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
         """Outputs of whole utterances."""
+        return predict_parts(self.trained(run, target, device), parts)
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`."""
         weights = load_checkpoint(run / CHECKPOINT).weights
         model = make_head(self.head, len(weights["input_mean"]), target)
         load_weights(model, weights, str(run / CHECKPOINT))
-        objective = Objective.of(target, self.head.loss)
-        rows: list[Utterance] = []
-        names: list[str] = []
-        outputs = []
-        for part, utterances in parts.items():
-            order, values, _ = predict(model.to(device), utterances, self.head.frame_settings, objective, device)
-            rows += order
-            names += [part] * len(order)
-            outputs.append(values)
-        return Predicted(rows, names, torch.cat(outputs))
+        return applied_frames(model, self.head.frame_settings, Objective.of(target, self.head.loss), device)
 
 
 def make_head(config: HeadConfig, width: int, target: Target) -> EmotionHead:

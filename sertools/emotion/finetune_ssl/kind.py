@@ -33,4 +33,12 @@ BACKBONE = Need(
     of="directory", required=True, hashes=_hashes, remarks=_remarks,
 )  # fmt: skip
 
-KIND = Kind("finetune_ssl", _read, _make, lambda config: (BACKBONE,))
+
+def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.prediction.stored import load_stored
+
+    make = lambda config, given: FinetuneSystem(config, given["backbone"])  # noqa: E731
+    return load_stored(runs, FinetuneConfig, make, needs=(BACKBONE,), **options)
+
+
+KIND = Kind("finetune_ssl", _read, _make, lambda config: (BACKBONE,), _load)

@@ -17,7 +17,7 @@ from sertools.emotion.finetune_ssl.config import FinetuneConfig
 from sertools.emotion.finetune_ssl.network import TunedNetwork
 from sertools.emotion.finetune_ssl.task import FinetuneTask, Speech, predict
 from sertools.emotion.objective import Objective
-from sertools.emotion.system import Label, Predicted
+from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.errors import UserError
 from sertools.features.access import join_cuts
 from sertools.features.audio import load_samples
@@ -40,6 +40,7 @@ class FinetuneSystem:
         self.config = config
         self.backbone = backbone
         self.reading = str(backbone), config.data.memory_gb
+        self._lengths: SpeechEncoder | None = None  # tells how short audio may be
 
     @property
     def training(self) -> TrainingConfig:
@@ -56,7 +57,9 @@ class FinetuneSystem:
         Raises:
             UserError: an utterance has no audio, no speaker, or is too short for the model.
         """
-        encoder, kept = self._load(), Kept(self.config.data.memory_gb)
+        if self._lengths is None:
+            self._lengths = self._load()
+        encoder, kept = self._lengths, Kept(self.config.data.memory_gb)
         rate = encoder.backbone.sampling_rate
         assert rate is not None
         found: dict[str, Speech] = {}
@@ -101,12 +104,14 @@ class FinetuneSystem:
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Speech]], device: str) -> Predicted:
         """Probabilities or values of whole utterances."""
+        return predict_parts(self.trained(run, target, device), parts)
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`."""
         model = TunedNetwork(self.config, self._load(), target.num_outputs, target.kind == "number")
         load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
-        rows = [one for ones in parts.values() for one in ones]
-        names = [part for part, ones in parts.items() for _ in ones]
-        outputs, _ = predict(model.to(device), rows, self.config, Objective.of(target, None), device)
-        return Predicted(rows, names, outputs)
+        model, objective = model.to(device), Objective.of(target, None)
+        return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])
 
 
 def _waveform(cut: Cut, rate: int) -> Tensor:

@@ -51,9 +51,11 @@ def _make(config: S4Config, given: Mapping[str, Path]) -> S4System:
     return make_system(config, given.get("recogniser"), given.get("transcripts"))
 
 
-def _load(runs: dict[str, Path], *, calibrated: bool, device: str) -> Any:
+def _load(runs: dict[str, Path], *, calibrated: bool, device: str, given: Mapping[str, Path] | None = None) -> Any:
     from sertools.emotion.joint_asr.applied import load  # not needed to train
+    from sertools.prediction.runs import takes_nothing
 
+    takes_nothing(given, runs)
     return load(runs, calibrated=calibrated, device=device)
 
 

@@ -18,4 +18,10 @@ def _make(config: LayersConfig, given: Mapping[str, Path]) -> LayersSystem:
     return LayersSystem(config)
 
 
-KIND = Kind("layers_head", _read, _make)
+def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.prediction.stored import load_stored
+
+    return load_stored(runs, LayersConfig, lambda config, given: LayersSystem(config), **options)
+
+
+KIND = Kind("layers_head", _read, _make, load=_load)

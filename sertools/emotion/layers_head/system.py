@@ -8,11 +8,11 @@ import torch
 
 from sertools.data.statistics import mean_and_deviation
 from sertools.emotion.data import Utterance, load_utterances
-from sertools.emotion.frames import FrameTask, predict
+from sertools.emotion.frames import FrameTask, applied_frames
 from sertools.emotion.layers_head.config import LayersConfig
 from sertools.emotion.layers_head.network import LayersHead
 from sertools.emotion.objective import Objective
-from sertools.emotion.system import Label, Predicted
+from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.emotion.transductive import BY_SPEAKER
 from sertools.errors import UserError
 from sertools.features.access import find, join_cuts
@@ -98,22 +98,18 @@ class LayersSystem:
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
         """Outputs of whole utterances; and the table of the layers' weights."""
+        logits = load_checkpoint(run / CHECKPOINT).weights["weights.logits"]
+        pairs = zip(self._layers, torch.softmax(logits, 0).tolist(), strict=True)
+        write_text(run / WEIGHTS, "layer,weight\n" + "".join(f"{layer},{weight:.6f}\n" for layer, weight in pairs))
+        return predict_parts(self.trained(run, target, device), parts, (WEIGHTS,))
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`."""
         weights = load_checkpoint(run / CHECKPOINT).weights
         count = len(weights["weights.logits"])
         model = make_head(self.config, count, len(weights["input_mean"]) // count, target)
         load_weights(model, weights, str(run / CHECKPOINT))
-        objective = Objective.of(target, None)
-        rows: list[Utterance] = []
-        names: list[str] = []
-        outputs = []
-        for part, utterances in parts.items():
-            order, values, _ = predict(model.to(device), utterances, self.config.frame_settings, objective, device)
-            rows += order
-            names += [part] * len(order)
-            outputs.append(values)
-        pairs = zip(self._layers, model.weights().tolist(), strict=True)
-        write_text(run / WEIGHTS, "layer,weight\n" + "".join(f"{layer},{weight:.6f}\n" for layer, weight in pairs))
-        return Predicted(rows, names, torch.cat(outputs), (WEIGHTS,))
+        return applied_frames(model, self.config.frame_settings, Objective.of(target, None), device)
 
 
 def make_head(config: LayersConfig, layers: int, dim: int, target: Target) -> LayersHead:

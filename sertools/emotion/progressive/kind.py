@@ -25,4 +25,10 @@ def _make(config: ProgressiveConfig, given: Mapping[str, Path]) -> ProgressiveSy
     return ProgressiveSystem(config, [load_source(given[name]) for name in config.sources])
 
 
-KIND = Kind("progressive", _read, _make, _needs)
+def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.prediction.stored import load_stored
+
+    return load_stored(runs, ProgressiveConfig, lambda config, given: ProgressiveSystem(config), **options)
+
+
+KIND = Kind("progressive", _read, _make, _needs, _load)

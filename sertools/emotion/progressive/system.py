@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sertools.config import from_dict, to_dict
 from sertools.emotion.progressive.columns import OWN, Frozen, Source, random_source
 from sertools.emotion.progressive.config import ProgressiveConfig
-from sertools.emotion.system import Fit, Label, Predicted, RunData
+from sertools.emotion.system import Applied, Fit, Label, Predicted, RunData, predict_parts
 from sertools.emotion.vectors import Vector, load_vectors, matrix_of, moments
 from sertools.errors import UserError
 from sertools.files import json_hash
@@ -95,29 +96,40 @@ class ProgressiveSystem:
             kept |= {"mean": group.mean[number], "std": group.std[number]}
             entry = one.history[one.best_epoch - 1]
             about = {"best_epoch": one.best_epoch, "dev": entry, "heads": list(group.heads)}
+            about["sources"] = [to_dict(source.config) for source in group.sources[number]]
             fits.append(Fit(kept, about, one.history))
         return fits
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Vector]], device: str) -> Predicted:
         """Softmax of the target's scores."""
         checkpoint = load_checkpoint(run / CHECKPOINT)
+        width = next(len(one.features) for ones in parts.values() for one in ones)
+        sources = _all_sources(self.config, self.sources, width, checkpoint.config["seed"])
+        _check_unchanged(checkpoint.weights, sources, run)
+        return predict_parts(self.trained(run, target, device), parts)
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`; frozen columns are those that were kept with the run."""
+        checkpoint = load_checkpoint(run / CHECKPOINT)
         weights, heads = checkpoint.weights, [int(size) for size in checkpoint.info["heads"]]
-        utterances = [vector for vectors in parts.values() for vector in vectors]
-        names = [part for part, vectors in parts.items() for _ in vectors]
-        x = ((matrix_of(utterances) - weights["mean"]) / weights["std"])[None].to(device)
-        sources = _all_sources(self.config, self.sources, x.shape[2], checkpoint.config["seed"])
-        _check_unchanged(weights, sources, run)
+        sources = _kept_sources(self.config, weights, checkpoint.info, run)
         reads = self.config.method in ("progressive", "probe")
-        layers = Frozen([sources], device)(torch.zeros(1, dtype=torch.int64), x) if reads else []
-        columns = _own_columns(self.config, x.shape[2], heads, sources, [0])
+        frozen = Frozen([sources], device) if reads else None
+        columns = _own_columns(self.config, len(weights["mean"]), heads, sources, [0])
         columns.load_state_dict({n[len(OWN) :]: v for n, v in weights.items() if n.startswith(OWN)})
         columns.to(device).eval()
-        with torch.no_grad():
+
+        @torch.no_grad()
+        def applied(rows: Sequence[Vector]) -> tuple[Sequence[Vector], Tensor]:
+            x = ((matrix_of(rows) - weights["mean"]) / weights["std"])[None].to(device)
+            layers = frozen(torch.zeros(1, dtype=torch.int64), x) if frozen is not None else []
             if self.config.method == "probe":
                 scores = columns(torch.cat([h for column in layers for h in column], -1))
             else:
                 scores = columns(x, layers)
-        return Predicted(utterances, names, torch.softmax(scores[0, :, : heads[0]].cpu(), 1))
+            return rows, torch.softmax(scores[0, :, : heads[0]].cpu(), 1)
+
+        return applied
 
 
 @dataclass(frozen=True)
@@ -227,6 +239,21 @@ def _all_sources(config: ProgressiveConfig, given: Sequence[Source], num_feature
                 f"{list(config.model.hidden)}; to start from it they must be equal (model.hidden)"
             )
     return [*given, *drawn]
+
+
+def _kept_sources(
+    config: ProgressiveConfig, weights: Mapping[str, Tensor], info: Mapping[str, Any], run: Path
+) -> list[Source]:
+    """The frozen columns as a run keeps them."""
+    shapes = info.get("sources")
+    if shapes is None:
+        raise UserError(f"{run / CHECKPOINT} does not say the shape of its frozen columns; train it again")
+    found = []
+    for position, shape in enumerate(shapes):
+        prefix = f"source.{position}."
+        own = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+        found.append(Source(from_dict(ColumnConfig, shape, f"{run / CHECKPOINT}/info.json"), own, config.features))
+    return found
 
 
 def _own_columns(

@@ -18,4 +18,10 @@ def _make(config: SpeechTextConfig, given: Mapping[str, Path]) -> SpeechTextSyst
     return SpeechTextSystem(config)
 
 
-KIND = Kind("speech_text", _read, _make)
+def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.prediction.stored import load_stored
+
+    return load_stored(runs, SpeechTextConfig, lambda config, given: SpeechTextSystem(config), **options)
+
+
+KIND = Kind("speech_text", _read, _make, load=_load)

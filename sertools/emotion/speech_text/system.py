@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sertools.emotion.data import Reading, Utterance, load_utterances
 from sertools.emotion.objective import Objective
 from sertools.emotion.speech_text.config import SpeechTextConfig
 from sertools.emotion.speech_text.task import SpeechTextTask, Told, make_network, predict
-from sertools.emotion.system import Label, Predicted
+from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.emotion.transductive import REFERENCE
 from sertools.errors import UserError
 from sertools.partitions.target import Target
@@ -60,10 +58,12 @@ class SpeechTextSystem:
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Told]], device: str) -> Predicted:
         """Probabilities or values of whole utterances."""
+        return predict_parts(self.trained(run, target, device), parts)
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`."""
         checkpoint = load_checkpoint(run / CHECKPOINT)
         model = make_network(self.config, checkpoint.info["speech_dim"], checkpoint.info["words_dim"], target)
         load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
-        rows = [one for ones in parts.values() for one in ones]
-        names = [part for part, ones in parts.items() for _ in ones]
-        outputs, _ = predict(model.to(device), rows, self.config, Objective.of(target, None), device)
-        return Predicted(rows, names, torch.as_tensor(outputs))
+        model, objective = model.to(device), Objective.of(target, None)
+        return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])

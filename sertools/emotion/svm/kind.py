@@ -18,4 +18,10 @@ def _make(config: SvmConfig, given: Mapping[str, Path]) -> SvmSystem:
     return SvmSystem(config)
 
 
-KIND = Kind("svm", _read, _make)
+def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.prediction.stored import load_stored
+
+    return load_stored(runs, SvmConfig, lambda config, given: SvmSystem(config), **options)
+
+
+KIND = Kind("svm", _read, _make, load=_load)

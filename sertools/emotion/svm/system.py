@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sertools.emotion.svm.config import SvmConfig
 from sertools.emotion.svm.machine import Machine, fit_classes, fit_number
-from sertools.emotion.system import Fit, Label, Predicted, RunData
+from sertools.emotion.system import Applied, Fit, Label, Predicted, RunData, predict_parts
 from sertools.emotion.vectors import Vector, load_vectors, matrix_of, moments
 from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy
 from sertools.partitions.target import Target
@@ -75,14 +75,20 @@ class SvmSystem:
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Vector]], device: str) -> Predicted:
         """Softmax of decision values, or values of a number."""
+        return predict_parts(self.trained(run, target, device), parts)
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`."""
         weights = load_checkpoint(run / CHECKPOINT).weights
         machine = Machine.of(self.config.kernel, weights)
-        rows = [vector for vectors in parts.values() for vector in vectors]
-        names = [part for part, vectors in parts.items() for _ in vectors]
-        values = machine((matrix_of(rows) - weights["mean"]) / weights["std"])
-        if target.kind == "number":
-            return Predicted(rows, names, values[:, 0] * weights["value_std"] + weights["value_mean"])
-        return Predicted(rows, names, torch.softmax(SHARPNESS * values, 1))
+
+        def applied(rows: Sequence[Vector]) -> tuple[Sequence[Vector], Tensor]:
+            values = machine((matrix_of(rows) - weights["mean"]) / weights["std"])
+            if target.kind == "number":
+                return rows, values[:, 0] * weights["value_std"] + weights["value_mean"]
+            return rows, torch.softmax(SHARPNESS * values, 1)
+
+        return applied
 
 
 def _scale(run: RunData) -> dict[str, Tensor]:

@@ -54,9 +54,11 @@ def _make(config: "EmotionConfig", given: Mapping[str, Path]) -> "System":
     return make_system(config, load_pretrained(given["pretrained"]) if "pretrained" in given else None)
 
 
-def _load(runs: dict[str, Path], *, calibrated: bool, device: str) -> Any:
+def _load(runs: dict[str, Path], *, calibrated: bool, device: str, given: Mapping[str, Path] | None = None) -> Any:
     from sertools.emotion.tdnn.recognition import load
+    from sertools.prediction.runs import takes_nothing
 
+    takes_nothing(given, runs)
     return load(runs, calibrated=calibrated, device=device)
 
 

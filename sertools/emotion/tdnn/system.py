@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sertools.emotion.data import Utterance, load_utterances
 from sertools.emotion.features_head.system import HeadSystem
-from sertools.emotion.frames import predict
+from sertools.emotion.frames import applied_frames
 from sertools.emotion.objective import Objective
-from sertools.emotion.system import Label, Predicted
+from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.emotion.tdnn.config import EmotionConfig, resolve
 from sertools.emotion.tdnn.pretrained import Pretrained
 from sertools.emotion.tdnn.task import TdnnTask, frame_settings
@@ -73,15 +71,10 @@ class TdnnSystem:
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
         """Outputs of whole utterances."""
+        return predict_parts(self.trained(run, target, device), parts)
+
+    def trained(self, run: Path, target: Target, device: str) -> Applied:
+        """See :class:`sertools.emotion.system.Applicable`."""
         model = EmotionNetwork(self.config.model, target.num_outputs, number=target.kind == "number")
         load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
-        settings, objective = frame_settings(self.config), Objective.of(target, self.config.loss)
-        rows: list[Utterance] = []
-        names: list[str] = []
-        outputs = []
-        for part, utterances in parts.items():
-            order, values, _ = predict(model.to(device), utterances, settings, objective, device)
-            rows += order
-            names += [part] * len(order)
-            outputs.append(values)
-        return Predicted(rows, names, torch.cat(outputs))
+        return applied_frames(model, frame_settings(self.config), Objective.of(target, self.config.loss), device)

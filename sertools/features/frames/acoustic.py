@@ -40,6 +40,11 @@ class AcousticFeatures(Maker):
         self.block = block
 
     @property
+    def sampling_rate(self) -> int | None:
+        """See :class:`sertools.features.maker.Maker`."""
+        return int(self.extractor.config.sampling_rate)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """See :class:`sertools.features.maker.Maker`."""
         config = self.extractor.config.to_dict()

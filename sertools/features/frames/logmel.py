@@ -123,6 +123,11 @@ class LogmelFeatures(Maker):
         self.compute = Logmel(config)
 
     @property
+    def sampling_rate(self) -> int | None:
+        """See :class:`sertools.features.maker.Maker`."""
+        return self.config.sampling_rate
+
+    @property
     def settings(self) -> dict[str, Any]:
         """See :class:`sertools.features.maker.Maker`."""
         return {NAME: to_dict(self.config)}

@@ -94,6 +94,11 @@ class HiddenStates(Maker):
         return chosen(self.encoder.backbone, None if self.config.layers == "all" else self.config.layers)
 
     @property
+    def sampling_rate(self) -> int | None:
+        """See :class:`sertools.features.maker.Maker`."""
+        return self.encoder.backbone.sampling_rate
+
+    @property
     def settings(self) -> dict[str, Any]:
         """See :class:`sertools.features.maker.Maker`."""
         layers = self.config.layers if self.config.layers == "all" else list(self.config.layers)
@@ -146,7 +151,7 @@ class HiddenStates(Maker):
 
     def _tell(self, encoder: SpeechEncoder, cuts: Sequence[Cut]) -> None:
         """Once: how long it takes, by a probe; what is resampled; what is cut."""
-        if self._told:
+        if self._told or not self.announces:
             return
         self._told = True
         rate = encoder.backbone.sampling_rate

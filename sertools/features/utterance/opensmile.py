@@ -72,6 +72,11 @@ class Functionals(Maker):
         self._smile: Any = None
 
     @property
+    def sampling_rate(self) -> int | None:
+        """See :class:`sertools.features.maker.Maker`."""
+        return SAMPLING_RATE
+
+    @property
     def settings(self) -> dict[str, Any]:
         """See :class:`sertools.features.maker.Maker`."""
         return {NAME: {"set": self.config.set, "opensmile": self.version}}

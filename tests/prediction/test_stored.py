@@ -1,0 +1,166 @@
+"""Systems on stored features, applied to audio: the numbers of their prediction tables, and what cannot be applied."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
+from tiny_models import tiny_bert, tiny_speech
+
+from sertools.emotion.experiment import Experiment, train_run
+from sertools.emotion.kinds import load_system
+from sertools.errors import UserError
+from sertools.features.kind import Given
+from sertools.features.pipeline import collect_features, compute_features, features_config
+from sertools.partitions.examples import Example
+from sertools.partitions.folds import Folds
+from sertools.partitions.making import FoldsConfig, make_folds
+from sertools.prediction.apply import Failure, Prediction, load_emotion
+from sertools.prediction.audio import array_source, find_sources
+from sertools.prediction.course import CourseConfig
+from sertools.runs.predictions import read_predictions
+
+RATE = 16000
+CLASSES = ("angry", "sad")
+LOOP = ("training.epochs=1",)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Audio, its cuts, and folds of emotion."""
+
+    folder: Path
+    cuts: Path
+    folds: Folds
+
+    def features(self, name: str, cuts: Path | None = None, backbone: Path | None = None, **values: Any) -> Path:
+        """Cuts with features of one block."""
+        config = features_config(values, name)
+        given = Given({"backbone": backbone}) if backbone else None
+        output = self.folder / name
+        compute_features(cuts or self.cuts, output, config, given)
+        collect_features(cuts or self.cuts, output, config, given)
+        return output / "cuts.jsonl.gz"
+
+    def train(self, *settings: str, cuts: tuple[Path, ...], name: str = "exp", **given: Path) -> Path:
+        """A run of the first fold."""
+        systems = load_system(overrides=list(settings), given=given)
+        return train_run(Experiment(systems, self.folds, self.folder / name, cuts), self.folds.folds[0].name, 1)
+
+    def check(self, run: Path, manifest: bool = False, **given: Path) -> None:
+        """Every utterance of the table as from its audio alone."""
+        table = read_predictions(run / "predictions.csv").select(part="test")
+        model = load_emotion(run, calibrated=False, given=given)
+        names = [str(self.cuts)] if manifest else [str(self.folder / f"{name}.wav") for name in table.utterances]
+        found = {Path(p.name).stem: p for p in model.predict_all(find_sources(names, None, speaker=None)[:32])}  # type: ignore[arg-type]
+        for name, expected in zip(table.utterances, table.probabilities, strict=True):
+            one = found[name]
+            assert isinstance(one, Prediction), one
+            assert one.probabilities == pytest.approx(list(expected), abs=1e-4)
+        assert np.abs(table.probabilities - table.probabilities.mean(0)).max() > 1e-3, "must be able to fail"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """16 utterances by 4 speakers of 4 sessions."""
+    folder = tmp_path_factory.mktemp("audio")
+    cuts, examples = [], []
+    for number in range(16):
+        speaker, label, name = number % 4, (number // 4) % 2, f"utt{number:02d}"
+        x = np.random.default_rng(number).normal(0, 0.1, round((0.4 + 0.02 * number) * RATE))
+        x = np.convolve(x, [1.0, 0.9 if label else -0.9], "same")
+        soundfile.write(folder / f"{name}.wav", x, RATE)
+        recording = Recording.from_file(folder / f"{name}.wav")
+        told = SupervisionSegment(name, name, 0.0, recording.duration, speaker=f"spk{speaker}", gender="female",
+                                  text=("the dog runs", "don't run fast")[label] if number else "the dog",
+                                  custom={"corpus": "noise", "emotion": CLASSES[label]})  # fmt: skip
+        cuts.append(MonoCut(name, 0.0, recording.duration, 0, [told], recording=recording))
+        examples.append(Example(name, f"spk{speaker}", f"Session{speaker + 1}", CLASSES[label]))
+    CutSet.from_cuts(cuts).to_file(folder / "cuts.jsonl.gz")
+    folds = make_folds(FoldsConfig(class_set="two", protocol="strict"), examples, corpus="noise", classes=CLASSES)
+    return Corpus(folder, folder / "cuts.jsonl.gz", folds)
+
+
+def test_head_on_frames(corpus: Corpus) -> None:
+    cuts = corpus.features("mfcc", mfcc={"sampling_rate": 8000, "num_ceps": 6, "num_mel_bins": 8, "high_freq": 0})
+    settings = ("system=features_head", "head_dim=4", *LOOP)
+    run = corpus.train(*settings, cuts=(cuts,), name="head")
+    corpus.check(run)
+    with pytest.raises(UserError, match="--input backbone"):
+        load_emotion(run, given={"backbone": corpus.folder})
+    speakers = corpus.train(*settings, "data.normalise=speaker", cuts=(cuts,), name="speakers")
+    table = read_predictions(speakers / "predictions.csv")
+    model = load_emotion(speakers, calibrated=False)
+    found = {p.name: p for p in model.predict_all(find_sources([str(corpus.cuts)], None))}  # type: ignore[arg-type]
+    for name, expected in zip(table.utterances, table.probabilities, strict=True):
+        one = found[name]
+        assert isinstance(one, Prediction)
+        assert one.probabilities == pytest.approx(list(expected), abs=1e-3)
+
+
+def test_course_is_of_windows(corpus: Corpus) -> None:
+    cuts = corpus.features("logmel", logmel={"num_mel_bins": 8, "window": 400})
+    run = corpus.train("system=cnn14", "model.num_mel_bins=8", "model.width=2", "model.blocks=2", "data.crop_frames=20",
+                       *LOOP, cuts=(cuts,), name="cnn14")  # fmt: skip
+    corpus.check(run)
+    model = load_emotion(run, calibrated=False)
+    samples = np.random.default_rng(5).normal(0, 0.1, 3 * RATE).astype(np.float32)
+    whole = model.predict(array_source(samples, RATE), CourseConfig(1.0, 0.5))
+    assert whole.course is not None
+    assert whole.course.times == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5])
+    alone = model.predict(array_source(samples[RATE : 2 * RATE], RATE))
+    assert list(whole.course.probabilities[2]) == pytest.approx(list(alone.probabilities), abs=1e-5)
+    short = next(model.predict_all([array_source(samples[:100], RATE)]))
+    assert isinstance(short, Failure)
+    assert "too short" in short.reason
+    assert "/" not in short.reason
+
+
+@pytest.mark.skipif(importlib.util.find_spec("opensmile") is None, reason="opensmile is not installed")
+def test_functionals(corpus: Corpus) -> None:
+    cuts = corpus.features("functionals", functionals={})
+    corpus.check(corpus.train("system=svm", "costs=[1.0]", cuts=(cuts,), name="svm"))
+    small = ("model.hidden=[5, 4]", "training.epochs=2", "model.dropout=0.0", "model.activation=relu")
+    source = corpus.train("system=progressive", *small, cuts=(cuts,), name="source")
+    corpus.check(source)
+    settings = ("system=progressive", "method=progressive", "sources=[one]", "random_sources=1")
+    run = corpus.train(*settings, *small, cuts=(cuts,), name="progressive", one=source / "checkpoint")
+    (source / "checkpoint").rename(source / "gone")
+    corpus.check(run)  # the frozen columns are in it
+
+
+@pytest.mark.transformers
+def test_pretrained_models(corpus: Corpus) -> None:
+    speech, text = corpus.folder / "hubert", corpus.folder / "bert"
+    tiny_speech(speech, "Hubert")
+    tiny_bert(text)
+    statistics = corpus.features("statistics", backbone=speech, ssl={"layers": [1, 2]})
+    run = corpus.train("system=layers_head", "model.head_dim=4", *LOOP, cuts=(statistics,), name="layers")
+    corpus.check(run, backbone=speech)
+    with pytest.raises(UserError, match=r"reads ssl features, .* hubert is needed: give --input backbone=PATH"):
+        load_emotion(run)
+    with pytest.raises(UserError, match="does not exist"):
+        load_emotion(run, given={"backbone": corpus.folder / "nowhere"})
+    tiny_speech(corpus.folder / "other", "Hubert", seed=2)
+    with pytest.raises(UserError, match="of another model"):
+        load_emotion(run, given={"backbone": corpus.folder / "other"})
+
+    frames = corpus.features("frames", backbone=speech, ssl={"layers": [2], "statistics": False})
+    words = corpus.features("words", backbone=text, text={"layers": [3]})
+    settings = ("system=speech_text", "model.layers=[0]", "words=text:0", "model.hidden_dim=3", "model.head_dim=4")
+    run = corpus.train(*settings, *LOOP, cuts=(frames, words), name="speech_text")
+    corpus.check(run, manifest=True, **{"backbone": speech, "text.backbone": text})
+    model = load_emotion(run, given={"backbone": speech, "text.backbone": text})
+    silent = next(model.predict_all([corpus.folder / "utt00.wav"]))
+    assert isinstance(silent, Failure)
+    assert "no words" in silent.reason
+
+    run = corpus.train("system=finetune_ssl", "head.head_dim=4", *LOOP, cuts=(corpus.cuts,), name="tuned",
+                       backbone=speech)  # fmt: skip
+    corpus.check(run, backbone=speech)
+    with pytest.raises(UserError, match="--input backbone=PATH"):
+        load_emotion(run)
