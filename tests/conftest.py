@@ -62,8 +62,23 @@ def cluster(shared: Path) -> Iterator[Cluster]:
             one.down()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """pytest -n 2: a file's tests stay together, and so do all files with tests on the one Slurm cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "slurm" if "slurm" in Path(file).name else file
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here, saying why."""
+    """The longest first, which ends earlier where two run at a time; skip what cannot run here, saying why."""
+    long = ("slurm", "recipe")
+    items.sort(key=lambda item: next((rank for rank, name in enumerate(long) if name in item.keywords), len(long)))
     absent = {
         name: pytest.mark.skip(reason=f"{name} is not installed")
         for name in ("k2", "kaldifeat", "transformers")

@@ -1,0 +1,144 @@
+"""The documentation: no link leads nowhere, its commands are programs with these options, and the site can be built."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for path in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("egs/*/README.md"),
+        *ROOT.glob("benchmarks/**/*.md"),
+    ]
+    if "_build" not in path.parts
+)
+
+
+def site_links() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("site_links", ROOT / "docs/site_links.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def headings(page: Path) -> set[str]:
+    """Headings as a forge makes targets of them."""
+    found = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for url in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", url):
+            continue
+        path, _, heading = url.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), url
+        if heading:
+            assert heading in headings(target / "README.md" if target.is_dir() else target), url
+
+
+def test_links_of_the_site() -> None:
+    links = site_links()
+    known = links.pages(ROOT / "docs")
+    page = ROOT / "docs/papers/s1.md"
+    told = links.rewritten(
+        "[r](../../RESULTS.md#speed) [c](../../egs/common/conf) ![p](../pictures/ravdess.svg)", page, page, known
+    )
+    assert told == "[r](../results.md#speed) `egs/common/conf` ![p](../pictures/ravdess.svg)"
+    with pytest.raises(ValueError, match="leads nowhere"):
+        links.rewritten("[x](absent.md)", page, page, known)
+
+
+# -- commands
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """(Page, words) of every line of a block of shell that runs a script of a recipe or a program of local/."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
+            folder = page.parent
+            for line in re.sub(r"\\\n", " ", block).splitlines():
+                try:
+                    words = shlex.split(line, comments=True)
+                except ValueError:
+                    continue
+                part: list[str] = []
+                for word in [*words, ";"]:
+                    if word in ("&&", "|", ";", "||"):
+                        if part[:1] == ["cd"] or part[:1] == ["(cd"]:
+                            folder = moved(folder, part[1])
+                        elif part:
+                            found.append((f"{page.relative_to(ROOT)}: {shlex.join(part)}", [str(folder), *part]))
+                        part = []
+                    else:
+                        part.append(word)
+    return found
+
+
+def moved(folder: Path, where: str) -> Path:
+    """As cd, from a recipe's folder or from the project's."""
+    return next((path for path in (folder / where, ROOT / where) if path.is_dir()), folder)
+
+
+@cache
+def help_of(program: Path) -> str:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{ROOT / 'local'}:{os.environ['PATH']}",
+        "COLUMNS": "200",
+    }
+    command = ["bash", program.name] if program.suffix == ".sh" else [sys.executable, str(program)]
+    told = subprocess.run([*command, "--help"], cwd=program.parent, capture_output=True, text=True, env=environment)
+    assert told.returncode == 0, told.stderr
+    return told.stdout
+
+
+def test_commands_are_programs_with_these_options() -> None:
+    checked, wrong = 0, []
+    for where, (folder, name, *arguments) in commands():
+        if name.startswith("./run") and name.endswith(".sh"):
+            program = Path(folder) / name
+            if not program.exists():
+                if Path(folder).parent.name == "egs":
+                    wrong.append(f"{where}: no such script")
+                continue
+        elif (ROOT / "local" / name).is_file():
+            program = ROOT / "local" / name
+        else:
+            continue
+        options = {word.split("=")[0] for word in arguments if re.match(r"--[a-z]", word)}
+        told = help_of(program)
+        wrong += [f"{where}: no option {option}" for option in options if not re.search(rf"{option}\b(?!-)", told)]
+        checked += 1
+    assert not wrong, "\n".join(wrong)
+    assert checked > 40
+
+
+def test_the_site_can_be_built(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx", reason="make env-docs")
+    pytest.importorskip("furo", reason="make env-docs")
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    assert 'href="own_corpus.html"' in (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert "EmoDB" in (tmp_path / "site/own_corpus.html").read_text(encoding="utf-8")
