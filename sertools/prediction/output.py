@@ -5,36 +5,72 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from sertools.prediction.apply import EmotionModel, Failure, Prediction
+from sertools.prediction.apply import EmotionModel, Failure
+from sertools.prediction.live import Moment
+from sertools.prediction.timed import Segment
 
 DIGITS = 6
 
 
-def table_header(classes: Sequence[str]) -> str:
+def table_header(classes: Sequence[str], timed: bool = False) -> str:
     """The line above those of :func:`table_line`."""
-    return "  ".join([f"{'label':<12}", *(f"{name:>9}" for name in classes), "seconds", "utterance"])
+    columns = [f"{'start':>8}  {'end':>8}"] if timed else ["seconds"]
+    return "  ".join([f"{'label':<12}", *(f"{name:>9}" for name in classes), *columns, "utterance"])
 
 
-def table_line(prediction: Prediction) -> str:
-    """One line: label, probabilities, seconds, name."""
-    values = (
-        f"{p:>{max(9, len(name))}.3f}" for name, p in zip(prediction.classes, prediction.probabilities, strict=True)
-    )
-    return "  ".join([f"{prediction.label:<12}", *values, f"{prediction.duration:7.2f}", prediction.name])
+def table_line(segment: Segment, timed: bool = False) -> str:
+    """One line: label, probabilities, seconds (or start and end), name."""
+    prediction = segment.prediction
+    times = f"{segment.start:8.2f}  {segment.end:8.2f}" if timed else f"{prediction.duration:7.2f}"
+    return "  ".join([f"{prediction.label:<12}", *_values(prediction.classes, prediction.probabilities), times,
+                      segment.recording])  # fmt: skip
 
 
-def to_csv(classes: Sequence[str], predictions: Sequence[Prediction]) -> str:
-    """CSV with the header ``utterance,seconds,label,p_<class>,...``."""
+def _values(classes: Sequence[str], probabilities: Sequence[float]) -> list[str]:
+    return [f"{p:>{max(9, len(name))}.3f}" for name, p in zip(classes, probabilities, strict=True)]
+
+
+def moment_line(moment: Moment, classes: Sequence[str]) -> str:
+    """One line of a stream: seconds, label, probabilities, and how late it is."""
+    behind = f", {moment.behind:.1f} s behind" if moment.behind > 0.1 else ""
+    late = f"(computed in {moment.computed:.2f} s{behind})"
+    if moment.prediction is None:
+        return f"{moment.start:8.2f}  {moment.end:8.2f}  {'-':<12}  {moment.reason}  {late}"
+    values = _values(classes, moment.prediction.probabilities)
+    return "  ".join([f"{moment.start:8.2f}", f"{moment.end:8.2f}", f"{moment.prediction.label:<12}", *values, late])
+
+
+def moment_plain(moment: Moment, classes: Sequence[str]) -> dict[str, Any]:
+    """The same as JSON-able values."""
+    values: dict[str, Any] = {"start": round(moment.start, 3), "end": round(moment.end, 3)}
+    if moment.prediction is None:
+        values["reason"] = moment.reason
+    else:
+        values["label"] = moment.prediction.label
+        values["probabilities"] = dict(zip(classes, moment.prediction.probabilities, strict=True))
+    return values | {"computed_seconds": round(moment.computed, 4), "behind_seconds": round(moment.behind, 3)}
+
+
+def to_csv(classes: Sequence[str], segments: Sequence[Segment], timed: bool = False) -> str:
+    """CSV with the header ``utterance,seconds,label,p_<class>,...``, or with ``start,end`` in place of ``seconds``.
+
+    Where words are recognised, the last column is ``words``.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["utterance", "seconds", "label", *(f"p_{name}" for name in classes)])
-    for p in predictions:
-        writer.writerow([p.name, f"{p.duration:.3f}", p.label, *(f"{value:.9g}" for value in p.probabilities)])
+    heard = ["words"] if any(one.prediction.words is not None for one in segments) else []
+    times = ["start", "end"] if timed else ["seconds"]
+    writer.writerow(["utterance", *times, "label", *(f"p_{name}" for name in classes), *heard])
+    for one in segments:
+        p = one.prediction
+        own = [f"{one.start:.3f}", f"{one.end:.3f}"] if timed else [f"{p.duration:.3f}"]
+        row = [one.recording, *own, p.label, *(f"{value:.9g}" for value in p.probabilities)]
+        writer.writerow([*row, *([one.words] if heard else [])])
     return stream.getvalue()
 
 
 def to_plain(
-    model: EmotionModel, experiment: str, predictions: Sequence[Prediction], failures: Sequence[Failure]
+    model: EmotionModel, experiment: str, segments: Sequence[Segment], failures: Sequence[Failure]
 ) -> dict[str, Any]:
     """All that is known, as JSON-able values: what was used, utterances with their courses, failures.
 
@@ -48,14 +84,17 @@ def to_plain(
             {"run": name, "temperature": temperature}
             for name, temperature in zip(model.members, model.temperatures, strict=True)
         ],
-        "utterances": [_plain(prediction) for prediction in predictions],
+        "utterances": [_plain(one) for one in segments],
         "failures": [{"utterance": failure.name, "reason": failure.reason} for failure in failures],
     }
 
 
-def _plain(prediction: Prediction) -> dict[str, Any]:
+def _plain(segment: Segment) -> dict[str, Any]:
+    prediction = segment.prediction
     values: dict[str, Any] = {
-        "utterance": prediction.name,
+        "utterance": segment.recording,
+        "start": round(segment.start, 4),
+        "end": round(segment.end, 4),
         "seconds": round(prediction.duration, 4),
         "label": prediction.label,
         "probabilities": dict(zip(prediction.classes, prediction.probabilities, strict=True)),

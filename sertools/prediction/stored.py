@@ -2,8 +2,10 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +37,7 @@ WINDOW, STEP = 2.0, 0.5  # seconds, of a course: windows are recognised as if th
 FRAME = 0.01  # seconds of an envelope's row
 
 C = TypeVar("C")
+_NUMBERS = count()
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,13 @@ class StoredEnsemble:
         self, source: Source, normal: Sequence[Standard] | None = None, course: CourseConfig | None = None
     ) -> Recognised:
         """See :class:`sertools.prediction.ensemble.Ensemble`; windows of a course are recognised as utterances."""
-        with tempfile.TemporaryDirectory(prefix="sertools-") as folder:
-            audio = _Audio.of(source, Path(folder))
+        with recording_of(source) as audio:
             values = self._outputs(audio, [(0.0, audio.duration)], normal)[0]
             return Recognised(audio.duration, audio.rate, values, self._course(audio, normal, course))
 
-    def _course(self, audio: "_Audio", normal: Sequence[Standard] | None, course: CourseConfig | None) -> Course | None:
+    def _course(
+        self, audio: "TemporaryRecording", normal: Sequence[Standard] | None, course: CourseConfig | None
+    ) -> Course | None:
         if course is None:
             return None
         window = min(course.window or WINDOW, audio.duration)
@@ -114,7 +118,7 @@ class StoredEnsemble:
         return Course(times, values, window, envelope(audio.samples, hop), hop / audio.rate)
 
     def _outputs(
-        self, audio: "_Audio", stretches: Sequence[tuple[float, float]], normal: Sequence[Standard] | None
+        self, audio: "TemporaryRecording", stretches: Sequence[tuple[float, float]], normal: Sequence[Standard] | None
     ) -> Floats:
         """Means over the members, (stretches, C)."""
         found: list[Floats] = []
@@ -137,8 +141,7 @@ class StoredEnsemble:
         broken: dict[str, str] = {}
         for source in sources:
             try:
-                with tempfile.TemporaryDirectory(prefix="sertools-") as folder:
-                    audio = _Audio.of(source, Path(folder))
+                with recording_of(source) as audio:
                     found = [audio.utterances(branch, [(0.0, audio.duration)])[0].features for branch in self.branches]
             except UserError as error:
                 broken[source.name] = str(error)
@@ -155,12 +158,11 @@ class StoredEnsemble:
 
 
 @dataclass(frozen=True)
-class _Audio:
+class TemporaryRecording:
     """A recording in a temporary folder.
 
     Attributes:
         folder: of everything.
-        name: of the source, for messages.
         samples: (S,).
         rate: in Hz.
         recording: as lhotse knows it.
@@ -168,28 +170,10 @@ class _Audio:
     """
 
     folder: Path
-    name: str
     samples: np.ndarray[Any, np.dtype[np.float32]]
     rate: int
     recording: Recording
     text: str | None
-
-    @staticmethod
-    def of(source: Source, folder: Path) -> "_Audio":
-        """Read it.
-
-        Raises:
-            UserError: it cannot be read, is too long, or silent.
-        """
-        piece = next(iter(pieces(source, None, Plan(LONGEST, 0))))
-        if not piece.last:
-            raise UserError(f"is longer than {LONGEST} s, more than such a system takes at once; find "
-                            "speech in it first (--speech), or cut it")  # fmt: skip
-        path = folder / "audio.wav"
-        # exactly as they are; every kind of features resamples as it did in training
-        soundfile.write(path, piece.samples, piece.source_rate, subtype="FLOAT")
-        recording = Recording.from_file(path, recording_id="it")
-        return _Audio(folder, source.name, piece.samples, piece.source_rate, recording, source.text)
 
     @property
     def duration(self) -> float:
@@ -202,6 +186,22 @@ class _Audio:
         Raises:
             UserError: features cannot be computed of one.
         """
+        made = self.cuts(branch.chain, stretches)
+        try:
+            manifest = self.folder / f"cuts{next(_NUMBERS)}.jsonl"
+            CutSet.from_cuts(made).to_file(manifest)
+            found = branch.system.read([manifest], {cut.id: 0 for cut in made})
+            # read now: the folder goes
+            return [_held(found[cut.id]) for cut in made]
+        except UserError as error:
+            raise self._explained(error) from error
+
+    def cuts(self, chain: FeatureChain, stretches: Sequence[tuple[float, float]]) -> list[Any]:
+        """Cuts of stretches (start, duration in seconds) with features.
+
+        Raises:
+            UserError: features cannot be computed of one.
+        """
         cuts = []
         for number, (start, duration) in enumerate(stretches):
             # whole samples
@@ -209,17 +209,36 @@ class _Audio:
             name = f"it{number}"
             told = SupervisionSegment(name, "it", 0.0, duration, speaker="", text=self.text)
             cuts.append(MonoCut(name, start, duration, 0, [told], recording=self.recording))
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            try:
-                made = branch.chain(cuts, Path(folder))
-                manifest = Path(folder) / "cuts.jsonl"
-                CutSet.from_cuts(made).to_file(manifest)
-                found = branch.system.read([manifest], {cut.id: 0 for cut in cuts})
-                # read now: the folder goes
-                return [_held(found[cut.id]) for cut in cuts]
-            except UserError as error:
-                told_of = str(error).replace(f" ({self.folder / 'audio.wav'})", "").replace("it0", "it")
-                raise UserError(f"cannot be used: {told_of}") from error
+        folder = self.folder / str(next(_NUMBERS))
+        folder.mkdir()
+        try:
+            return chain(cuts, folder)
+        except UserError as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: UserError) -> UserError:
+        """Without the names of temporary files."""
+        told = str(error).replace(f" ({self.folder / 'audio.wav'})", "").replace("it0", "it")
+        return UserError(f"cannot be used: {told}")
+
+
+@contextmanager
+def recording_of(source: Source, longest: int = LONGEST) -> Iterator[TemporaryRecording]:
+    """A recording in a temporary folder.
+
+    Raises:
+        UserError: it cannot be read, is longer than ``longest`` seconds, or silent.
+    """
+    piece = next(iter(pieces(source, None, Plan(longest, 0))))
+    if not piece.last:
+        raise UserError(f"is longer than {longest} s, more than such a system takes at once; find speech in it "
+                        "first (--speech), or cut it")  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="sertools-") as folder:
+        path = Path(folder) / "audio.wav"
+        # exactly as they are; every kind of features resamples as it did in training
+        soundfile.write(path, piece.samples, piece.source_rate, subtype="FLOAT")
+        recording = Recording.from_file(path, recording_id="it")
+        yield TemporaryRecording(Path(folder), piece.samples, piece.source_rate, recording, source.text)
 
 
 def _held(utterance: Any) -> Any:

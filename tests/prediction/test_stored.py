@@ -1,6 +1,8 @@
 """Systems on stored features, applied to audio: the numbers of their prediction tables, and what cannot be applied."""
 
+import csv
 import importlib.util
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ import pytest
 import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from tiny_models import tiny_bert, tiny_speech
+from untrained_recogniser import save_untrained_a2w
 
+from sertools.__main__ import main
 from sertools.emotion.experiment import Experiment, train_run
 from sertools.emotion.kinds import load_system
 from sertools.errors import UserError
@@ -24,6 +28,7 @@ from sertools.prediction.audio import array_source, find_sources
 from sertools.prediction.course import CourseConfig
 from sertools.runs.predictions import read_predictions
 
+ROOT = Path(__file__).parents[2]
 RATE = 16000
 CLASSES = ("angry", "sad")
 LOOP = ("training.epochs=1",)
@@ -102,6 +107,25 @@ def test_head_on_frames(corpus: Corpus) -> None:
         assert one.probabilities == pytest.approx(list(expected), abs=1e-3)
 
 
+def check_files(corpus: Corpus, run: Path) -> None:
+    """Windows of a recording, with words, in files of all kinds."""
+    recogniser, out = corpus.folder / "recogniser", corpus.folder / "out"
+    save_untrained_a2w(recogniser, ROOT / "egs/common/conf/features/fbank.yaml")
+    soundfile.write(corpus.folder / "long.flac", np.random.default_rng(9).normal(0, 0.1, 2 * RATE), RATE)
+    arguments = ["predict", "--experiment", str(run), "--quiet", "--speech", "windows", "--window", "1"]
+    arguments += ["--recogniser", str(recogniser), "--srt", str(out), "--textgrid", str(out),
+                  "--csv", str(out / "a.csv"), "--json", str(out / "a.json")]  # fmt: skip
+    arguments.append(str(corpus.folder / "long.flac"))
+    assert main(arguments) == 0
+    rows = list(csv.DictReader((out / "a.csv").open()))
+    assert [(row["start"], row["end"]) for row in rows] == [("0.000", "1.000"), ("1.000", "2.000")]
+    assert all(row["words"] for row in rows)
+    told = json.loads((out / "a.json").read_text())["utterances"]
+    assert [one["words"] for one in told] == [row["words"] for row in rows]
+    assert rows[1]["words"] in (out / "long.srt").read_text()
+    assert 'name = "words"' in (out / "long.TextGrid").read_text()
+
+
 def test_course_is_of_windows(corpus: Corpus) -> None:
     cuts = corpus.features("logmel", logmel={"num_mel_bins": 8, "window": 400})
     run = corpus.train("system=cnn14", "model.num_mel_bins=8", "model.width=2", "model.blocks=2", "data.crop_frames=20",
@@ -114,6 +138,7 @@ def test_course_is_of_windows(corpus: Corpus) -> None:
     assert whole.course.times == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5])
     alone = model.predict(array_source(samples[RATE : 2 * RATE], RATE))
     assert list(whole.course.probabilities[2]) == pytest.approx(list(alone.probabilities), abs=1e-5)
+    check_files(corpus, run)
     short = next(model.predict_all([array_source(samples[:100], RATE)]))
     assert isinstance(short, Failure)
     assert "too short" in short.reason
