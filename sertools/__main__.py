@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sertools import __version__
 from sertools.errors import UserError, explain_os_error, names_can_be_printed
 
 # heavy modules are imported where they are used: --help and mistakes in the command line answer at once
@@ -38,6 +39,17 @@ def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )  # fmt: skip
     prediction.add_arguments(command)
     command.set_defaults(main=prediction.predict)
+
+
+def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools new``."""
+    from sertools.commands import new
+
+    command = commands.add_parser(
+        "new", description=new.DOC, help="recipes in a folder of one's own", formatter_class=RAW, allow_abbrev=False
+    )
+    new.add_arguments(command)
+    command.set_defaults(main=new.new)
 
 
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -104,7 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     names_can_be_printed()
     parser = argparse.ArgumentParser(prog="sertools", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"sertools {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_new(commands)
     add_inspect(commands)
     add_predict(commands)
     add_export(commands)

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+import sertools
 
 PROGRAM = """
 import importlib, pkgutil, sys
@@ -39,7 +43,7 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     source.mkdir()
     # a build leaves its own files beside setup.py
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "sertools"):
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "sertools", "egs", "local", "utils", "path.sh"):
         (source / name).symlink_to(root / name)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     done = subprocess.run([*command, "-w", folder, source], capture_output=True, text=True)
@@ -88,3 +92,36 @@ def test_every_module_imports_with_what_is_declared(wheel: Path) -> None:
     count, *problems = done.stdout.splitlines()
     assert int(count) > 200
     assert problems == []
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment into which pip installed the wheel; the other packages are those of this one."""
+    environment = tmp_path_factory.mktemp("installed") / "env"
+    venv.create(environment, with_pip=False)
+    (made,) = wheel.parent.glob("sertools-*.whl")
+    command = [sys.executable, "-m", "pip", "--python", environment / "bin/python", "install", "-q", "--no-deps"]
+    done = subprocess.run([*command, "--no-index", made], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (site,) = environment.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return environment / "bin" / "sertools"
+
+
+def said(*command: Path | str, cwd: Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_recipes_are_laid_out(installed: Path, tmp_path: Path) -> None:
+    assert said(installed, "--version", cwd=tmp_path) == f"sertools {sertools.__version__}\n"
+    assert "cd mine && ./run.sh --help" in said(installed, "new", "mine", cwd=tmp_path)
+    assert "Your own labelled recordings" in said("./run.sh", "--help", cwd=tmp_path / "mine")
+    # the environment that has the wheel is the recipe's
+    told = said("bash", "-c", ". ./path.sh && python3 -c 'import sertools; print(sertools.__file__)'",
+                cwd=tmp_path / "mine/egs/own")  # fmt: skip
+    assert told.startswith(str(tmp_path / "mine/.venv")) or str(installed.parents[1]) in told
+    again = subprocess.run([installed, "new", "mine"], capture_output=True, text=True, cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (1, "error: mine is there already, and not empty; name a new folder\n")
+    assert not list((tmp_path / "mine").rglob("__pycache__"))
