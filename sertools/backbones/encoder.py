@@ -68,9 +68,18 @@ class SpeechEncoder(nn.Module):
         """What comes before the layers and reads the signal."""
         raise NotImplementedError
 
+    def checkpoint_gradients(self) -> None:
+        """Let training compute layers twice instead of keeping what is in them; no value changes.
+
+        Raises:
+            UserError: the model has no such thing.
+        """
+        raise UserError(f"tuned.gradient_checkpointing: {self.backbone.name} has none")
+
     def encode(
-        self, waveforms: Tensor, lengths: Tensor, layers: Layers = None, time_mask: Tensor | None = None
-    ) -> Encoded:
+        self, waveforms: Tensor, lengths: Tensor, layers: Layers = None, time_mask: Tensor | None = None,
+        channel_mask: Tensor | None = None,
+    ) -> Encoded:  # fmt: skip
         """Hidden states, with gradients where they are enabled.
 
         Args:
@@ -79,6 +88,7 @@ class SpeechEncoder(nn.Module):
             layers: see :data:`Layers`.
             time_mask: bool (N, T), frames that are replaced by the model's learnt mask (by zeros where
                 it has none); for training.
+            channel_mask: bool (N, C), channels of what the layers read that are zero; for training.
 
         Raises:
             UserError: an utterance is too short, or there is no such layer.
@@ -88,9 +98,12 @@ class SpeechEncoder(nn.Module):
         wanted = chosen(self.backbone, layers)
         if self.normalize:
             waveforms = normalised(waveforms, lengths)
-        return self._encode(waveforms, lengths.cpu(), wanted, time_mask)
+        return self._encode(waveforms, lengths.cpu(), wanted, time_mask, channel_mask)
 
-    def _encode(self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None) -> Encoded:
+    def _encode(
+        self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None,
+        channel_mask: Tensor | None,
+    ) -> Encoded:  # fmt: skip
         raise NotImplementedError
 
 

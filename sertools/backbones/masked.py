@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from sertools.backbones.encoder import Encoded, SpeechEncoder
 from sertools.backbones.folder import Folder
 from sertools.backbones.library import quiet, transformers_for
 from sertools.errors import UserError
+from sertools.models.gelu import mend_gelu
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat", "unispeech", "wav2vec2-conformer")
 # Convolutions over frames that are several deep carry padding into an utterance, whatever is masked.
@@ -59,7 +62,15 @@ class MaskedSpeechEncoder(SpeechEncoder):
         """See :class:`SpeechEncoder`."""
         return self.network.feature_extractor  # type: ignore[return-value]
 
-    def _encode(self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None) -> Encoded:
+    def checkpoint_gradients(self) -> None:
+        """See :class:`SpeechEncoder`."""
+        # the other way gives no gradients where what the first layer reads has none
+        self.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+
+    def _encode(
+        self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None,
+        channel_mask: Tensor | None,
+    ) -> Encoded:  # fmt: skip
         mask = None
         if bool((lengths < waveforms.shape[1]).any()):
             if not self.pads and not self.training:
@@ -67,11 +78,30 @@ class MaskedSpeechEncoder(SpeechEncoder):
             inside = torch.arange(waveforms.shape[1])[None] < lengths[:, None]
             mask = inside.to(waveforms.device, torch.long)
         masked = {} if time_mask is None else {"mask_time_indices": time_mask.to(waveforms.device)}
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self._without(channel_mask):
             warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")  # WavLM in torch 2
             output = self.network(waveforms, attention_mask=mask, output_hidden_states=True, **masked)
         frames = torch.tensor([self.frames(samples) for samples in lengths.tolist()])
         return Encoded([output.hidden_states[layer] for layer in layers], frames)
+
+    @contextmanager
+    def _without(self, channel_mask: Tensor | None) -> Iterator[None]:
+        """Let channels of what the transformer reads be zero; masked frames keep their vector whole."""
+        if channel_mask is None:
+            yield
+            return
+
+        def silence(module: nn.Module, inputs: Any, output: Any) -> Any:
+            hidden = output[0] if isinstance(output, tuple) else output
+            hidden = hidden.masked_fill(channel_mask.to(hidden.device)[:, None], 0.0)
+            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+        projection: nn.Module = self.network.feature_projection  # type: ignore[assignment]
+        hook = projection.register_forward_hook(silence)
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 def load_masked(folder: Folder, random_seed: int | None, highest: int | None) -> MaskedSpeechEncoder:
@@ -95,6 +125,7 @@ def load_masked(folder: Folder, random_seed: int | None, highest: int | None) ->
     # masks are the training's own, so that it resumes exactly: transformers' are from numpy's global numbers
     network.config.mask_time_prob = network.config.mask_feature_prob = 0.0
     hop = math.prod(config.conv_stride)
+    mend_gelu(network)
     backbone = folder.backbone(layers + 1, config.hidden_size, rate, hop, random_seed)
     return MaskedSpeechEncoder(network.float(), backbone, normalize)
 

@@ -46,12 +46,13 @@ class Wav2VecSpeechEncoder(SpeechEncoder):
         """See :class:`SpeechEncoder`."""
         return self.network.feature_extractor
 
-    def _encode(self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None) -> Encoded:
+    def _encode(
+        self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None,
+        channel_mask: Tensor | None,
+    ) -> Encoded:  # fmt: skip
         if bool((lengths < waveforms.shape[1]).any()) and not self.training:
             raise ValueError("wav2vec normalises over time: padding would change what it computes")
-        if time_mask is not None:
-            raise ValueError("wav2vec has no mask for frames")
-        states = self.network(waveforms, max(layers))
+        states = self.network(waveforms, max(layers), time_mask, channel_mask)
         frames = torch.tensor([self.frames(samples) for samples in lengths.tolist()])
         return Encoded([states[layer] for layer in layers], frames)
 

@@ -44,14 +44,31 @@ class WhisperSpeechEncoder(SpeechEncoder):
         """See :class:`SpeechEncoder`."""
         return self.network.layers
 
+    def checkpoint_gradients(self) -> None:
+        """See :class:`SpeechEncoder`."""
+        self.network.checkpointing = True
+
     def convolutions(self) -> nn.Module:
         """See :class:`SpeechEncoder`."""
         return nn.ModuleList([self.network.conv1, self.network.conv2])
 
-    def _encode(self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None) -> Encoded:
+    def _encode(
+        self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None,
+        channel_mask: Tensor | None,
+    ) -> Encoded:  # fmt: skip
         filters = self.get_buffer("filters")
-        size = self.network.config.max_source_positions * HOP
+        # a sum of energies keeps its digits, whatever the layers compute in
+        with torch.autocast(waveforms.device.type, enabled=False):
+            mel, mel_lengths, time_mask = self._input(waveforms, lengths, filters, time_mask)
         frames = torch.tensor([self.frames(samples) for samples in lengths.tolist()])
+        states = self.network(mel, mel_lengths, max(layers), time_mask, channel_mask)
+        return Encoded([states[layer][:, : int(frames.max())] for layer in layers], frames)
+
+    def _input(
+        self, waveforms: Tensor, lengths: Tensor, filters: Tensor, time_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """What the network reads, the lengths of it if there is padding, and the mask for as many frames."""
+        size = self.network.config.max_source_positions * HOP
         if self.padding:
             padded = nn.functional.pad(waveforms[:, :size], (0, max(0, size - waveforms.shape[1])))
             mel, mel_lengths = torch.stack([log_mel(one, filters) for one in padded]), None
@@ -61,8 +78,7 @@ class WhisperSpeechEncoder(SpeechEncoder):
             mels = [log_mel(one[:n], filters).t() for one, n in zip(waveforms, lengths.tolist(), strict=True)]
             mel_lengths = torch.tensor([len(one) for one in mels])
             mel = nn.utils.rnn.pad_sequence(mels, batch_first=True).transpose(1, 2)
-        states = self.network(mel, mel_lengths, max(layers), time_mask)
-        return Encoded([states[layer][:, : int(frames.max())] for layer in layers], frames)
+        return mel, mel_lengths, time_mask
 
 
 def load_whisper(folder: Folder, random_seed: int | None, padding: bool) -> WhisperSpeechEncoder:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sertools.models.gelu import gelu
+
 ENCODER = ((512, 10, 5), (512, 8, 4), (512, 4, 2), (512, 4, 2), (512, 4, 2), (512, 1, 1), (512, 1, 1))
 AGGREGATOR = tuple((512, kernel, 1) for kernel in range(2, 14))
 
@@ -51,7 +53,7 @@ class Wav2VecConfig:
 
 def activate(x: Tensor, name: str) -> Tensor:
     """ReLU or GELU."""
-    return F.relu(x) if name == "relu" else F.gelu(x)
+    return F.relu(x) if name == "relu" else gelu(x)
 
 
 class Stack(nn.Module):
@@ -85,12 +87,17 @@ class Wav2Vec(nn.Module):
             width = channels
         self.feature_aggregator = Stack(blocks)
 
-    def forward(self, waveforms: Tensor, highest: int | None = None) -> list[Tensor]:
+    def forward(
+        self, waveforms: Tensor, highest: int | None = None, time_mask: Tensor | None = None,
+        channel_mask: Tensor | None = None,
+    ) -> list[Tensor]:  # fmt: skip
         """z, and the output of each of the aggregator's layers; the last is c.
 
         Args:
             waveforms: (N, S), full scale 1, all of the same length.
             highest: the last layer of the aggregator that is wanted, from 1 on; 0 for z alone, None for all.
+            time_mask: bool (N, T), frames of z that are zero.
+            channel_mask: bool (N, C), channels of z that are.
 
         Returns:
             (N, T, C) each.
@@ -101,6 +108,10 @@ class Wav2Vec(nn.Module):
             x = activate(block["2"](block["0"](x)), config.activation)
         if config.log_compression:
             x = x.abs().log1p()
+        if time_mask is not None:
+            x = x.masked_fill(time_mask.to(x.device)[:, None], 0.0)
+        if channel_mask is not None:
+            x = x.masked_fill(channel_mask.to(x.device)[..., None], 0.0)
         states = [x.transpose(1, 2)]
         for block in self.feature_aggregator.conv_layers[:highest]:
             kernel = block["1"].kernel_size[0]

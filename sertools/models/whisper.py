@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sertools.models.emotion import frame_mask
+from sertools.models.gelu import gelu
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, inside: Tensor | None) -> Tensor:
         """(N, T, C) to the same."""
         x = x + self.self_attn(self.self_attn_layer_norm(x), inside)
-        return x + self.fc2(F.gelu(self.fc1(self.final_layer_norm(x))))
+        return x + self.fc2(gelu(self.fc1(self.final_layer_norm(x))))
 
 
 class WhisperEncoder(nn.Module):
@@ -84,36 +86,43 @@ class WhisperEncoder(nn.Module):
         self.embed_positions = nn.Embedding(config.max_source_positions, config.d_model)
         self.layers = nn.ModuleList([Layer(config) for _ in range(config.encoder_layers)])
         self.layer_norm = nn.LayerNorm(config.d_model)
+        self.checkpointing = False
 
     def forward(
-        self, mel: Tensor, lengths: Tensor | None = None, highest: int | None = None, time_mask: Tensor | None = None
-    ) -> list[Tensor]:
+        self, mel: Tensor, lengths: Tensor | None = None, highest: int | None = None, time_mask: Tensor | None = None,
+        channel_mask: Tensor | None = None,
+    ) -> list[Tensor]:  # fmt: skip
         """Hidden states of the layers.
 
         Args:
             mel: (N, mel bins, F), F at most twice the positions.
             lengths: frames of ``mel`` of each utterance, int64 (N,); None if all have F.
             highest: the last layer that is wanted; None for all.
-            time_mask: bool (N, T), frames of the first layer's input that become zero.
+            time_mask: bool (N, T), frames of the first layer's input that become zero, before positions are added.
+            channel_mask: bool (N, C), its channels that do.
 
         Returns:
             (N, T, C), T = ceil(F / 2), for each layer from 0 (what the first reads) on; the last layer's is
             normalised, as the model's output is.
         """
-        x = F.gelu(self.conv1(mel))
+        x = gelu(self.conv1(mel))
         inside = None
         if lengths is not None and int(lengths.min()) < mel.shape[2]:
             lengths = lengths.to(mel.device)
             x = x.masked_fill(~frame_mask(lengths, mel.shape[2])[:, None], 0.0)
             inside = frame_mask((lengths + 1) // 2, (mel.shape[2] + 1) // 2)
-        x = F.gelu(self.conv2(x)).transpose(1, 2)
+        x = gelu(self.conv2(x)).transpose(1, 2)
         if time_mask is not None:
-            x = x.masked_fill(time_mask[..., None], 0.0)
+            x = x.masked_fill(time_mask.to(x.device)[..., None], 0.0)
+        if channel_mask is not None:
+            x = x.masked_fill(channel_mask.to(x.device)[:, None], 0.0)
         x = x + self.embed_positions.weight[: x.shape[1]]
         states = [x]
         last = len(self.layers) if highest is None else highest
         for layer in self.layers[:last]:
-            x = layer(x, inside)
+            # layers have nothing random, so that computing them twice changes no value
+            again = self.checkpointing and self.training and torch.is_grad_enabled()
+            x = checkpoint(layer, x, inside, use_reentrant=False) if again else layer(x, inside)
             states.append(x)
         if last == len(self.layers):
             states[-1] = self.layer_norm(states[-1])

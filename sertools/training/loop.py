@@ -23,7 +23,6 @@ from sertools.training.distributed import Stopped
 from sertools.training.gradients import Gradients
 from sertools.training.losses import Losses
 from sertools.training.optimizer import make_optimizer
-from sertools.training.schedule import learning_rate
 from sertools.training.selection import better
 from sertools.training.state import Progress, load_state, save_state
 from sertools.training.task import HERE, Conditions, Task, Trained, TrainingConfig
@@ -114,7 +113,7 @@ def _epoch(
     losses = Losses(now, wait=0 if conditions.device == "cpu" else 1)
     for batch in task.batches(now.epoch, now.batch):
         done = now.step / total
-        rate = learning_rate(config.learning_rate, config.final_learning_rate, config.warmup, (now.step + 0.5) / total)
+        rate = config.rate((now.step + 0.5) / total)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         task.before_step(done)
@@ -157,9 +156,7 @@ def _end_epoch(
         "epoch": now.epoch,
         "train_loss": now.loss_sum / max(now.weight_sum, 1e-12),
         **scores,
-        "learning_rate": learning_rate(
-            config.learning_rate, config.final_learning_rate, config.warmup, now.epoch / config.epochs
-        ),
+        "learning_rate": config.rate(now.epoch / config.epochs),
         "seconds": round(now.seconds, 2),
     }
     now.history.append(entry)

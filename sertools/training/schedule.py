@@ -46,3 +46,10 @@ def learning_rate(initial: float, final: float, warmup: float, progress: float) 
     """
     rate = initial * (final / initial) ** progress
     return float(rate * min(1.0, progress / warmup) if warmup > 0 else rate)
+
+
+def linear_learning_rate(initial: float, final: float, warmup: float, progress: float) -> float:
+    """A linear rise from 0 to ``initial`` while ``warmup`` lasts, then a linear fall to ``final`` at the end."""
+    if progress < warmup:
+        return initial * progress / warmup
+    return initial + (final - initial) * (progress - warmup) / (1 - warmup)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor, nn
 
 from sertools.training.distributed import SINGLE, Group
+from sertools.training.schedule import learning_rate
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class TrainingConfig:
             raise ValueError("epochs must be at least 1")
         if not 0 < self.final_learning_rate <= self.learning_rate:
             raise ValueError("learning rates must be positive, the final one not above the first")
+
+    def rate(self, progress: float) -> float:
+        """The learning rate when a part ``progress`` of training is done."""
+        return learning_rate(self.learning_rate, self.final_learning_rate, self.warmup, progress)
 
 
 class Task(Protocol):

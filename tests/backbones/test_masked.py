@@ -156,3 +156,40 @@ def test_what_is_too_short_is_named(tmp_path: Path) -> None:
 
 def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("kind", ["Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio"])
+def test_masked_channels_are_as_if_they_were_not_projected(tmp_path: Path, kind: str) -> None:
+    tiny_speech(tmp_path, kind)
+    encoder, other = load_speech(tmp_path), load_speech(tmp_path)
+    speech, lengths = torch.stack(waveforms(2000)), torch.tensor([2000])
+    mask = torch.arange(16)[None] % 5 == 1
+    with torch.no_grad():
+        found = encoder.encode(speech, lengths, channel_mask=mask).states
+        projection: Any = other.network.feature_projection.projection  # type: ignore[union-attr]
+        projection.weight[mask[0]] = 0.0
+        projection.bias[mask[0]] = 0.0
+        expected = other.encode(speech, lengths).states
+        plain = encoder.encode(speech, lengths).states
+    for one, two in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
+    assert not torch.allclose(plain[0], found[0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_are_those_of_double_precision(tmp_path: Path, name: str) -> None:
+    kind, changes, _ = MODELS[name]
+    tiny_speech(tmp_path, kind, **changes)
+    speech, lengths = torch.stack(waveforms(4000)), torch.tensor([4000])
+    found = []
+    for exact in (False, True):
+        encoder = load_speech(tmp_path)
+        if exact:
+            encoder.double()
+        states = encoder.encode(speech.double() if exact else speech, lengths, [3]).states[0]
+        states.square().sum().backward()
+        found.append({n: p.grad.float() for n, p in encoder.named_parameters() if p.grad is not None})
+    assert any(".feature_extractor." in name for name in found[0])
+    for name, gradient in found[1].items():
+        difference = (found[0][name] - gradient).abs().max()
+        assert difference <= 1e-3 * gradient.abs().max() + 1e-4, name

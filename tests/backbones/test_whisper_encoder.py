@@ -97,3 +97,17 @@ def test_an_encoder_alone_and_one_that_lacks_a_weight(tmp_path: Path) -> None:
 def folder_of(tmp_path: Path) -> Path:
     tiny_whisper(tmp_path / "m")
     return tmp_path / "m"
+
+
+def test_masked_channels_and_frames_are_only_positions(tmp_path: Path) -> None:
+    tiny_whisper(tmp_path)
+    encoder = load_speech(tmp_path, padding=False)
+    speech, lengths = torch.stack(waveforms(3200)), torch.tensor([3200])
+    channels, frames = torch.arange(16)[None] == 3, torch.arange(10)[None] > 7
+    with torch.no_grad():
+        plain = encoder.encode(speech, lengths, [0]).states[0]
+        masked = encoder.encode(speech, lengths, [0], frames, channels).states[0]
+        positions = encoder.network.embed_positions.weight[:10]  # type: ignore[union-attr,index]
+    gone = frames[0][:, None] | channels
+    assert torch.equal(masked[0][gone], positions[gone])
+    assert torch.equal(masked[0][~gone], plain[0][~gone])

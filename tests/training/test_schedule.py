@@ -2,7 +2,7 @@
 
 import pytest
 
-from sertools.training.schedule import learning_rate, piecewise_linear
+from sertools.training.schedule import learning_rate, linear_learning_rate, piecewise_linear
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,9 @@ def test_learning_rate() -> None:
     assert learning_rate(1e-2, 1e-4, 0.0, 0.5) == pytest.approx(1e-3)
     assert learning_rate(1e-2, 1e-4, 0.0, 1.0) == pytest.approx(1e-4)
     assert learning_rate(1e-2, 1e-2, 0.1, 0.05) == pytest.approx(5e-3)
+
+
+def test_linear_learning_rate() -> None:
+    rates = [linear_learning_rate(1e-2, 2e-3, 0.2, progress) for progress in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    assert rates == pytest.approx([0.0, 5e-3, 1e-2, 6e-3, 2e-3])
+    assert linear_learning_rate(1e-2, 1e-3, 0.0, 0.0) == 1e-2

@@ -1,5 +1,7 @@
 """A pretrained speech model with a head, and low-rank adapters."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from sertools.emotion.finetune_ssl.config import FinetuneConfig, TunedConfig
 from sertools.emotion.layers_head.network import LayersHead
 from sertools.errors import UserError
 from sertools.models.tdnnf import set_dropout
+from sertools.training.precision import autocast
 
 ADAPTED = ("q_proj", "v_proj")
 
@@ -42,8 +45,13 @@ class LowRank(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
 
-def choose_trained(encoder: SpeechEncoder, tuned: TunedConfig) -> None:
+def choose_trained(encoder: SpeechEncoder, tuned: TunedConfig, highest: int) -> None:
     """Let learn what is to, and freeze the rest; adapters are put in.
+
+    Args:
+        encoder: the pretrained model.
+        tuned: what is to learn.
+        highest: the last layer that is read.
 
     Raises:
         UserError: the model has no such layers.
@@ -53,10 +61,10 @@ def choose_trained(encoder: SpeechEncoder, tuned: TunedConfig) -> None:
     if tuned.part == "but_convolutions":
         encoder.convolutions().requires_grad_(False)
     elif tuned.part == "last":
-        layers = encoder.layer_stack()
+        layers = list(encoder.layer_stack())[:highest]
         if tuned.last_layers > len(layers):
             raise UserError(f"tuned.last_layers: {name} has {len(layers)} layers, not {tuned.last_layers}")
-        for layer in list(layers)[-tuned.last_layers :]:
+        for layer in layers[-tuned.last_layers :]:
             layer.requires_grad_(True)
     elif tuned.part == "adapters" and not _adapt(encoder, tuned):
         raise UserError(f"tuned.part: {name} has no attention with {' and '.join(ADAPTED)}, so there are no adapters")
@@ -72,6 +80,11 @@ def _adapt(encoder: SpeechEncoder, tuned: TunedConfig) -> int:
     return count
 
 
+def _in_float32(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    # torch 1.13's normalisation on a CPU takes no input of another type than its weights
+    return tuple(one.float() for one in inputs)
+
+
 class TunedNetwork(nn.Module):
     """Log-posteriors (or values) of utterances.
 
@@ -85,24 +98,41 @@ class TunedNetwork(nn.Module):
     def __init__(self, config: FinetuneConfig, encoder: SpeechEncoder, outputs: int, number: bool) -> None:
         super().__init__()
         self.layers = list(config.head.chosen(encoder))
-        choose_trained(encoder, config.tuned)
+        choose_trained(encoder, config.tuned, max(self.layers))
+        self._learning = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
         self.encoder = encoder
         setattr(self.encoder, "learning_rate_factor", config.tuned.learning_rate_factor)  # noqa: B010
         shape = config.head.system()
         self.head = LayersHead(shape, len(self.layers), encoder.backbone.dimension, outputs, number=number)
         set_dropout(self.head, config.head.dropout)
         if config.tuned.gradient_checkpointing:
-            checkpoint = getattr(getattr(encoder, "network", None), "gradient_checkpointing_enable", None)
-            if checkpoint is None:
-                raise UserError(f"tuned.gradient_checkpointing: {encoder.backbone.name} has none")
-            checkpoint()
+            encoder.checkpoint_gradients()
+        self.dtype = torch.float32
+        self._hooks: list[Any] = []
+
+    def train_in(self, dtype: torch.dtype) -> None:
+        """Let the encoder's products be of this type in :meth:`forward`; sums over time or dimensions stay float32."""
+        self.dtype = dtype
+        while self._hooks:
+            self._hooks.pop().remove()
+        if dtype != torch.float32:
+            norms = (m for m in self.encoder.modules() if isinstance(m, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm1d))
+            self._hooks = [module.register_forward_pre_hook(_in_float32) for module in norms]  # type: ignore[arg-type]
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Let the head learn alone, or with it all of the encoder that is to."""
+        for parameter in self._learning:
+            parameter.requires_grad_(not frozen)
 
     def of_states(self, states: Tensor, lengths: Tensor) -> Tensor:
         """(N, C) of hidden states side by side (N, T, L * dim)."""
         found: Tensor = self.head(states, lengths.to(states.device))[0][:, 0]
         return found
 
-    def forward(self, waveforms: Tensor, lengths: Tensor, time_mask: Tensor | None = None) -> Tensor:
-        """(N, C) of waveforms (N, S) and their lengths (N,); masked frames (N, T) in training."""
-        encoded = self.encoder.encode(waveforms, lengths, self.layers, time_mask)
+    def forward(
+        self, waveforms: Tensor, lengths: Tensor, time_mask: Tensor | None = None, channel_mask: Tensor | None = None
+    ) -> Tensor:
+        """(N, C) of waveforms (N, S) and their lengths (N,); masked frames (N, T) and channels (N, D) in training."""
+        with autocast(self.dtype, waveforms.device):
+            encoded = self.encoder.encode(waveforms, lengths, self.layers, time_mask, channel_mask)
         return self.of_states(torch.cat([state.float() for state in encoded.states], -1), encoded.lengths)

@@ -15,7 +15,7 @@ from sertools.data.reader import Kept
 from sertools.emotion.data import check_all_found
 from sertools.emotion.finetune_ssl.config import FinetuneConfig
 from sertools.emotion.finetune_ssl.network import TunedNetwork
-from sertools.emotion.finetune_ssl.task import FinetuneTask, Speech, predict
+from sertools.emotion.finetune_ssl.task import FinetuneTask, Speech, moments, predict
 from sertools.emotion.objective import Objective
 from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.errors import UserError
@@ -100,7 +100,10 @@ class FinetuneSystem:
         if target.kind == "number":
             values = torch.tensor([float(one.label) for one in train])
             model.head.scale_outputs(float(values.mean()), float(values.std(unbiased=False)))
-        return FinetuneTask(self.config, target, model.to(device), train, dev, seed=seed, device=device)
+        model = model.to(device)
+        if self.config.head.scale == "standardise":
+            model.head.standardise(*moments(model, train, self.config))
+        return FinetuneTask(self.config, target, model, train, dev, seed=seed, device=device)
 
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Speech]], device: str) -> Predicted:
         """Probabilities or values of whole utterances."""

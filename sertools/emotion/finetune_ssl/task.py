@@ -11,12 +11,14 @@ from sertools.backbones.encoder import hidden_states
 from sertools.backbones.pretraining import MaskConfig, spans
 from sertools.data.batching import plan_batches
 from sertools.data.reader import Kept
+from sertools.data.statistics import mean_and_deviation
 from sertools.data.weights import balanced_weights
 from sertools.emotion.finetune_ssl.config import FinetuneConfig
 from sertools.emotion.finetune_ssl.network import TunedNetwork
 from sertools.emotion.objective import Objective, label_tensor
 from sertools.emotion.system import Label
 from sertools.partitions.target import Target
+from sertools.training.precision import check_precision
 
 BLOCK = 32
 """Utterances whose hidden states are in memory at once, where they are recognised."""
@@ -49,12 +51,13 @@ class Speech:
 
 @dataclass(frozen=True)
 class SpeechBatch:
-    """Waveforms (N, S) with their lengths (N,), labels (N,), and which frames are masked (N, T), if any."""
+    """Waveforms (N, S) with their lengths (N,), labels (N,), masked frames (N, T) and channels (N, D), if any."""
 
     waveforms: Tensor
     lengths: Tensor
     labels: Tensor
     mask: Tensor | None
+    channel_mask: Tensor | None
 
 
 class FinetuneTask:
@@ -77,6 +80,7 @@ class FinetuneTask:
         self.config, self.target, self.model = config, target, model
         self.train, self.dev, self.seed, self.device = train, dev, seed, device
         self.objective = Objective.of(target, None)
+        model.train_in(check_precision(config.precision, device))
         rate = model.encoder.backbone.sampling_rate
         assert rate is not None
         self.most, self.longest = round(config.data.batch_seconds * rate), round(config.data.max_seconds * rate)
@@ -112,32 +116,53 @@ class FinetuneTask:
             wave = one.waveform
             begin = int(torch.randint(max(len(wave) - self.longest, 0) + 1, (1,), generator=generator))
             waves.append(wave[begin : begin + self.longest])
-        data, mask = self.config.data, None
-        if data.mask_starts:
-            frames = [self.model.encoder.frames(len(wave)) for wave in waves]
-            mask = spans(frames, MaskConfig(data.mask_starts, data.mask_length), generator).to(self.device)
+        data, encoder = self.config.data, self.model.encoder
+        frames = [encoder.frames(len(wave)) for wave in waves]
+        mask = _masked(frames, data.mask_starts, data.mask_length, generator)
+        channels = [encoder.backbone.dimension] * len(waves)
+        channel_mask = _masked(channels, data.channel_mask_starts, data.channel_mask_length, generator)
         return SpeechBatch(
             torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device),
             torch.tensor([len(wave) for wave in waves]),
             label_tensor(self.target, [one.label for one in utterances]).to(self.device),
-            mask,
+            None if mask is None else mask.to(self.device),
+            None if channel_mask is None else channel_mask.to(self.device),
         )
 
     def before_step(self, progress: float) -> None:
-        """Nothing."""
+        """The head learns alone at first, where it is to."""
+        if self.config.tuned.head_part:
+            self.model.freeze_encoder(progress < self.config.tuned.head_part)
 
     def after_step(self, step: int) -> None:
         """Nothing."""
 
     def loss(self, batch: SpeechBatch) -> tuple[Tensor, float]:
         """Mean over utterances, and how many they are."""
-        outputs = self.model(batch.waveforms, batch.lengths, batch.mask)
+        outputs = self.model(batch.waveforms, batch.lengths, batch.mask, batch.channel_mask)
         return self.objective.of_utterances(outputs, batch.labels, self.class_weights), float(len(batch.labels))
 
     def evaluate(self) -> dict[str, float]:
         """Loss and scores of the dev part."""
         outputs, loss = predict(self.model, self.dev, self.config, self.objective, self.device)
         return self.objective.dev_scores(loss, [one.label for one in self.dev], outputs)
+
+
+def _masked(sizes: Sequence[int], starts: float, length: int, generator: torch.Generator) -> Tensor | None:
+    return spans(sizes, MaskConfig(starts, length), generator) if starts else None
+
+
+def moments(model: TunedNetwork, utterances: Sequence[Speech], config: FinetuneConfig) -> tuple[Tensor, Tensor]:
+    """Mean and deviation over frames of what the head reads, (L * dim,) each, with the weights there are."""
+    model.eval()
+
+    def rows() -> Iterator[Tensor]:
+        for start in range(0, len(utterances), BLOCK):
+            waveforms = [one.waveform for one in utterances[start : start + BLOCK]]
+            for states in hidden_states(model.encoder, waveforms, model.layers, config.data.batch_seconds):
+                yield states.transpose(0, 1).flatten(1)
+
+    return mean_and_deviation(rows())
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ pytest.importorskip("transformers")
 from safetensors.torch import load_file
 from tiny_models import tiny_speech, tiny_whisper
 
+from sertools.backbones.encoder import hidden_states
 from sertools.backbones.load import load_speech
 from sertools.emotion.experiment import Experiment, train_run
 from sertools.emotion.finetune_ssl.config import FinetuneConfig, HeadShape, TunedConfig
@@ -142,7 +143,9 @@ def test_as_a_kind_of_system(corpus: tuple[Path, Path], hubert: Path, tmp_path: 
 
 
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path) -> None:
-    whole = train_run(experiment(corpus, hubert, tmp_path / "whole"), "Session1", 1)
+    settings = ["data.channel_mask_starts=0.2", "data.channel_mask_length=2", "tuned.head_part=0.2",
+                "head.scale=standardise"]  # fmt: skip
+    whole = train_run(experiment(corpus, hubert, tmp_path / "whole", settings), "Session1", 1)
     calls = 0
 
     def stop() -> bool:
@@ -150,10 +153,78 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(corpus: tuple[Path, Path]
         calls += 1
         return calls > 7
 
-    halves = experiment(corpus, hubert, tmp_path / "halves")
+    halves = experiment(corpus, hubert, tmp_path / "halves", settings)
     with pytest.raises(Stopped):
         train_run(halves, "Session1", 1, conditions=Conditions(should_stop=stop))
     again = train_run(halves, "Session1", 1)
     one, other = weights(whole), weights(again)
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(("kind", "part"), [("Hubert", "adapters"), ("Whisper", "all"), ("Whisper", "adapters")])
+def test_checkpointed_gradients_are_the_same(tmp_path: Path, hubert: Path, kind: str, part: str) -> None:
+    if kind == "Whisper":
+        tiny_whisper(tmp_path)
+    folder = tmp_path if kind == "Whisper" else hubert
+    waves, lengths = torch.randn(2, 3200), torch.tensor([3200, 3000])
+    found = []
+    for again in (False, True):
+        config = FinetuneConfig(tuned=TunedConfig(part, gradient_checkpointing=again))  # type: ignore[arg-type]
+        torch.manual_seed(1)
+        network = TunedNetwork(config, load_speech(folder, padding=False), 2, False).train()
+        for name, value in network.named_parameters():
+            if name.endswith(".up"):
+                value.data += 0.1
+        calls = []
+        layer: Any = network.encoder.layer_stack()[0]
+        layer.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        torch.manual_seed(2)
+        network(waves, lengths)[:, 0].sum().backward()
+        assert len(calls) == 1 + again
+        found.append({n: p.grad for n, p in network.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    assert any(name.startswith("encoder.") for name in found[0])
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_two_stages_and_one(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path) -> None:
+    start = dict(load_speech(hubert).named_parameters())
+
+    def moved(name: str, *settings: str) -> bool:
+        run = train_run(experiment(corpus, hubert, tmp_path / name, settings), "Session1", 1)
+        return any(not torch.equal(weights(run)[f"encoder.{name}"], start[name]) for name in start)
+
+    # the best epoch is the first one: in it the head learns alone, or nothing does
+    assert not moved("two", "training.epochs=1", "tuned.head_part=0.99")
+    assert moved("one", "training.epochs=1")
+
+
+def test_bfloat16(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path) -> None:
+    with torch.no_grad():
+        network = TunedNetwork(FinetuneConfig(), load_speech(hubert), 2, False).eval()
+        waves, lengths = torch.randn(2, 3200), torch.tensor([3200, 3000])
+        exact = network(waves, lengths)
+        network.train_in(torch.bfloat16)
+        rounded = network(waves, lengths)
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().max() < 0.05
+    run = train_run(experiment(corpus, hubert, tmp_path, ["precision=bfloat16"]), "Session1", 1)
+    assert all(value.dtype == torch.float32 for value in weights(run).values())
+    table = read_predictions(run / "predictions.csv").select(part="test")
+    assert (table.outputs.argmax(1) == table.labels).mean() > 0.7
+
+
+def test_what_the_head_reads_is_standardised_by_the_training_part(
+    corpus: tuple[Path, Path], hubert: Path, tmp_path: Path
+) -> None:
+    settings = ["head.scale=standardise", "head.layers=[1,3]", "training.epochs=1"]
+    found = weights(train_run(experiment(corpus, hubert, tmp_path, settings), "Session1", 1))
+    encoder, train = load_speech(hubert), read_folds(corpus[1]).folds[0].train
+    waves = [torch.from_numpy(soundfile.read(corpus[0].parent / f"{name}.wav", dtype="float32")[0]) for name in train]
+    states = torch.cat(hidden_states(encoder, waves, [1, 3]), 1)
+    for place, layer in enumerate(states):
+        own = slice(place * 16, place * 16 + 16)
+        torch.testing.assert_close(found["head.input_mean"][own], layer.mean(0), rtol=0, atol=1e-5)
+        torch.testing.assert_close(1 / found["head.input_scale"][own], layer.std(0), rtol=1e-3, atol=1e-5)
