@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -27,9 +28,11 @@ from sertools.errors import UserError
 from sertools.features.learned.ssl import backbone_remarks
 from sertools.features.origin import kinds_of
 from sertools.files import content_hash, json_hash, only_writer, write_text
+from sertools.manifests import read_cuts
 from sertools.partitions.folds import Fold, Folds, find_fold
 from sertools.partitions.target import Target
 from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
+from sertools.runs.fields import FIELDS, fields_of, write_fields
 from sertools.runs.folder import PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
 from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
@@ -133,6 +136,7 @@ class _Corpus:
         self._experiment = experiment
         self._of: tuple[Any, list[Path]] | None = None
         self._utterances: Mapping[str, Any] = {}
+        self._fields: dict[Path, Mapping[str, dict[str, str]]] = {}
 
     def __call__(self, system: System, cuts: Sequence[Path]) -> Mapping[str, Any]:
         """All utterances of the folds, by id, as a system reads them."""
@@ -142,6 +146,14 @@ class _Corpus:
             self._utterances = system.read(cuts, self._experiment.labels())
             self._of = wanted
         return self._utterances
+
+    def fields(self, cuts: Path) -> Mapping[str, dict[str, str]]:
+        """What a manifest knows of its utterances, by id; but for the target."""
+        if cuts not in self._fields:
+            target = self._experiment.target.name
+            found = {cut.id: fields_of(cut) for cut in read_cuts(cuts)}
+            self._fields = {cuts: {i: {n: v for n, v in of.items() if n != target} for i, of in found.items()}}
+        return self._fields[cuts]
 
 
 class _Run:
@@ -205,7 +217,7 @@ class _Run:
 
     def clear(self) -> None:
         """Remove what is out of date and must not be scored if this run does not reach its end."""
-        for name in (PREDICTIONS, *TRANSCRIPTS):
+        for name in (PREDICTIONS, FIELDS, *TRANSCRIPTS):
             (self.directory / name).unlink(missing_ok=True)
 
     def finish(self, checkpoint: Checkpoint, parts: Mapping[str, Sequence[Any]], conditions: Conditions) -> list[str]:
@@ -214,7 +226,10 @@ class _Run:
         heard = {part: parts[part] for part in ("dev", "test")}
         predicted = self.system.predict(self.directory, self.target, heard, conditions.device)
         self._write(predicted)
-        return [PREDICTIONS, *predicted.files, *checkpoint_files(self.directory)]
+        known = self._corpus.fields(self.cuts[0])
+        tested = {u.id: known[u.id] for part in heard.values() for u in part if u.id in known}
+        write_fields(self.directory / FIELDS, tested)
+        return [PREDICTIONS, FIELDS, *predicted.files, *checkpoint_files(self.directory)]
 
     def _write(self, predicted: Predicted) -> None:
         rows, classes = predicted.utterances, self.target.classes
@@ -286,14 +301,17 @@ def _fit(runs: Sequence[_Run], conditions: Conditions) -> None:
         for run in stale:
             begin(run.directory)
             run.clear()
+        started = time.monotonic()
         for number, fit in _fits(data, conditions):
             run = stale[number]
+            infos[number]["train_seconds"] = round(time.monotonic() - started, 3)
             (run.directory / HISTORY).unlink(missing_ok=True)
             if fit.history:
                 write_text(run.directory / HISTORY, "".join(json_line(dict(entry)) for entry in fit.history))
             checkpoint = Checkpoint(fit.weights, run.stamp.config, infos[number] | fit.about)
             files = run.finish(checkpoint, parts[number], conditions)
             write_stamp(run.directory, run.stamp, [*files, *([HISTORY] if fit.history else [])])
+            started = time.monotonic()
 
 
 def _fits(data: Sequence[RunData], conditions: Conditions) -> Iterator[tuple[int, Fit]]:

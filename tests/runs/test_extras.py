@@ -27,7 +27,9 @@ def given(directory: Path, **changes: object) -> Path:
 
 
 def test_names_are_unique() -> None:
-    assert [kind.name for kind in EXTRAS] == ["words", "speakers", "layers", "epochs", "raters"]
+    assert [kind.name for kind in EXTRAS] == [
+        "words", "speakers", "layers", "epochs", "raters", "groups", "confidence",
+    ]  # fmt: skip
     with pytest.raises(UserError, match="--extra song: there is no such extra; there are words, speakers, layers"):
         find_extra("song")
 
@@ -46,7 +48,8 @@ def test_speakers_are_shown_where_they_are_given(experiment: Path, tmp_path: Pat
 
 def test_nothing_left_is_nothing_shown(experiment: Path) -> None:
     table = read_predictions(experiment / "fold_Session1/seed_0/predictions.csv")
-    assert read_extras({"fold_Session1/seed_0": experiment / "fold_Session1/seed_0"}, table, {}) == {}
+    # the table alone tells of confidence
+    assert set(read_extras({"fold_Session1/seed_0": experiment / "fold_Session1/seed_0"}, table, {})) == {"confidence"}
 
 
 @pytest.mark.parametrize("changes", [{"speaker": "high"}, {"chance": 7}, {"utterances": None}, {"gender": [1]}])

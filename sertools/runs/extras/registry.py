@@ -5,15 +5,17 @@ from pathlib import Path
 
 from sertools.errors import UserError
 from sertools.provenance import require_whole
+from sertools.runs.extras.confidence import Confidence
 from sertools.runs.extras.epochs import Epochs
 from sertools.runs.extras.extra import Extra, ExtraKind
+from sertools.runs.extras.groups import Groups
 from sertools.runs.extras.layers import Layers
 from sertools.runs.extras.raters import Raters
 from sertools.runs.extras.speakers import Speakers
 from sertools.runs.extras.words import Words
 from sertools.runs.predictions import Predictions
 
-EXTRAS: tuple[ExtraKind, ...] = (Words(), Speakers(), Layers(), Epochs(), Raters())
+EXTRAS: tuple[ExtraKind, ...] = (Words(), Speakers(), Layers(), Epochs(), Raters(), Groups(), Confidence())
 
 
 def find_extra(name: str) -> ExtraKind:

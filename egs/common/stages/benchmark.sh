@@ -1,0 +1,215 @@
+# Many systems on many tasks, a task being folds of one corpus or of several: egs/benchmark.
+#
+# They read the options corpora, tasks, systems, pretrained, backbone, num_seeds, nj, train_nj, shards and gpu.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+# benchmark_plan: set names (of corpora), where (name to folder), task_list, corpora_of (task to corpora), system_list,
+# reads, needs (of a system), simple (systems) and kinds (of features): what of conf/tasks and conf/systems can be run
+benchmark_plan() {
+  local one name rest task of
+  declare -gA where=() corpora_of=() reads=() needs=()
+  names='' task_list='' system_list='' simple='' kinds='' all_sources=''
+  demo=false
+  if [ -z "$corpora" ]; then
+    demo=true corpora="iemocap=data/iemocap/corpus msp_improv=data/msp_improv/corpus"
+  fi
+  for one in $corpora; do
+    [[ $one == ?*=?* ]] || recipe_error "--corpora '$one': NAME=FOLDER is needed, as ravdess=/data/RAVDESS"
+    names+=" ${one%%=*}"
+    where[${one%%=*}]=${one#*=}
+  done
+  while read -r task of; do
+    if [[ -z $task || $task == "#"* ]]; then continue; fi
+    corpora_of[$task]=$of
+    if [ -z "$tasks" ] && all_given "$of"; then task_list+=" $task"; fi
+  done < conf/tasks
+  for one in $tasks; do
+    [ -n "${corpora_of[$one]-}" ] || recipe_error "--tasks $one: conf/tasks has ${!corpora_of[*]}"
+    all_given "${corpora_of[$one]}" || recipe_error "--tasks $one needs --corpora for ${corpora_of[$one]}"
+    task_list+=" $one"
+  done
+  [ -n "$task_list" ] || recipe_error "no task of conf/tasks is on${names} alone"
+  while read -r name rest need of; do
+    if [[ -z $name || $name == "#"* ]]; then continue; fi
+    if [ -n "$systems" ] && [[ " $systems " != *" $name "* ]]; then continue; fi
+    if [[ $need == @(pretrained|backbone) && -z ${!need} ]]; then
+      [ -z "$systems" ] || recipe_error "--systems $name needs --$need"
+      echo "$name is not run: no --$need"
+      continue
+    fi
+    system_list+=" $name"
+    reads[$name]=$rest needs[$name]=$need
+    if [ "$of" = simple ]; then simple+=" ${name##*/}"; fi
+    [[ " $kinds " == *" $rest "* ]] || kinds+=" $rest"
+    if [[ $need == source:* && " $all_sources " != *" ${need#*:} "* ]]; then all_sources+=" ${need#*:}"; fi
+  done < conf/systems
+  for one in $systems; do
+    [ -n "${reads[$one]-}" ] || recipe_error "--systems $one: there is no such line in conf/systems"
+  done
+  # layers of a pretrained network are made from MFCC
+  if [[ " $kinds " == *" bottleneck "* && " $kinds " != *" mfcc "* ]]; then kinds="mfcc $kinds"; fi
+}
+
+# all_given CORPORA
+all_given() {
+  local one
+  for one in $1; do [[ " $names " == *" $one "* ]] || return 1; done
+}
+
+# has_sources TASK: speakers of one corpus train
+has_sources() { [[ ${corpora_of[$1]} != *" "*" "* ]]; }
+
+# each_corpus FUNCTION ARGUMENT...: with dataset, corpus and data set to those of each corpus
+each_corpus() {
+  local dataset corpus data
+  for dataset in $names; do
+    corpus=${where[$dataset]} data=data/$dataset
+    "$@"
+  done
+}
+
+benchmark_demo() {
+  $train_cmd "$data/log/make_demo_corpus.log" make_demo_corpus.py "$dataset" --config "conf/demo.yaml:$dataset" \
+    "$corpus"
+}
+
+# features_in KIND: where cuts with features of a kind lie, below data/CORPUS or data/TASK
+features_in() {
+  case $1 in
+    ssl) echo "ssl/${backbone##*/}" ;;
+    bottleneck) echo "bottleneck/$(experiment_name "$pretrained")" ;;
+    *) echo "$1" ;;
+  esac
+}
+
+# benchmark_features: of one corpus, of every kind that a system reads
+benchmark_features() {
+  local kind input cuts
+  for kind in $kinds; do
+    case $kind in
+      ssl) input=(--input "backbone=$backbone") cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz ;;
+      bottleneck) input=(--input "pretrained=$pretrained/checkpoint") cuts=$data/mfcc/cuts.jsonl.gz ;;
+      *)
+        compute_features "$kind"
+        continue ;;
+    esac
+    config "features/$kind"
+    $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/$kind.JOB.log" compute_features.py "${config[@]}" "${input[@]}" \
+      --job JOB --num-jobs "$nj" "$cuts" "$data/$(features_in "$kind")"
+    $train_cmd "$data/log/collect_$kind.log" collect_features.py "${config[@]}" "${input[@]}" \
+      "$cuts" "$data/$(features_in "$kind")"
+  done
+}
+
+# benchmark_folds: of each task, and of each source of it
+benchmark_folds() {
+  local task one given overlay=() source
+  if $demo; then overlay=(--overlay conf/demo.yaml); fi
+  for task in $task_list; do
+    given=(--config "conf/folds/$task.yaml" "${overlay[@]}")
+    for one in ${corpora_of[$task]}; do
+      given+=(--supervisions "data/$one/manifests/${one}_supervisions_all.jsonl.gz")
+    done
+    $train_cmd "data/log/make_folds.$task.log" make_folds.py "${given[@]}" "data/folds/$task"
+    if ! has_sources "$task"; then continue; fi
+    for source in $all_sources; do
+      $train_cmd "data/log/make_folds.${task}_$source.log" make_folds.py "${given[@]}" --set "target={field: $source}" \
+        --set protocol=known_speakers --set "options={like: data/folds/$task}" "data/folds/${task}_$source"
+    done
+  done
+}
+
+# task_cuts TASK KIND: set cuts to the manifest with features of all corpora of the task
+task_cuts() {
+  local one part found=()
+  part=$(features_in "$2")
+  for one in ${corpora_of[$1]}; do found+=("data/$one/$part/cuts.jsonl.gz"); done
+  cuts=${found[0]}
+  if [ ${#found[@]} -gt 1 ]; then cuts=data/${corpora_of[$1]// /+}/$part/cuts.jsonl.gz; fi
+}
+
+# combine_features: of the corpora of tasks on several
+combine_features() {
+  local task kind one part found cuts
+  for task in $task_list; do
+    if [[ ${corpora_of[$task]} != *" "* ]]; then continue; fi
+    for kind in $kinds; do
+      part=$(features_in "$kind") found=()
+      for one in ${corpora_of[$task]}; do found+=("data/$one/$part/cuts.jsonl.gz"); done
+      task_cuts "$task" "$kind"
+      $train_cmd "data/log/combine_${corpora_of[$task]// /+}_$kind.log" combine_cuts.py "${found[@]}" "${cuts%/*}"
+    done
+  done
+}
+
+# plan_training PLAN FOLDS CUTS EXPERIMENT OPTION...: a line of the plan for each share of an experiment's trainings
+plan_training() {
+  local share
+  for ((share = 1; share <= shards; share++)); do
+    printf '%q ' train_emotion.py "${@:5}" --cuts "$3" --folds "$2" --job "$share" --num-jobs "$shards" \
+      --num-seeds "$num_seeds" "$4" >> "$1"
+    echo >> "$1"
+  done
+}
+
+# run_plan PLAN: its lines as an array of jobs, whose logs lie beside it
+run_plan() {
+  local count
+  count=$(wc -l < "$1")
+  if [ "$count" -gt 0 ]; then
+    $cuda_cmd --gpu "$gpu" --max-jobs-run "$train_nj" JOB=1:"$count" "$1.JOB.log" \
+      bash -euc "eval \"\$(sed -n JOBp $1)\""
+  fi
+}
+
+# benchmark_sources: networks of other tasks, one for each fold and seed
+benchmark_sources() {
+  local task source cuts plan=exp/log/sources
+  mkdir -p exp/log
+  : > $plan
+  for task in $task_list; do
+    if ! has_sources "$task"; then continue; fi
+    for source in $all_sources; do
+      config s2/source
+      task_cuts "$task" functionals
+      plan_training $plan "data/folds/${task}_$source" "$cuts" "exp/$task/source_$source" "${config[@]}"
+    done
+  done
+  run_plan $plan
+}
+
+# benchmark_systems: each on each task
+benchmark_systems() {
+  local task one paper exp layer cuts source results suffix='' inputs settings=() plan=exp/log/systems
+  mkdir -p exp/log
+  : > $plan
+  for task in $task_list; do
+    results=exp/$task/
+    for one in $system_list; do
+      paper=${one%/*}
+      experiment "${one##*/}"
+      task_cuts "$task" "${reads[$one]}"
+      case ${needs[$one]} in
+        pretrained) inputs=(--pretrained "$pretrained/checkpoint") ;;
+        source:*)
+          source=${needs[$one]#*:}
+          if ! has_sources "$task"; then
+            echo "$one is not run on $task: a source network is of one corpus"
+            continue
+          fi
+          inputs=(--input "$source=exp/$task/source_$source/fold_FOLD/seed_SEED/checkpoint") ;;
+        *) inputs=() ;;
+      esac
+      plan_training $plan "data/folds/$task" "$cuts" "$exp" "${config[@]}" "${layer[@]}" "${inputs[@]}"
+    done
+  done
+  run_plan $plan
+}
+
+# benchmark_page: one table and page of all that was run
+benchmark_page() {
+  local task given=()
+  for task in $task_list; do given+=(--task "$task=data/folds/$task"); done
+  make_benchmark.py "${given[@]}" --simple "$simple" --num-seeds "$num_seeds" --command "$(command_line)" \
+    --output exp/benchmark exp
+}

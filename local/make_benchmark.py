@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""One table of many systems on many tasks: UA with intervals, paired tests against the best simple system, costs.
+
+    make_benchmark.py --task ravdess_four=data/folds/ravdess_four --task nemo_four=data/folds/nemo_four \\
+        --simple "svm pooled_mfcc" --num-seeds 5 --output exp/benchmark exp
+
+Reads EXP/TASK/SYSTEM/fold_*/seed_*/ of all systems that are there, those called source_* apart, and writes
+benchmark.txt (also printed), .md, .csv, .json and benchmark.html.  What is not finished is named.
+"""
+
+import logging
+from pathlib import Path
+
+import sertools
+from cli import at_least_one, parser, run
+from sertools.errors import UserError
+from sertools.evaluation.benchmark.costs import SPEED
+from sertools.evaluation.benchmark.grid import read_task
+from sertools.evaluation.benchmark.pages import PAGE, TEXT, write_benchmark
+from sertools.evaluation.compare.comparing import METHODS
+from sertools.evaluation.stats.registry import metric_names
+from sertools.files import only_writer
+from sertools.partitions.folds import FOLDS, read_folds
+from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.runs.folder import HISTORY, INFO, PREDICTIONS
+
+SOURCE = "source_"
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("exp", type=Path, metavar="EXP", help="holds TASK/SYSTEM/fold_*/seed_*/")
+    arguments.add_argument("--task", action="append", required=True, metavar="TASK=FOLDS", help="may be repeated")
+    arguments.add_argument("--simple", default="", metavar="NAMES", help="systems that others must beat")
+    arguments.add_argument("--num-seeds", type=at_least_one, default=1, help="seeds 1 .. N of every system")
+    arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
+    arguments.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the table")
+    options = arguments.parse_args()
+
+    seeds = tuple(range(1, options.num_seeds + 1))
+    simple = options.simple.split()
+    tasks: dict[str, Path] = {}
+    for text in options.task:
+        name, equals, folds = text.partition("=")
+        if not (name and equals and folds):
+            raise UserError(f"--task takes TASK=FOLDS, not '{text}'")
+        tasks[name] = Path(folds)
+    found = {name: systems_of(options.exp / name) for name in tasks}
+    if not any(found.values()):
+        raise UserError(f"{options.exp} has no experiments of {', '.join(tasks)}; run the stage of the systems")
+    inputs: dict[str, Path | str] = {f"{name}/folds": path / FOLDS for name, path in tasks.items()}
+    for name, systems in found.items():
+        for system, directory in systems.items():
+            files = [*directory.glob(f"fold_*/seed_*/{PREDICTIONS}"), *directory.glob(f"fold_*/seed_*/{HISTORY}"),
+                     *directory.glob(f"fold_*/seed_*/{INFO}"), *directory.glob(SPEED)]  # fmt: skip
+            inputs |= {f"{name}/{system}/{path.relative_to(directory)}": path for path in sorted(files)}
+    settings = {"simple": simple, "seeds": list(seeds), "command": options.command, "sertools": sertools.__version__,
+                "methods": METHODS, "metrics": metric_names(), "page": 1}  # fmt: skip
+    stamp = Stamp.of(settings, inputs)
+    with only_writer(options.output):
+        reason = why_stale(options.output, stamp)
+        if reason is None:
+            logging.info("%s is up to date", options.output)
+        else:
+            logging.info("making %s: %s", options.output, reason)
+            results = [read_task(name, read_folds(path), found[name], simple, seeds)
+                       for name, path in tasks.items() if found[name]]  # fmt: skip
+            not_run = [f"No system was run on {name}." for name in tasks if not found[name]]
+            write_stamp(options.output, stamp, write_benchmark(results, options.output, options.command, not_run))
+    print((options.output / TEXT).read_text(encoding="utf-8"))
+    logging.info("the page: %s", options.output / PAGE)
+
+
+def systems_of(directory: Path) -> dict[str, Path]:
+    """Name of each system to its experiment."""
+    found = sorted(path.parent for path in directory.glob("*/fold_*"))
+    return {path.name: path for path in dict.fromkeys(found) if not path.name.startswith(SOURCE)}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,119 @@
+"""All systems of all tasks: each compared with the simple one that is the best on dev."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sertools.errors import UserError
+from sertools.evaluation.benchmark.costs import Cost, cost_of
+from sertools.evaluation.compare.comparison import Comparison, compare
+from sertools.evaluation.compare.pairing import System
+from sertools.evaluation.score.completeness import check_complete
+from sertools.evaluation.score.results import Results, score
+from sertools.evaluation.score.scoring import refuse_mixed
+from sertools.partitions.folds import Folds
+from sertools.runs.folder import PREDICTIONS, read_run, remarks, run_files
+from sertools.runs.predictions import read_predictions
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system on one task.
+
+    Attributes:
+        name: of the system.
+        simple: whether it is one that others must beat.
+        test, dev: its results.
+        comparison: with the reference; None for the reference itself, and where it is alone.
+        cost: what it costs.
+        remarks: what a reader must know of it.
+    """
+
+    name: str
+    simple: bool
+    test: Results
+    dev: Results | None
+    comparison: Comparison | None
+    cost: Cost
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """All systems of a task.
+
+    Attributes:
+        name: of the task.
+        folds: of it.
+        reference: the simple system with the best main metric on dev; empty if there is none.
+        rows: in the order in which they were asked for.
+        unfinished: systems of which something is there, and not all of it, with the reason.
+    """
+
+    name: str
+    folds: Folds
+    reference: str
+    rows: tuple[Row, ...]
+    unfinished: tuple[tuple[str, str], ...]
+
+    @property
+    def best(self) -> Row:
+        """The row with the best main metric on dev: no tested utterance chose it."""
+        return max(self.rows, key=_dev_value)
+
+
+def _dev_value(row: Row) -> float:
+    if row.dev is None:
+        return float("-inf")
+    main = row.dev.main
+    return main.metric.sign * main.pooled.value
+
+
+def read_task(
+    name: str, folds: Folds, experiments: Mapping[str, Path], simple: Sequence[str], seeds: tuple[int, ...]
+) -> TaskResult:
+    """Score and compare the systems of a task.
+
+    Args:
+        name: of the task.
+        folds: who trained, and who is tested.
+        experiments: name of each system to its folder.
+        simple: names of the simple ones.
+        seeds: those that every system must have.
+
+    Raises:
+        UserError: no system has finished; a damaged table.
+    """
+    systems: list[System] = []
+    told: dict[str, tuple[Cost, tuple[str, ...]]] = {}
+    unfinished: list[tuple[str, str]] = []
+    for system, directory in experiments.items():
+        try:
+            runs = run_files(directory, seeds)
+            found = [read_run(run, folder) for run, folder in runs.items()]
+            refuse_mixed(found, directory)
+            table = read_predictions([folder / PREDICTIONS for folder in runs.values()])
+            check_complete(table, "test", folds)
+        except UserError as error:
+            unfinished.append((system, str(error)))
+            continue
+        systems.append(System(system, table))
+        told[system] = cost_of(directory, runs), tuple(remarks(found))
+    if not systems:
+        why = f" ({unfinished[0][0]}: {unfinished[0][1]})" if unfinished else ""
+        raise UserError(f"task {name}: no system has finished{why}")
+    dev = {s.name: score(s.table, "dev", folds) for s in systems if (s.table.parts == "dev").any()}
+    # of equal ones the first
+    rivals = [system for system in systems if system.name in simple and system.name in dev]
+    reference = max(rivals, key=lambda s: _main(dev[s.name])) if rivals else None
+    compared: dict[str, Comparison] = {}
+    if reference is not None and len(systems) > 1:
+        ordered = [reference, *(system for system in systems if system is not reference)]
+        compared = {one.second: one for one in compare(ordered, folds).comparisons}
+    test = {s.name: score(s.table, "test", folds) for s in systems}
+    rows = tuple(Row(n, n in simple, test[n], dev.get(n), compared.get(n), *told[n]) for n in test)
+    return TaskResult(name, folds, reference.name if reference else "", rows, tuple(unfinished))
+
+
+def _main(results: Results) -> float:
+    return results.main.metric.sign * results.main.pooled.value

@@ -1,0 +1,219 @@
+"""The table of a benchmark: for a terminal, for a text, for programs, and as a page."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sertools.evaluation.benchmark.grid import Row, TaskResult
+from sertools.evaluation.compare import tables
+from sertools.evaluation.score.report import page
+from sertools.evaluation.score.results import plain
+from sertools.evaluation.score.tables import aligned, chance, warnings
+from sertools.files import write_json, write_text
+
+TEXT, MARKDOWN, CSV, JSON, PAGE = "benchmark.txt", "benchmark.md", "benchmark.csv", "benchmark.json", "benchmark.html"
+COLUMNS = (
+    "task", "corpus", "system", "simple", "metric", "value", "low", "high", "sd_seeds", "second_metric",
+    "second_value", "dev", "difference", "difference_low", "difference_high", "p", "p_holm", "certainty", "parameters",
+    "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds",
+)  # fmt: skip
+NOTES = (
+    "Intervals are 95 %, by resampling speakers (expanded percentiles): they are about other speakers for the networks "
+    "as trained.",
+    "The reference of a task is the simple system with the best main metric on dev; no tested utterance chose it. "
+    "Differences to it are paired over speakers; p is of a permutation test over speakers, corrected (Holm) for the "
+    "number of systems on the task. Sure: the interval excludes 0 and the corrected p is below 0.05; likely: one of "
+    "the two.",
+    "Parameters are those in a run's checkpoint, which does not hold a pretrained network that only made features. "
+    "Minutes are of one training, one fold and seed, on the machine that ran it; the real-time factor is seconds of "
+    "one core for a second of speech, features and pretrained networks included. A dash: not measured.",
+)
+
+
+def show_interval(row: Row) -> str:
+    """``71.6 (66.3 to 76.0)``."""
+    main = row.test.main
+    ends, show = main.pooled.interval, main.metric.show
+    return show(main.pooled.value) + (f" ({show(ends.low)} to {show(ends.high)})" if ends else "")
+
+
+def show_difference(row: Row) -> str:
+    """``+8.1 (+4.6 to +11.8)``; a dash for the reference."""
+    if row.comparison is None:
+        return "–"
+    found = row.comparison.main
+    show, ends = found.metric.show_difference, found.pooled.interval
+    return f"{show(found.pooled.value)} ({show(ends.low)} to {show(ends.high)})"
+
+
+def show_p(row: Row) -> str:
+    """Holm's p, to two digits."""
+    return "–" if row.comparison is None else f"{row.comparison.main.permutation_holm:.2g}"
+
+
+def show_number(value: float | None, digits: int = 2) -> str:
+    """A few digits; a dash for what is not known; thousands and millions as k and M."""
+    if value is None:
+        return "–"
+    for size, letter in ((1e6, "M"), (1e4, "k")):
+        if value >= size:
+            return f"{value / (1e6 if letter == 'M' else 1e3):.{digits}g} {letter}".replace("e+02", "00")
+    return f"{value:.{digits}g}" if value < 100 else f"{value:.0f}"
+
+
+def task_table(task: TaskResult) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a task: systems from best to worst on dev, then what hears nothing."""
+    metrics = task.rows[0].test.metrics
+    main, second = metrics[0].metric, metrics[1].metric if len(metrics) > 1 else None
+    header = ["system", f"{main.name}{main.unit} (95 % CI)", *([f"{second.name}{second.unit}"] if second else []),
+              f"against {task.reference or 'the reference'}", "p (Holm)", "certainty", f"dev {main.name}{main.unit}",
+              "parameters", "minutes", "RTF"]  # fmt: skip
+    rows = []
+    for row in sorted_rows(task):
+        name = row.name + (" (reference)" if row.name == task.reference else "")
+        certainty = "–" if row.comparison is None else {"none": "no difference shown"}.get(
+            row.comparison.certainty, row.comparison.certainty)  # fmt: skip
+        other = [second.show(row.test.metrics[1].pooled.value)] if second else []
+        dev = main.show(row.dev.main.pooled.value) if row.dev else "–"
+        rows.append([name, show_interval(row), *other, show_difference(row), show_p(row), certainty, dev,
+                     show_number(row.cost.parameters), show_number(row.cost.minutes),
+                     show_number(row.cost.real_time_factor)])  # fmt: skip
+    if metrics[0].chance is not None:
+        name = main.chance_name or "chance"
+        other = [second.show(metrics[1].chance)] if second else []
+        rows.append(
+            [f"nothing heard: {name}", main.show(metrics[0].chance), *other, *["–"] * (len(header) - 2 - len(other))]
+        )
+    return header, rows
+
+
+def sorted_rows(task: TaskResult) -> list[Row]:
+    """From best to worst on test."""
+    return sorted(task.rows, key=lambda row: (-row.test.main.metric.sign * row.test.main.pooled.value, row.name))
+
+
+def overview(tasks: Sequence[TaskResult]) -> tuple[list[str], list[list[str]]]:
+    """Systems by tasks: the main metric alone, the best of a task marked with a star."""
+    names = list(dict.fromkeys(row.name for task in tasks for row in task.rows))
+    rows = []
+    for name in names:
+        cells = []
+        for task in tasks:
+            row = next((row for row in task.rows if row.name == name), None)
+            main = row.test.main if row else None
+            star = " *" if row is not None and row is task.best else ""
+            cells.append(f"{main.metric.show(main.pooled.value)}{star}" if main else "–")
+        rows.append([name, *cells])
+    chances = [task.rows[0].test.main for task in tasks]
+    rows.append(["chance", *(found.metric.show(found.chance) for found in chances)])
+    return ["system", *(task.name for task in tasks)], rows
+
+
+def sentences(task: TaskResult) -> list[str]:
+    """What a task is, and what must be known of it."""
+    first = task.rows[0].test
+    said = warnings(first, remarks=task.folds.remarks)
+    by_line: dict[str, list[str]] = {}
+    for row in task.rows:
+        for line in row.remarks:
+            if line not in task.folds.remarks:
+                by_line.setdefault(line, []).append(row.name)
+    said += [f"{', '.join(names)}: {line}" for line, names in by_line.items()]
+    said += [f"{name} is not in the table: {why}" for name, why in task.unfinished]
+    return list(dict.fromkeys(said))
+
+
+def about(task: TaskResult) -> str:
+    """The task in a line."""
+    first = task.rows[0].test
+    return (
+        f"{first.corpus}: {', '.join(first.classes) or task.folds.target.name}; {first.num_utterances} utterances, "
+        f"{first.num_speakers} speakers, {len(first.folds)} fold{'s' * (len(first.folds) > 1)}, {len(first.seeds)} "
+        f"seed{'s' * (len(first.seeds) > 1)} (chance: {chance(first)}). {task.folds.description}"
+    )
+
+
+def write_benchmark(
+    tasks: Sequence[TaskResult], output: Path, command: str = "", not_run: Sequence[str] = ()
+) -> list[str]:
+    """Write the table as text, Markdown, CSV, JSON and a page.
+
+    Args:
+        tasks: at least one.
+        output: folder.
+        command: what was run, shown on the page.
+        not_run: sentences about what was not.
+
+    Returns:
+        Names of the files.
+    """
+    header, rows = overview(tasks)
+    lines = ["The main metric of every system on every task; * is the best on dev of its task.", "",
+             *aligned(header, rows)]  # fmt: skip
+    marked = ["\n".join(_markdown(header, rows))]
+    for task in tasks:
+        head, body = task_table(task)
+        said = [f"  {line}" for line in sentences(task)]
+        lines += ["", f"{task.name}: {about(task)}", *said, "", *aligned(head, body, left=1)]
+        marked.append(f"**{task.name}**: {about(task)}\n\n" + "\n".join(_markdown(head, body)))
+    lines += ["", *NOTES, *not_run]
+    write_text(output / TEXT, "\n".join(lines) + "\n")
+    write_text(output / MARKDOWN, "\n\n".join(marked) + "\n")
+    write_text(output / CSV, _csv(tasks))
+    write_json(output / JSON, {"command": command, "not_run": list(not_run), "tasks": [_plain(task) for task in tasks]})
+    shown = [(task.name, about(task), sentences(task), *task_table(task)) for task in tasks]
+    text = page("benchmark.html").render(
+        title=f"{len(tasks)} tasks, {len(rows) - 1} systems", command=command, header=header, rows=rows, tasks=shown,
+        notes=NOTES, not_run=not_run, synthetic=any(task.rows[0].test.synthetic for task in tasks),
+    )  # fmt: skip
+    write_text(output / PAGE, text)
+    return [TEXT, MARKDOWN, CSV, JSON, PAGE]
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cells) + " |"
+
+    return [line(header), "|" + "---|" * len(header), *map(line, rows)]
+
+
+def _plain(task: TaskResult) -> dict[str, Any]:
+    return {
+        "task": task.name, "corpus": task.rows[0].test.corpus, "reference": task.reference,
+        "best_on_dev": task.best.name,
+        "remarks": sentences(task), "unfinished": dict(task.unfinished),
+        "systems": [
+            {key: value for key, value in zip(COLUMNS, _cells(task, row), strict=True) if key not in ("task", "corpus")}
+            | {"cost": plain(asdict(row.cost)),
+               "verdict": tables.verdict(row.comparison) if row.comparison else ""}
+            for row in task.rows
+        ],
+    }  # fmt: skip
+
+
+def _cells(task: TaskResult, row: Row) -> list[Any]:
+    main, second = row.test.main, row.test.metrics[1] if len(row.test.metrics) > 1 else None
+    ends, found = main.pooled.interval, row.comparison.main if row.comparison else None
+    return [
+        task.name, row.test.corpus, row.name, row.simple, main.name, main.pooled.value,
+        ends.low if ends else None, ends.high if ends else None, main.pooled.sd_seeds,
+        second.name if second else None, second.pooled.value if second else None,
+        row.dev.main.pooled.value if row.dev else None,
+        *((found.pooled.value, found.pooled.interval.low, found.pooled.interval.high, found.permutation.p,
+           found.permutation_holm, row.comparison.certainty if row.comparison else None) if found else [None] * 6),
+        row.cost.parameters, row.cost.minutes, row.cost.real_time_factor, row.test.num_utterances,
+        row.test.num_speakers, len(row.test.folds), len(row.test.seeds),
+    ]  # fmt: skip
+
+
+def _csv(tasks: Sequence[TaskResult]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for task in tasks:
+        for row in task.rows:
+            writer.writerow(["" if cell is None else cell for cell in map(plain, _cells(task, row))])
+    return stream.getvalue()

@@ -1,0 +1,61 @@
+"""egs/benchmark on two tiny demo corpora: one trains, the other is tested, to the table."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.recipe
+
+DEMO = """
+iemocap: {improvised: 1, scripted: 0, turns: 6}
+msp_improv: {turns: 8}
+iemocap_to_msp: {options: {train: [iemocap-synthetic], test: [msp_improv-synthetic]}}
+pooled_mfcc: {training: {epochs: 4}}
+tdnn:
+  model:
+    trunk: {hidden_dim: 8, bottleneck_dim: 4, prefinal_dim: 4, strides: [0, 3]}
+    layers: [tdnnf2]
+    head_dim: 4
+  training: {epochs: 1}
+"""
+OPTIONS = ("--tasks", "iemocap_to_msp", "--num-seeds", "1", "--nj", "1")
+
+
+def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
+    bench = recipe("benchmark")
+    bench.write("conf/demo.yaml", DEMO)
+    bench.run(*OPTIONS, "--systems", "s1/pooled_mfcc s1/tdnn")
+    found = json.loads(bench.read("exp/benchmark/benchmark.json"))
+    (task,) = found["tasks"]
+    assert (task["corpus"], task["reference"]) == ("msp_improv-synthetic", "pooled_mfcc")
+    (simple, other) = task["systems"]
+    assert (simple["system"], other["system"]) == ("pooled_mfcc", "tdnn")
+    assert simple["difference"] is None
+    assert other["difference"] == pytest.approx(other["value"] - simple["value"])
+    assert other["low"] <= other["value"] <= other["high"]
+    assert other["cost"]["parameters"] > simple["cost"]["parameters"] > 0
+    assert other["train_minutes"] > 0
+    assert any("SYNTHETIC" in line for line in task["remarks"])
+    folds = json.loads(bench.read("data/folds/iemocap_to_msp/folds.json"))
+    assert len(folds["folds"]) == 1
+    assert {folds["corpus_of"][u] for u in folds["folds"][0]["train"]} == {"iemocap-synthetic"}
+    # what is not finished is said
+    (bench.directory / "exp/iemocap_to_msp/tdnn/fold_to_msp_improv-synthetic/seed_1/predictions.csv").unlink()
+    done = bench.run(*OPTIONS, "--systems", "s1/pooled_mfcc s1/tdnn", "--stage", "6")
+    assert "tdnn is not in the table: 1 of 1 runs have no predictions.csv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--corpora", "/data/RAVDESS"), "NAME=FOLDER is needed"),
+        (("--tasks", "nemo_four"), "--tasks nemo_four needs --corpora for nemo"),
+        (("--systems", "s3/s3_sum"), "--systems s3/s3_sum needs --backbone"),
+        (("--systems", "s9/none"), "there is no such line in conf/systems"),
+    ],
+)
+def test_mistakes(recipe: Callable[[str], Any], options: tuple[str, str], message: str) -> None:
+    refused = recipe("benchmark").run(*options, check=False)
+    assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
