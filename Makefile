@@ -6,12 +6,13 @@ PYTEST_ARGS ?=
 # two tests at a time; PYTEST_ARGS="-n 0" one after the other
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo test test-quick test-full test-modern lint docs env-docs clean
+.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern lint docs env-docs clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
 	@echo "make demo-s4      after it: acoustic-to-word recognition, and emotion with it"
 	@echo "make demo-modern  the same in the second environment, without k2"
+	@echo "make benchmark    every system on every corpus, one table: CORPORA=\"ravdess=DIR nemo=DIR cremad=DIR\""
 	@echo "make test         lint, types and tests, in both environments"
 	@echo "make test-quick   tests of less than two minutes: files, settings, folds, networks, languages, scores"
 	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
@@ -63,6 +64,11 @@ demo-s4: env
 	cd egs/tedlium2 && ./run.sh --stage 9
 	cd egs/iemocap && ./run_s4.sh --num-seeds 1
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_s4_s4_from_demo_a2w_demo/comparison.html"
+
+# CORPORA="NAME=DIR ..."; without it on demo corpora.  OPTIONS: those of egs/benchmark/run.sh
+benchmark: env-opensmile
+	cd egs/benchmark && ./run.sh --corpora "$(CORPORA)" $(OPTIONS)
+	@echo "the table: egs/benchmark/exp/benchmark/benchmark.html"
 
 test: lint test-full test-modern
 
