@@ -52,6 +52,17 @@ def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     command.set_defaults(main=new.new)
 
 
+def add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools results``."""
+    from sertools.commands import results
+
+    command = commands.add_parser(
+        "results", description=results.DOC, help="a page of all experiments", formatter_class=RAW, allow_abbrev=False
+    )
+    results.add_arguments(command)
+    command.set_defaults(main=results.results)
+
+
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The options of ``sertools export``."""
     command = commands.add_parser(
@@ -122,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_inspect(commands)
     add_predict(commands)
     add_export(commands)
+    add_results(commands)
     add_check(commands)
     add_status(commands)
     options = parser.parse_args(arguments)

@@ -1,0 +1,1 @@
+"""All experiments of a folder on one page."""
