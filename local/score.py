@@ -20,7 +20,7 @@ from sertools.evaluation.score.scoring import METHODS, PAGE, TEXT, Wishes, evalu
 from sertools.evaluation.stats.registry import metric_names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
-from sertools.provenance import Stamp, why_stale, write_stamp
+from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
 from sertools.runs.folder import check_settings, run_files, runs_left_out
 
 
@@ -33,6 +33,10 @@ def main() -> None:
     arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every fold (default: all that are there)")
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
     arguments.add_argument("--title", default="", help="title of the page (default: the name of EXP_DIR)")
+    arguments.add_argument(
+        "--listen", default="", metavar="CUTS", help="cuts with audio: the page gets players of the surest mistakes"
+    )
+    arguments.add_argument("--copy-audio", action="store_true", help="copy what --listen plays beside the page")
     arguments.add_argument("--speakers", default="", metavar="DIR", help="the same as --extra speakers=DIR")
     arguments.add_argument(
         "--extra", action="append", default=[], metavar="NAME=DIR", help="something more for the page; may be repeated"
@@ -44,8 +48,12 @@ def main() -> None:
     folds = read_folds(options.folds) if options.folds else None
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
     extras = dict(given(text) for text in options.extra) | ({"speakers": options.speakers} if options.speakers else {})
-    wishes = Wishes(options.title, options.command, seeds, extras)
+    wishes = Wishes(options.title, options.command, seeds, options.listen, options.copy_audio, extras)
     inputs: dict[str, Path | str] = {**input_files(options.exp_dir, seeds, extras)}
+    if options.listen:
+        inputs["listen"] = require_whole(options.listen, "the feature stage, or the preparation of the corpus")
+    elif options.copy_audio:
+        raise UserError("--copy-audio copies what --listen plays: give that, too")
     if options.config:
         check_settings(
             options.exp_dir, run_files(options.exp_dir, seeds or None), configured(options.config, options.overrides)

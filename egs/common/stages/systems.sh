@@ -38,11 +38,13 @@ train_systems() {
 
 # score_systems [OPTION...]: a page for each of $system; OPTIONs are those of score.py
 score_systems() {
-  local one
+  local one listen=() heard=$data/manifests/${dataset}_cuts_all.jsonl.gz
+  # the page gets players of the surest mistakes
+  if [ -e "$heard" ]; then listen=(--listen "$heard"); fi
   for one in $system; do
     experiment "$one"
     # runs that were trained with other settings than those of now are refused
-    score.py "${config[@]}" "${layer[@]}" --folds "$folds" --num-seeds "$num_seeds" "$@" \
+    score.py "${config[@]}" "${layer[@]}" --folds "$folds" --num-seeds "$num_seeds" ${listen[@]+"${listen[@]}"} "$@" \
       --command "$(command_line)" "$exp"
   done
 }

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sertools.evaluation.score import plots
 from sertools.evaluation.score.baselines import baseline_rows
+from sertools.evaluation.score.listening import button
 from sertools.evaluation.score.results import Results
 from sertools.evaluation.score.tables import (
     calibration_note,
@@ -48,6 +49,7 @@ class About:
         runs: the training runs.
         extras: what else the runs left, see :mod:`sertools.runs.extras`.
         remarks: sentences that a reader must know, of the folds and of the runs.
+        sounds: of utterances that are worth listening to, where they can be heard (URL).
         others: where several corpora are tested, name of each other one to the file of its page.
     """
 
@@ -61,6 +63,7 @@ class About:
     runs: tuple[Run, ...] = ()
     extras: dict[str, Extra] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    sounds: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
 
 
@@ -96,6 +99,13 @@ def confident_mistakes(predictions: Predictions, limit: int = NUM_MISTAKES) -> t
             speaker, label, name = str(table.speakers[rows[0]]), table.classes[truth], table.classes[guess]
             found.append(Mistake(utterance, speaker, fold, label, name, float(mean[guess]), float(mean[truth])))
     return tuple(sorted(found, key=lambda mistake: (-mistake.probability, mistake.utterance))[:limit])
+
+
+def worth_hearing(predictions: Predictions, kind: str) -> list[str]:
+    """The utterances that the page lists: the surest mistakes, or the largest errors of a number."""
+    if kind == "number":
+        return [one.utterance for one in largest_errors(predictions)]
+    return [one.utterance for one in confident_mistakes(predictions)]
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,7 @@ def to_html(
     seeds = " / ".join(map(str, test.seeds))
     header = ["fold", *header[1:], f"{main.name}{main.unit} of seed {seeds}"]
     each_seed = [" / ".join(map(main.show, fold.by_seed[main.name])) for fold in test.by_fold]
-    return page("report.html").render(
+    return page("report.html", {"listen": lambda name: button(name, about.sounds.get(name))}).render(
         about=about,
         test=test,
         dev=dev,

@@ -8,7 +8,8 @@ from typing import Any
 
 from sertools.errors import UserError
 from sertools.evaluation.score.completeness import by_corpus, check_complete, folds_of
-from sertools.evaluation.score.report import About, draw, to_html
+from sertools.evaluation.score.listening import sounds
+from sertools.evaluation.score.report import About, draw, to_html, worth_hearing
 from sertools.evaluation.score.results import Results, plain, score, to_json
 from sertools.evaluation.score.tables import to_csv, to_text, warnings
 from sertools.files import replacing, write_json, write_text
@@ -27,7 +28,7 @@ from sertools.runs.folder import (
     run_files,
     versions,
 )
-from sertools.runs.predictions import read_predictions
+from sertools.runs.predictions import Predictions, read_predictions
 
 TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.html"
 EXPERIMENT_CONFIG = "config.yaml"
@@ -45,12 +46,16 @@ class Wishes:
         title: of the page; else the name of the folder.
         command: what was run, shown on the page.
         seeds: those that every fold must have; runs with others are left out.  Empty: all that are there.
+        listen: a manifest of cuts with audio, for players of what is worth listening to.
+        copy_audio: with ``listen``: copies of these recordings are put beside the page.
         extras: name of an extra (see :mod:`sertools.runs.extras`) to the folder that is given for it.
     """
 
     title: str = ""
     command: str = ""
     seeds: tuple[int, ...] = ()
+    listen: str = ""
+    copy_audio: bool = False
     extras: dict[str, str] = field(default_factory=dict)
 
 
@@ -112,6 +117,7 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
             runs=tuple(runs[name] for name in some),
             extras=extras,
             remarks=said,
+            sounds=_sounds(wishes, of_corpus, test, output),
             others={other: page for other, page in pages.items() if other != corpus},
             **_config(directory, some),
         )
@@ -134,6 +140,12 @@ def evaluate(directory: Path, output: Path, folds: Folds | None = None, wishes: 
     write_text(output / CSV, to_csv(parts, shown, [line for one in values.values() for line in one["remarks"]]))
     write_json(output / JSON, next(iter(values.values())) if len(values) == 1 else {"corpora": values})
     return files
+
+
+def _sounds(wishes: Wishes, table: Predictions, test: Results, output: Path) -> dict[str, str]:
+    if not wishes.listen:
+        return {}
+    return sounds(Path(wishes.listen), worth_hearing(table, test.kind), output, copy=wishes.copy_audio)
 
 
 def remarks_of_folds(folds: Folds | None) -> tuple[str, ...]:
