@@ -14,7 +14,7 @@ from sertools.partitions.folds import Folds
 
 def test_players(tmp_path: Path, folds: Folds) -> None:
     (tmp_path / "my audio").mkdir()
-    soundfile.write(tmp_path / "my audio/all of it.wav", np.zeros(800), 100)
+    soundfile.write(tmp_path / "my audio/all of it.wav", np.zeros(8000), 1000)
     recording = Recording.from_file(tmp_path / "my audio/all of it.wav")
     cuts = []
     for number, name in enumerate(folds.labels):
