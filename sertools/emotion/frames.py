@@ -115,10 +115,10 @@ class FrameTask:
         with self.in_precision():
             outputs, lengths = forward(self.model, batch, self.device)
         counts = batch.part is None or batch.part.counts
-        if self.objective.loss != "cross_entropy":
+        if self.objective.target.kind == "number":
             value = self.objective.of_utterances(mean_of_frames(outputs, lengths), labels)
             return value, float(len(labels)) if counts else 0.0
-        loss, frames = frame_cross_entropy(outputs, lengths, labels, self.class_weights)
+        loss, frames = frame_cross_entropy(outputs, lengths, labels, self.class_weights, self.objective.of_rows)
         if not counts:
             return loss, 0.0
         if self.class_weights is None:

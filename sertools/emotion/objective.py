@@ -1,6 +1,6 @@
 """What is minimised, what is predicted and how dev is scored: for classes, and for numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,36 @@ from sertools.evaluation.stats.moments import moments
 from sertools.evaluation.stats.registry import metrics_of
 from sertools.partitions.target import Target
 
-Loss = Literal["cross_entropy", "ccc", "mse"]
+Loss = Literal["cross_entropy", "smoothed", "focal", "ccc", "mse"]
+SMOOTHING = 0.1
+"""The share of a label that smoothing gives to all classes alike."""
+FOCUS = 2.0
+"""The power of the focal loss."""
+
+
+def cross_entropies(log_probabilities: Tensor, labels: Tensor) -> Tensor:
+    """-log p of the true class: (..., C) and (...) to (...)."""
+    return -log_probabilities.gather(-1, labels[..., None])[..., 0]
+
+
+def smoothed_cross_entropies(log_probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Of labels that are 0.9 the true class and 0.1 all classes alike (Szegedy et al. 2016, section 7)."""
+    plain = cross_entropies(log_probabilities, labels)
+    return (1.0 - SMOOTHING) * plain - SMOOTHING * log_probabilities.mean(-1)
+
+
+def focal_losses(log_probabilities: Tensor, labels: Tensor) -> Tensor:
+    """-(1 - p)^2 log p of the true class: what is sure already counts little (Lin et al. 2017, equation 4)."""
+    plain = cross_entropies(log_probabilities, labels)
+    return (1.0 - torch.exp(-plain)).clamp(min=0.0) ** FOCUS * plain
+
+
+OF_CLASSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropies,
+    "smoothed": smoothed_cross_entropies,
+    "focal": focal_losses,
+}
+"""Losses of classes: log-probabilities (..., C) and labels (...) to losses (...).  The first is the usual one."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +53,8 @@ class Objective:
 
     Attributes:
         target: what is predicted.
-        loss: cross_entropy of classes; of numbers ccc (1 minus the concordance correlation of a batch; Lin 1989)
-            or mse.
+        loss: of classes one of :data:`OF_CLASSES`; of numbers ccc (1 minus the concordance correlation of a batch;
+            Lin 1989) or mse.  What is told of dev is the cross-entropy, whatever trains.
     """
 
     target: Target
@@ -39,8 +68,8 @@ class Objective:
             UserError: the loss is not for such a target, or not for several processes.
         """
         wanted: Loss = loss or ("cross_entropy" if target.kind == "classes" else "ccc")
-        if (wanted == "cross_entropy") != (target.kind == "classes"):
-            fits = "cross_entropy" if target.kind == "classes" else "ccc, mse"
+        if (wanted in OF_CLASSES) != (target.kind == "classes"):
+            fits = ", ".join(OF_CLASSES) if target.kind == "classes" else "ccc, mse"
             raise UserError(f"loss: {wanted} is not for the target {target.name} of the folds; take {fits}")
         if wanted == "ccc" and processes > 1:
             raise UserError(
@@ -56,11 +85,16 @@ class Objective:
             labels: (N,) int64 classes, or float values.
             class_weights: (C,), 1 in the mean over the training part; None for equal weights.
         """
-        if self.loss == "cross_entropy":
-            losses = F.cross_entropy(outputs, labels, reduction="none")
+        if self.loss in OF_CLASSES:
+            losses = self.of_rows(F.log_softmax(outputs, -1), labels)
             return (losses if class_weights is None else losses * class_weights[labels]).mean()
         values, wanted = outputs[..., 0], labels.to(outputs.dtype)
         return F.mse_loss(values, wanted) if self.loss == "mse" else 1.0 - ccc(values, wanted)
+
+    @property
+    def of_rows(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss of each row, of classes: see :data:`OF_CLASSES`."""
+        return OF_CLASSES[self.loss]
 
     def dev_scores(self, loss: float, labels: Sequence[int | float], outputs: Tensor) -> dict[str, float]:
         """Scores of a dev part: its loss, and every metric of the target's kind (``dev_ua``, ``dev_ccc``, ...).

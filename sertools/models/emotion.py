@@ -1,5 +1,6 @@
 """Emotion from a TDNN-F: S1's head on one of its layers (or several), on frames or on whole utterances."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -219,9 +220,13 @@ def aggregate_frames(log_posteriors: Tensor, lengths: Tensor, how: Aggregate) ->
 
 
 def frame_cross_entropy(
-    log_posteriors: Tensor, lengths: Tensor, labels: Tensor, class_weights: Tensor | None
+    log_posteriors: Tensor,
+    lengths: Tensor,
+    labels: Tensor,
+    class_weights: Tensor | None,
+    of_rows: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, int]:
-    """Cross-entropy of frames that all carry their utterance's label (S1, section 3.4).
+    """Cross-entropy (or another loss) of frames that all carry their utterance's label (S1, section 3.4).
 
     At the subsampled rate a frame's label is still its utterance's, so none has to be moved.
 
@@ -230,12 +235,17 @@ def frame_cross_entropy(
         lengths: int64 (N,).
         labels: int64 (N,).
         class_weights: (classes,), or None for equal weights.
+        of_rows: log-posteriors (..., classes) and labels (...) to losses (...); None for the cross-entropy.
 
     Returns:
         The (weighted) mean over all frames of all utterances, and the number of frames.
     """
     mask = frame_mask(lengths, log_posteriors.shape[1])
-    losses = -log_posteriors.gather(2, labels[:, None, None].expand(-1, log_posteriors.shape[1], 1))[..., 0]
+    of_frames = labels[:, None].expand(-1, log_posteriors.shape[1])
+    if of_rows is None:
+        losses = -log_posteriors.gather(2, of_frames[..., None])[..., 0]
+    else:
+        losses = of_rows(log_posteriors, of_frames)
     weights = mask.to(losses.dtype)
     if class_weights is not None:
         weights = weights * class_weights[labels][:, None]

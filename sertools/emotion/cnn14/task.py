@@ -99,8 +99,9 @@ class Cnn14Task:
         labels = label_tensor(self.target, [u.label for u in batch.utterances]).to(self.device)
         if self.class_weights is None:
             return self.objective.of_utterances(outputs, labels), float(len(labels))
-        loss = F.cross_entropy(outputs, labels, self.class_weights)
-        return loss, float(self.class_weights[labels].sum())
+        weights = self.class_weights[labels]
+        losses = self.objective.of_rows(F.log_softmax(outputs, -1), labels)
+        return (losses * weights).sum() / weights.sum(), float(weights.sum())
 
     def after_step(self, step: int) -> None:
         """Nothing."""
