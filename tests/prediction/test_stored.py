@@ -3,6 +3,8 @@
 import csv
 import importlib.util
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from sertools.errors import UserError
 from sertools.features.kind import Given
 from sertools.features.pipeline import collect_features, compute_features, features_config
 from sertools.partitions.examples import Example
-from sertools.partitions.folds import Folds
+from sertools.partitions.folds import Folds, write_folds
 from sertools.partitions.making import FoldsConfig, make_folds
 from sertools.prediction.apply import Failure, Prediction, load_emotion
 from sertools.prediction.audio import array_source, find_sources
@@ -189,3 +191,31 @@ def test_pretrained_models(corpus: Corpus) -> None:
     corpus.check(run, backbone=speech)
     with pytest.raises(UserError, match="--input backbone=PATH"):
         load_emotion(run)
+
+
+def test_degraded_speech_and_speed(corpus: Corpus, tmp_path: Path) -> None:
+    """What noise costs a trained system: clean speech is what its own table says; noise that drowns all is chance."""
+    cuts = corpus.features("mfcc", mfcc={"sampling_rate": 8000, "num_ceps": 6, "num_mel_bins": 8, "high_freq": 0})
+    rates = ("training.learning_rate=0.05", "training.final_learning_rate=0.01", "training.epochs=20")
+    systems = load_system(overrides=["system=features_head", "head_dim=0", *rates])
+    experiment = Experiment(systems, corpus.folds, tmp_path / "exp", (cuts,))
+    tables = [read_predictions(train_run(experiment, f.name, 1) / "predictions.csv") for f in corpus.folds.folds]
+    write_folds(tmp_path / "folds", corpus.folds)
+    common = ["--cuts", str(corpus.cuts), str(experiment.directory)]
+    for program, options in (
+        ("measure_robustness.py", ["--folds", str(tmp_path / "folds"), "--snr", "-20", "--band", "300-3400",
+                                   "--output", str(tmp_path / "out")]),
+        ("measure_speed.py", ["--utterances", "3"]),
+    ):  # fmt: skip
+        subprocess.run([sys.executable, str(ROOT / "local" / program), *options, *common], check=True)
+    found = {path.parts[-4]: 0.0 for path in (tmp_path / "out").glob("*/*/*/predictions.csv")}
+    assert set(found) == {"clean", "noise_-20dB", "band_300-3400Hz"}
+    for condition in found:
+        rows = read_predictions(sorted((tmp_path / "out" / condition).glob("*/*/predictions.csv")))
+        found[condition] = float((rows.recognised == rows.labels).mean())
+    own = [(t.recognised == t.labels)[t.parts == "test"].mean() for t in tables]
+    assert found["clean"] == pytest.approx(np.mean(own))
+    assert found["noise_-20dB"] <= 0.75 <= found["clean"]
+    assert (tmp_path / "out/curve.png").exists()
+    assert "noise_-20dB" in (tmp_path / "out/comparison.txt").read_text()
+    assert 0 < json.loads((experiment.directory / "speed.json").read_text())["real_time_factor"] < 10
