@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 # two tests at a time; PYTEST_ARGS="-n 0" one after the other
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern lint docs env-docs clean
+.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern env-serve demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern lint docs env-docs clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
@@ -19,6 +19,7 @@ help:
 	@echo "make env-modern   the second environment, .venv-modern: torch 2.13.0, kaldifeat, no k2"
 	@echo "make env-ssl      adds transformers to .venv, for self-supervised models (env-ssl-modern: to .venv-modern)"
 	@echo "make env-opensmile  adds openSMILE's functionals (licence: research, not commercial; env-opensmile-modern)"
+	@echo "make env-serve    adds starlette and uvicorn, for sertools serve"
 	@echo "make lint         ruff, mypy and shellcheck alone"
 	@echo "make docs         the documentation as a site: docs/_build/index.html"
 	@echo "make test-full, make test-modern   the tests of one environment (PYTEST_ARGS=... is passed on)"
@@ -35,6 +36,9 @@ env-ssl: env
 
 env-opensmile: env
 	@utils/add_extra.sh opensmile
+
+env-serve: env
+	@utils/add_extra.sh serve
 
 env-opensmile-modern: env-modern
 	@utils/add_extra.sh opensmile modern
@@ -84,7 +88,7 @@ lint: env
 	.venv/bin/mypy
 	git ls-files -z '*.sh' path.sh .ci/run | xargs -0 .venv/bin/shellcheck
 
-test-full: env-ssl env-opensmile env-docs
+test-full: env-ssl env-opensmile env-serve env-docs
 	.venv/bin/$(PYTEST) $(PYTEST_ARGS)
 
 # most recipes and Slurm have run in the full environment; here what depends on torch, lhotse and k2

@@ -48,7 +48,15 @@ setup(
     cmdclass={"build_py": BuildWithRecipes},
     packages=find_packages(include=["sertools", "sertools.*"]),
     entry_points={"console_scripts": ["sertools = sertools.__main__:main"]},
-    package_data={"sertools": ["py.typed", "evaluation/pages/*.html", "packaged/four/*", "packaged/four/checkpoint/*"]},
+    package_data={
+        "sertools": [
+            "py.typed",
+            "evaluation/pages/*.html",
+            "serving/pages/*",
+            "packaged/four/*",
+            "packaged/four/checkpoint/*",
+        ]
+    },
     install_requires=[
         "kaldialign",
         "torch>=1.13.1",

@@ -63,6 +63,17 @@ def add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.set_defaults(main=results.results)
 
 
+def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools serve``."""
+    from sertools.commands import serve
+
+    command = commands.add_parser(
+        "serve", description=serve.DOC, help="a page on this machine", formatter_class=RAW, allow_abbrev=False
+    )
+    serve.add_arguments(command)
+    command.set_defaults(main=serve.serve)
+
+
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The options of ``sertools export``."""
     command = commands.add_parser(
@@ -133,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_inspect(commands)
     add_predict(commands)
     add_export(commands)
+    add_serve(commands)
     add_results(commands)
     add_check(commands)
     add_status(commands)

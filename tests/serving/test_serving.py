@@ -1,0 +1,131 @@
+"""The page on this machine: tokens, hosts, recognition, review; and that its parts fit together."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sertools.errors import UserError
+from sertools.prediction.apply import CourseConfig, EmotionModel
+from sertools.prediction.audio import Source, file_source
+from sertools.prediction.course import Course
+from sertools.prediction.ensemble import Recognised
+
+pytest.importorskip("starlette", reason="starlette is not installed (make env-serve)")
+pytest.importorskip("httpx2", reason="httpx2 is not installed (make env-serve)")
+
+from starlette.testclient import TestClient
+
+from sertools.serving.app import PAGES, make_app
+from sertools.serving.review import Review
+
+RATE = 8000
+
+
+class Loudness:
+    """An ensemble that says how loud a recording is."""
+
+    classes, members, temperatures, trained_on = ("quiet", "loud"), ("one",), (None,), (frozenset[str](),)
+    sampling_rate, needs_speakers = RATE, False
+
+    def recognise(self, source: Source, normal: object = None, course: CourseConfig | None = None) -> Recognised:
+        samples = np.concatenate([block for block, _ in source.read()])
+        p = float(np.abs(samples).max())
+        values, envelope = np.array([1 - p, p]), np.stack([samples[::80], samples[::80]], 1)
+        over_time = Course(np.array([0.5, 1.0]), np.stack([values, values]), 1.0, envelope, 0.01)
+        return Recognised(len(samples) / RATE, RATE, values, over_time if course else None)
+
+
+@pytest.fixture
+def model() -> EmotionModel:
+    return EmotionModel(Loudness())  # type: ignore[arg-type]
+
+
+def wav(level: float, seconds: float = 1.5) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, level * np.sin(np.arange(round(seconds * RATE))), RATE, format="WAV")
+    return out.getvalue()
+
+
+def client_of(app: object, **options: str) -> TestClient:
+    return TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=True, **options)  # type: ignore[arg-type]
+
+
+def test_only_who_has_the_token(model: EmotionModel) -> None:
+    app = make_app(model, "exp/<b>")
+    paths = ["/", "/about", "/serve.js", "/style.css", "/?token=wrong"]
+    client = client_of(app)
+    assert [client.get(path).status_code for path in paths] == [403] * 5
+    assert client.post("/recognise", content=wav(0.5)).status_code == 403
+    page = client.get(f"/?token={app.state.token}")
+    assert page.status_code == 200
+    assert "token" not in str(page.url)
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert client.get("/about").json() == {"title": "exp/<b>", "classes": ["quiet", "loud"], "members": 1}
+    assert client.get("/about", headers={"host": "evil.example"}).status_code == 400
+    assert client_of(make_app(model, "x")).get("/about").status_code == 403
+    assert make_app(model, "x").state.token != app.state.token
+
+
+def test_recognition(model: EmotionModel) -> None:
+    app = make_app(model, "x", token="t" * 20)
+    client = client_of(app)
+    client.get("/", params={"token": "t" * 20})
+    found = client.post("/recognise", content=wav(0.75)).json()
+    assert found["label"] == "loud"
+    assert found["probabilities"]["loud"] == pytest.approx(0.75, abs=1e-3)
+    assert found["course"]["times"] == [0.5, 1.0]
+    assert len(found["waveform"]["low"]) == 150
+    bad = client.post("/recognise", content=b"nonsense")
+    assert bad.status_code == 400
+    assert "cannot be read as audio" in bad.json()["error"]
+
+
+def test_review(model: EmotionModel, tmp_path: Path) -> None:
+    levels = {"sure": 0.95, "unsure": 0.55, "less": 0.3, "same": 0.9}
+    for name, level in levels.items():
+        (tmp_path / f"{name}.wav").write_bytes(wav(level))
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    sources = [file_source(path) for path in sorted(tmp_path.glob("*.wav"))]
+    table = tmp_path / "labels.csv"
+    review = Review(model, sources, table, below=0.92)
+    assert [Path(item.source.name).stem for item in review.items] == ["unsure", "less", "same"]
+    assert [Path(name).stem for name in review.left_out] == ["broken"]
+    client = client_of(make_app(model, "x", token="t" * 20, review=review))
+    client.get("/", params={"token": "t" * 20})
+    items = client.get("/items").json()["items"]
+    assert [item["label"] for item in items] == [None] * 3
+    assert "recognised" not in items[0]
+    assert soundfile.info(io.BytesIO(client.get("/audio/1").content)).frames == 12000
+    given = client.post("/label/0", json={"label": "quiet", "comment": 'a,\n"b"'}).json()
+    assert (given["recognised"], given["label"]) == ("loud", "quiet")
+    assert client.post("/label/0", json={"label": "angry"}).status_code == 400
+    assert client.post("/label/7", json={"label": "quiet"}).status_code == 400
+    client.post("/label/1", json={"label": ""})
+    rows = list(csv.DictReader(table.open()))
+    assert [(Path(row["file"]).stem, row["label"], row["recognised"]) for row in rows] == [
+        ("unsure", "quiet", "loud"), ("less", "", "quiet")
+    ]  # fmt: skip
+    assert rows[0]["comment"] == 'a, "b"'
+    again = Review(model, sources, table)
+    assert [item["label"] for item in again.plain()] == ["quiet", "", None, None]
+    table.write_text("a,b\n")
+    with pytest.raises(UserError, match="is another table"):
+        Review(model, sources, table)
+
+
+def test_the_pages_parts_fit() -> None:
+    for name in ("serve", "review"):
+        page, script = (PAGES / f"{name}.html").read_text(), (PAGES / f"{name}.js").read_text()
+        ids = set(re.findall(r'id="([^"]+)"', page))
+        assert set(re.findall(r'at\("([^"]+)"\)', script)) <= ids
+        assert "http" not in page + script
+        assert page.count("<h1>") == 1
+        assert 'lang="en"' in page
+        # what has a field has words for it
+        for field in re.findall(r'<input id="([^"]+)"', page):
+            assert f'for="{field}"' in page
