@@ -94,6 +94,9 @@ def make_app(model: EmotionModel, title: str, token: str | None = None, review: 
     async def about(request: Request) -> Response:
         return JSONResponse({"title": title, "classes": list(model.classes), "members": len(model.members)})
 
+    async def nothing(request: Request) -> Response:
+        return Response(status_code=204)
+
     async def recognise(request: Request) -> Response:
         body = await _body(request)
 
@@ -104,6 +107,7 @@ def make_app(model: EmotionModel, title: str, token: str | None = None, review: 
         return JSONResponse(to_json(await run_in_threadpool(work)))
 
     routes = [Route("/", first), Route("/about", guarded(about)),
+              Route("/favicon.ico", guarded(nothing)),
               Route("/style.css", guarded(file("style.css", "text/css"))),
               Route("/serve.js", guarded(file("serve.js", "text/javascript"))),
               Route("/review.js", guarded(file("review.js", "text/javascript"))),

@@ -9,7 +9,7 @@ fetch("items").then(r => r.json()).then(all => {
   at("choices").replaceChildren(...choices.map((name, n) => {
     const button = document.createElement("button"), key = document.createElement("kbd");
     button.type = "button"; button.dataset.label = name; button.setAttribute("aria-pressed", "false");
-    key.textContent = name ? n + 1 : 0;
+    key.textContent = name ? n + 1 : 0; key.setAttribute("aria-hidden", "true"); button.setAttribute("aria-keyshortcuts", key.textContent);
     button.append(name || "cannot tell", key);
     button.addEventListener("click", () => give(name));
     return button;
