@@ -71,6 +71,8 @@ def pretrain_ssl(
 
     def prepare() -> Training:
         encoder = _start(config, init, seed, conditions.device)
+        if config.clusters_of != "mfcc" and init is None:
+            raise UserError(f"clusters_of: {config.clusters_of} is a layer of a model: give one to go on from (--init)")
         cuts = list(load_cuts(cuts_path))
         train = read_audio(cuts, encoder)
         dev = read_audio(load_cuts(dev_path), encoder)

@@ -1,31 +1,25 @@
-"""Self-supervised pretraining as HuBERT's first iteration does it (Hsu et al. 2021, arXiv 2106.07447).
+"""Self-supervised pretraining as HuBERT does it (Hsu et al. 2021, arXiv 2106.07447).
 
-Frames of MFCC are clustered; spans of the network's input are masked, and it is trained to tell the clusters of the
-masked frames (cross-entropy of a linear layer, where HuBERT has cosines of embeddings).  From scratch, or on from
-a model there is.  Whatever is random is a function of seed, epoch and batch, so that a training resumes exactly.
+Frames are clustered, by MFCC in the first iteration, by a layer of a model in the next; spans of the network's input
+are masked, and it is trained to tell the clusters of the masked frames (cross-entropy of a linear layer, where HuBERT
+has cosines of embeddings). From scratch, or on from a model there is. Whatever is random is a function of seed, epoch
+and batch, so that a training resumes exactly.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import scipy.cluster.vq
-import scipy.fft
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sertools.backbones.clusters import HOP, targets
 from sertools.backbones.encoder import SpeechEncoder
 from sertools.data.batching import plan_batches
-from sertools.errors import UserError
 from sertools.models.emotion import frame_mask
-from sertools.models.whisper import log_mel, mel_filters
 from sertools.training.task import TrainingConfig
-
-HOP = 320  # samples: of a frame of 20 ms
-CEPSTRA = 13
 
 
 @dataclass(frozen=True)
@@ -87,6 +81,9 @@ class PretrainConfig:
         network: where it starts from scratch.
         mask: see :class:`MaskConfig`.
         clusters: of frames.
+        clusters_of: ``mfcc``, or the number of a layer of the model that is gone on from, as it is at first: HuBERT's
+            second iteration, and near P-TAPT (Chen and Rudnicky 2021, arXiv 2110.06309), whose clusters are of the
+            first wav2vec's aggregator.
         cluster_frames: at most so many frames are clustered.
         crop_seconds: of longer utterances, another such part is taken in every epoch.
         batch_seconds: of audio in a batch, with its padding.
@@ -96,6 +93,7 @@ class PretrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
     clusters: int = 25
+    clusters_of: Literal["mfcc"] | int = "mfcc"
     cluster_frames: int = 50_000
     crop_seconds: float = 4.0
     batch_seconds: float = 4.0
@@ -129,36 +127,6 @@ def hubert_settings(config: NetworkConfig) -> dict[str, Any]:
         "feat_proj_dropout": 0.0,
         "layerdrop": 0.0,
     }
-
-
-def cepstra(waveform: Tensor) -> np.ndarray[Any, Any]:
-    """13 MFCC and their slopes at the centre of each frame of 20 ms, less their mean over the utterance: (T, 26)."""
-    logs = log_mel(F.pad(waveform, (0, max(0, 400 - len(waveform)))), mel_filters(40)).T.numpy()
-    values = scipy.fft.dct(logs, norm="ortho", axis=1)[:, :CEPSTRA]
-    both = np.concatenate([values, np.gradient(values, axis=0) if len(values) > 1 else 0 * values], 1)
-    both -= both.mean(0)
-    # frame k is 320 k to 320 k + 400 samples, row t is around sample 160 t
-    return both[1::2].astype(np.float32)
-
-
-def cluster(rows: np.ndarray[Any, Any], clusters: int, most: int, seed: int) -> np.ndarray[Any, Any]:
-    """Centres (K, C) of k-means of at most ``most`` of the rows (N, C).
-
-    Raises:
-        UserError: there are fewer rows than clusters.
-    """
-    if len(rows) < clusters:
-        raise UserError(f"{len(rows)} frames are too few for {clusters} clusters; give more speech, or fewer clusters")
-    generator = np.random.default_rng(seed)
-    some = rows if len(rows) <= most else rows[np.sort(generator.choice(len(rows), most, replace=False))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an empty cluster, which is then never told
-        return scipy.cluster.vq.kmeans2(some.astype(np.float64), clusters, iter=20, minit="++", seed=seed)[0]
-
-
-def nearest(rows: np.ndarray[Any, Any], centres: np.ndarray[Any, Any]) -> Tensor:
-    """The cluster of each row, int64 (N,)."""
-    return torch.from_numpy(scipy.cluster.vq.vq(rows.astype(np.float64), centres)[0].astype(np.int64))
 
 
 def spans(lengths: Sequence[int], config: MaskConfig, generator: torch.Generator) -> Tensor:
@@ -220,9 +188,7 @@ class PretrainTask:
         self.crop = round(config.crop_seconds * rate)
         self.most = round(config.batch_seconds * rate)
         self.parts = {"train": list(train), "dev": list(dev)}
-        rows = {part: [cepstra(waveform) for waveform in waveforms] for part, waveforms in self.parts.items()}
-        centres = cluster(np.concatenate(rows["train"]), config.clusters, config.cluster_frames, seed)
-        self.targets = {part: [nearest(own, centres) for own in of] for part, of in rows.items()}
+        self.targets = targets(encoder, self.parts, config.clusters_of, config.clusters, config.cluster_frames, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.predictor = Predictor(encoder, config.clusters).to(self.device)

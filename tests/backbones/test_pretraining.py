@@ -1,5 +1,6 @@
 """Pretraining: what is masked and told, that it learns, resumes exactly, and ends in a folder that loads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,11 @@ from lhotse import CutSet, Recording, SupervisionSegment
 from safetensors.torch import load_file
 from tiny_models import tiny_speech
 
+from sertools.backbones.clusters import cepstra, cluster, nearest, targets
 from sertools.backbones.encoder import hidden_states
 from sertools.backbones.load import load_speech
 from sertools.backbones.pretrain import pretrain_ssl
-from sertools.backbones.pretraining import (
-    MaskConfig,
-    NetworkConfig,
-    PretrainConfig,
-    PretrainTraining,
-    cepstra,
-    cluster,
-    nearest,
-    spans,
-)
+from sertools.backbones.pretraining import MaskConfig, NetworkConfig, PretrainConfig, PretrainTraining, spans
 from sertools.errors import UserError
 from sertools.training.loop import Stopped
 from sertools.training.task import Conditions
@@ -117,3 +110,22 @@ def test_goes_on_from_a_model(tmp_path: Path) -> None:
     tiny_speech(tmp_path / "odd", "Wav2Vec2")
     with pytest.raises(UserError, match="wav2vec2 of other frames"):
         pretrain_ssl(TINY, train, dev, tmp_path / "no", init=tmp_path / "odd")
+    # the clusters are of a layer of the model as it is at first
+    of_layer = replace(TINY, clusters_of=2)
+    with pytest.raises(UserError, match="give one to go on from"):
+        pretrain_ssl(of_layer, train, dev, tmp_path / "none")
+    waves = [torch.from_numpy(soundfile.read(path, dtype="float32")[0]) for path in sorted(tmp_path.glob("*1*.wav"))]
+    found = targets(before, {"train": waves}, 2, 4, 1000, 1)["train"]
+    frames = [one[0].numpy() for one in hidden_states(before, waves, [2])]
+    centres = cluster(np.concatenate(frames), 4, 1000, 1)
+    distances = np.linalg.norm(frames[0][:, None] - centres[None], axis=2)
+    assert found[0].tolist() == distances.argmin(1).tolist()
+    other = pretrain_ssl(of_layer, train, dev, tmp_path / "layer", init=tmp_path / "init")
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(
+            load_file(folder / "model.safetensors").values(),
+            load_file(other / "model.safetensors").values(),
+            strict=True,
+        )
+    )
