@@ -4,6 +4,9 @@
 #   ./run_s3.sh --corpus /data/nEMO --backbone /models/wav2vec2-base
 #   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
 #   ./run_s3.sh --stage 5 --backbone DIR --gpu 1 --layers none --system "s3_sum s3_finetune s3_finetune_adapters"
+#   ./run_s3.sh --stage 3 --backbone DIR --gpu 1 --layers none --system "s3_finetune s3_finetune_tapt"       pretrained on
+#   ./run_s3.sh --stage 4 --backbone DIR --gpu 1 --layers none --pretrained ../tedlium2/exp/tdnnf_1g \
+#       --system "s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage s3b_acoustic_one_stage s3b_acoustic_two_stage" S3b
 #   ./run_s3.sh --stage 6 --backbone DIR --others "s1=exp/s1_four"      beside systems of run.sh on the same folds
 #
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.
@@ -14,8 +17,10 @@
 option corpus ""        "folder of data.tsv and samples; free: huggingface.co/datasets/amu-cai/nEMO"
 option skip_bad false   "go on without utterances whose audio is broken"
 option backbone ""      "folder of a pretrained model (README, Pretrained models)"
-option system "s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random" \
-                        "what is trained: conf/s3/SYSTEM.yaml; the first is compared with each other"
+option text_backbone "" "folder of a BERT or its like, for systems that read words (s3a_words, s3a_speech_words)"
+option recogniser ""    "an acoustic-to-word experiment, for systems on recognised words (s3a_recognised_words, ...)"
+option pretrained ""    "an LF-MMI experiment of egs/tedlium2, for s3b_acoustic_one_stage and s3b_acoustic_two_stage"
+option system ""        "what is trained: conf/s3/SYSTEM.yaml, the first compared with each other; empty: frozen ones, with --gpu more"
 option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"
 option curve "four_8_each four_16_each four_32_each four_64_each" \
                         "conf/folds/PROTOCOL.yaml with other amounts of training data, for stage 7; empty: none"
@@ -36,7 +41,10 @@ if stage 1 "Manifests"; then
   prepare_corpus
 fi
 if stage 2 "Folds"; then make_folds; fi
-if stage 3 "Pretrained model"; then pretrain_backbone; fi
+if stage 3 "Pretrained model"; then
+  pretrain_backbone
+  continue_backbone
+fi
 if stage 4 "Hidden layers as features"; then extract_layers; fi
 if stage 5 "Emotion systems of S3"; then train_on_layers; fi
 if stage 6 "Scores and comparison of S3's systems"; then

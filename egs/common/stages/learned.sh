@@ -1,11 +1,16 @@
 # Hidden layers of a pretrained speech model as features, and the systems on them, for S3.
 #
-# They read the options backbone, system, layers, curve_system, protocol, nj and gpu, and dataset, data and demo (real_or_demo).
+# They read the options backbone, text_backbone, recogniser, pretrained, system, layers, curve_system, protocol, nj and
+# gpu, and dataset, data and demo (real_or_demo).
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # backbone_inputs: set folds, backbone (on the demo corpus, where none is given, one that is pretrained on it), from (a
-# part of names), suffix and inputs
+# part of names), suffix and inputs; and system, where it is not given
 backbone_inputs() {
+  if [ -z "$system" ]; then
+    system="s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random"
+    if ${demo:-false} || [ "$gpu" -gt 0 ]; then system+=" s3_finetune s3_finetune_adapters"; fi
+  fi
   folds=$data/folds/$protocol
   own_backbone=false inputs=()
   if [ -z "$backbone" ] && ${demo:-false}; then
@@ -21,7 +26,6 @@ backbone_inputs() {
 
 # pretrain_backbone: of the demo corpus, on what trains in the first fold
 pretrain_backbone() {
-  local part
   if ! $own_backbone; then
     [ -n "$backbone" ] || recipe_error "give --backbone DIR, the folder of a pretrained model (README, Pretrained models)"
     echo "not needed: --backbone is given"
@@ -29,33 +33,54 @@ pretrain_backbone() {
   fi
   echo "NOTE: no --backbone is given, so a very small HuBERT is pretrained on speech of the demo corpus (without labels);"
   echo "its results show that all of it runs, and say nothing of released models"
-  for part in train dev; do
-    $train_cmd "$data/log/pretrain_cuts_$part.log" select_cuts.py --folds "$folds" --fold 1 --part "$part" \
-      "$data/manifests/${dataset}_cuts_all.jsonl.gz" "$data/pretrained/$part"
-  done
   config s3/pretrain_ssl
-  $cuda_cmd --gpu "$gpu" "$data/log/pretrain_ssl.log" pretrain_ssl.py "${config[@]}" \
-    --cuts "$data/pretrained/train/cuts.jsonl.gz" --dev "$data/pretrained/dev/cuts.jsonl.gz" "${backbone%/*}"
+  $cuda_cmd --gpu "$gpu" "$data/log/pretrain_ssl.log" pretrain_ssl.py "${config[@]}" --folds "$folds" --fold-number 1 \
+    --cuts "$data/manifests/${dataset}_cuts_all.jsonl.gz" "${backbone%/*}"
+}
+
+# continued: where the backbone goes on to be pretrained, in a folder for each fold
+continued() {
+  echo "$data/continued/${protocol}$from"
+}
+
+# continue_backbone: for systems called *_tapt, on the training part of each fold alone, without labels
+continue_backbone() {
+  local config num_folds
+  if [[ " $system $curve_system " != *_tapt* ]]; then return; fi
+  config s3/tapt
+  num_folds=$(count_runs.py --num-seeds 1 "$folds")
+  $cuda_cmd --gpu "$gpu" JOB=1:"$num_folds" "$data/log/continue_$protocol$from.JOB.log" pretrain_ssl.py "${config[@]}" \
+    --folds "$folds" --fold-number JOB --init "$backbone" \
+    --cuts "$data/manifests/${dataset}_cuts_all.jsonl.gz" "$(continued)/FOLD"
 }
 
 # features_of SYSTEM: set kind, the features that it reads by its name, cuts, where they are, and inputs, with the cuts of
 # words where it reads them
 features_of() {
   case $1 in
-    *_finetune*) kind=audio ;;
+    *_finetune* | s3b_backbone_*) kind=audio ;;
+    s3b_acoustic_*) kind=mfcc ;;
+    s3b_cnn*) kind=logmel ;;
     *_functionals*) kind=functionals ;;
     *_random*) kind=ssl_random ;;
     *_attention* | *_frames* | s3a_*) kind=ssl_frames ;;
     *) kind=ssl ;;
   esac
-  cuts=$data/$kind/${from#_from_}/cuts.jsonl.gz
-  if [ "$kind" = functionals ]; then cuts=$data/functionals/cuts.jsonl.gz; fi
   inputs=()
-  if [ "$kind" = audio ]; then
-    cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
-    inputs=(--backbone "$backbone")
-  fi
-  if [[ $1 == *_words* ]]; then inputs=(--cuts "$data/text/$(words_from)/cuts.jsonl.gz"); fi
+  case $kind in
+    audio) cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz ;;
+    mfcc | logmel | functionals) cuts=$data/$kind/cuts.jsonl.gz ;;
+    *) cuts=$data/$kind/${from#_from_}/cuts.jsonl.gz ;;
+  esac
+  case $1 in
+    *_tapt*) inputs=(--backbone "$(continued)/FOLD/backbone") ;;
+    *_finetune* | s3b_backbone_*) inputs=(--backbone "$backbone") ;;
+    s3b_acoustic_*)
+      [ -n "${pretrained-}" ] || recipe_error "--system $1 needs --pretrained, an LF-MMI experiment of egs/tedlium2"
+      inputs=(--pretrained "$pretrained/checkpoint") ;;
+    *_recognised_words*) inputs=(--cuts "$data/recognised_text/$(words_from)$(heard_by)/cuts.jsonl.gz") ;;
+    *_words*) inputs=(--cuts "$data/text/$(words_from)/cuts.jsonl.gz") ;;
+  esac
 }
 
 # words_from: the name of the model of words
@@ -65,16 +90,34 @@ words_from() {
   echo "${path##*/}"
 }
 
-# extract_words: of the transcripts, where a system reads them
+# heard_by: which recogniser heard the words, as a part of names
+heard_by() {
+  echo "_from_$(experiment_name "${recogniser-}")"
+}
+
+# extract_words text|recognised_text [OPTION...]: by the model of words, of the transcripts or of what was recognised
 extract_words() {
   [ -n "${text_backbone-}" ] || recipe_error "systems that read words need --text-backbone DIR, a BERT or its like"
-  config features/text
-  local cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz words
-  words=$data/text/$(words_from)
-  $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/text_$(words_from).JOB.log" compute_features.py "${config[@]}" \
-    --input "backbone=$text_backbone" --job JOB --num-jobs "$nj" "$cuts" "$words"
-  $train_cmd "$data/log/text_$(words_from).collect.log" collect_features.py "${config[@]}" \
-    --input "backbone=$text_backbone" "$cuts" "$words"
+  config "features/$1"
+  local cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz name
+  name=$(words_from)
+  if [ "$1" = recognised_text ]; then name+=$(heard_by); fi
+  $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/$1_$name.JOB.log" compute_features.py "${config[@]}" \
+    --input "backbone=$text_backbone" "${@:2}" --job JOB --num-jobs "$nj" "$cuts" "$data/$1/$name"
+  $train_cmd "$data/log/$1_$name.collect.log" collect_features.py "${config[@]}" \
+    --input "backbone=$text_backbone" "${@:2}" "$cuts" "$data/$1/$name"
+}
+
+# hear_words: what an acoustic-to-word recogniser makes of the corpus, for S3a's systems on recognised words
+hear_words() {
+  [ -n "${recogniser-}" ] || recipe_error "systems on recognised words need --recogniser, an acoustic-to-word experiment"
+  local from cuts=$data/fbank/cuts.jsonl.gz recognised
+  from=$(heard_by)
+  recognised=$data/a2w/${from#_from_}
+  [ -d "$recogniser/checkpoint" ] || recipe_error "--recogniser $recogniser: there is no checkpoint; train it first"
+  compute_features fbank
+  recognise_words
+  extract_words recognised_text --input "transcripts=$recognised/transcripts.csv"
 }
 
 # extract_layers: of every kind that $system reads
@@ -83,16 +126,20 @@ extract_layers() {
   for one in $system $curve_system; do
     features_of "$one"
     [[ " $kinds " == *" $kind "* ]] || kinds+=" $kind"
+    case $one in
+      *_recognised_words*) kinds+=" recognised_text" ;;
+      *_words*) kinds+=" text" ;;
+    esac
   done
-  if [[ " $system $curve_system " == *_words* ]]; then extract_words; fi
   cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
-  for kind in $kinds; do
+  for kind in $(tr ' ' '\n' <<< "$kinds" | awk '!seen[$0]++'); do
     local log=$data/log/$kind$from
-    if [ "$kind" = audio ]; then continue; fi
-    if [ "$kind" = functionals ]; then
-      compute_features functionals
-      continue
-    fi
+    case $kind in
+      audio) continue ;;
+      text) extract_words text; continue ;;
+      recognised_text) hear_words; continue ;;
+      functionals | mfcc | logmel) compute_features "$kind"; continue ;;
+    esac
     config "features/$kind"
     $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$log.JOB.log" compute_features.py "${config[@]}" \
       --input "backbone=$backbone" --job JOB --num-jobs "$nj" "$cuts" "$data/$kind/${from#_from_}"
@@ -144,6 +191,7 @@ learning_curves() {
   for protocol in "${@:3}"; do
     folds=$data/folds/$protocol suffix=_$protocol$from
     make_folds
+    continue_backbone
     train_on_layers
     compare_systems "$comparison$suffix"
     for one in $system; do
