@@ -74,6 +74,17 @@ def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.set_defaults(main=serve.serve)
 
 
+def add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools sweep``."""
+    from sertools.commands import sweep
+
+    command = commands.add_parser(
+        "sweep", description=sweep.DOC, help="settings searched on dev parts", formatter_class=RAW, allow_abbrev=False
+    )
+    sweep.add_arguments(command)
+    command.set_defaults(main=sweep.sweep)
+
+
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The options of ``sertools export``."""
     command = commands.add_parser(
@@ -145,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_predict(commands)
     add_export(commands)
     add_serve(commands)
+    add_sweep(commands)
     add_results(commands)
     add_check(commands)
     add_status(commands)

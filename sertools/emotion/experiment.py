@@ -223,7 +223,8 @@ class _Run:
     def finish(self, checkpoint: Checkpoint, parts: Mapping[str, Sequence[Any]], conditions: Conditions) -> list[str]:
         """Write checkpoint and predictions; the names of all files."""
         save_checkpoint(self.directory / CHECKPOINT, checkpoint)
-        heard = {part: parts[part] for part in ("dev", "test")}
+        # folds of a search for settings have no test part
+        heard = {part: parts[part] for part in ("dev", "test") if parts[part]}
         predicted = self.system.predict(self.directory, self.target, heard, conditions.device)
         self._write(predicted)
         known = self._corpus.fields(self.cuts[0])

@@ -1,0 +1,31 @@
+"""The page of a search."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sertools.evaluation.score.report import page
+from sertools.evaluation.stats.metric import Metric
+from sertools.tuning.search import CHOSEN, Search, Trial
+
+MOST_FOLDS = 12
+
+
+def to_html(search: Search, trials: Sequence[Trial], plan: Mapping[str, Any], metric: Metric) -> str:
+    """How many were tried, what each gave, which was taken, and whether test was scored."""
+    names = list(plan["space"])
+    folds = [fold.name for fold in search.folds.folds]
+    shown = folds if len(folds) <= MOST_FOLDS else []
+    rows = [
+        [f"trial {one.number}", one.shown, *(str(one.settings[name]) for name in names),
+         *(metric.show(one.by_fold[name]) for name in shown), f"{one.seconds / 60:.1f}"]
+        for one in trials
+    ]  # fmt: skip
+    tested = plan.get("tested")
+    return page("sweep.html").render(
+        title=search.directory.resolve().name, tried=len(trials), planned=plan["trials"], method=plan["method"],
+        folds=len(folds), seeds=len(search.seeds), best=trials[0], metric=metric.name,
+        header=["", metric.name, *names, *shown, "minutes"], rows=rows,
+        tested=f"Test was scored once, for the chosen configuration: {tested['output']}." if tested else
+               "Test was not scored; sertools sweep --test DIR does so, once.",
+        chosen=(search.directory / CHOSEN).read_text(encoding="utf-8"),
+    )  # fmt: skip
