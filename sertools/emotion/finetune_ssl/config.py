@@ -57,6 +57,7 @@ class TunedConfig:
             (LoRA, Hu et al. 2021, arXiv 2106.09685).
         adapter_scale: times that matrix.
         gradient_checkpointing: less memory, more time; changes no value.
+        start: ``random``: random weights of the run's seed instead of the pretrained ones, as a control.
     """
 
     part: Literal["last", "but_convolutions", "all", "adapters"] = "but_convolutions"
@@ -66,10 +67,13 @@ class TunedConfig:
     rank: int = 8
     adapter_scale: float = 1.0
     gradient_checkpointing: bool = False
+    start: Literal["pretrained", "random"] = "pretrained"
 
     def __post_init__(self) -> None:
         if self.last_layers < 1 or self.rank < 1 or self.learning_rate_factor <= 0:
             raise ValueError("last_layers and rank must be at least 1, learning_rate_factor above 0")
+        if self.start == "random" and self.part != "all":
+            raise ValueError(f"part: {self.part} needs start: pretrained; random weights must all learn")
         if not 0 <= self.head_part < 1:
             raise ValueError(f"head_part must be at least 0 and below 1, not {self.head_part}")
 

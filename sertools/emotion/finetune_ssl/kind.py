@@ -24,21 +24,24 @@ def _hashes(path: Path) -> dict[str, str]:
     return {"backbone": open_folder(path).hash()}
 
 
-def _remarks(path: Path, corpora: Sequence[str]) -> list[str]:
-    return open_folder(path).origin().remarks(corpora)
+def _backbone(config: FinetuneConfig) -> Need:
+    random = config.tuned.start == "random"
 
+    def remarks(path: Path, corpora: Sequence[str]) -> list[str]:
+        # the seed of random weights is the run's
+        return open_folder(path, weights=not random).origin(0 if random else None).remarks(corpora)
 
-BACKBONE = Need(
-    "backbone", "the folder of a pretrained speech model", "whoever published it (README, Pretrained models)",
-    of="directory", required=True, hashes=_hashes, remarks=_remarks,
-)  # fmt: skip
+    return Need(
+        "backbone", "the folder of a pretrained speech model", "whoever published it (README, Pretrained models)",
+        of="directory", required=True, hashes=_hashes, remarks=remarks,
+    )  # fmt: skip
 
 
 def _load(runs: dict[str, Path], **options: Any) -> Any:
     from sertools.prediction.stored import load_stored
 
     make = lambda config, given: FinetuneSystem(config, given["backbone"])  # noqa: E731
-    return load_stored(runs, FinetuneConfig, make, needs=(BACKBONE,), **options)
+    return load_stored(runs, FinetuneConfig, make, needs=(_backbone(FinetuneConfig()),), **options)
 
 
-KIND = Kind("finetune_ssl", _read, _make, lambda config: (BACKBONE,), _load)
+KIND = Kind("finetune_ssl", _read, _make, lambda config: (_backbone(config),), _load)

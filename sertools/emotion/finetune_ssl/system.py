@@ -79,10 +79,11 @@ class FinetuneSystem:
         check_all_found(labels, found, str(cuts[0]), cuts)
         return found
 
-    def _load(self) -> SpeechEncoder:
+    def _load(self, seed: int = 0) -> SpeechEncoder:
         layers = self.config.head.layers
         highest = max(layers) if isinstance(layers, tuple) else None
-        return load_speech(self.backbone, padding=False, highest=highest)
+        random_seed = seed if self.config.tuned.start == "random" else None
+        return load_speech(self.backbone, padding=False, random_seed=random_seed, highest=highest)
 
     def task(
         self, target: Target, train: Sequence[Speech], dev: Sequence[Speech], *, seed: int, device: str, group: Group
@@ -94,7 +95,7 @@ class FinetuneSystem:
         """
         if group.size > 1:
             raise UserError("this kind of system is trained by one process: start it without --tasks-per-node, --nodes")
-        encoder = self._load()
+        encoder = self._load(seed)
         torch.manual_seed(seed)
         model = TunedNetwork(self.config, encoder, target.num_outputs, target.kind == "number")
         if target.kind == "number":

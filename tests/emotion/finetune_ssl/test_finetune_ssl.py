@@ -228,3 +228,16 @@ def test_what_the_head_reads_is_standardised_by_the_training_part(
         own = slice(place * 16, place * 16 + 16)
         torch.testing.assert_close(found["head.input_mean"][own], layer.mean(0), rtol=0, atol=1e-5)
         torch.testing.assert_close(1 / found["head.input_scale"][own], layer.std(0), rtol=1e-3, atol=1e-5)
+
+
+def test_from_random_weights_as_a_control(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path) -> None:
+    settings = ["tuned.start=random", "tuned.part=all", "training.epochs=1"]
+    runs = [train_run(experiment(corpus, hubert, tmp_path, settings), "Session1", seed) for seed in (1, 2)]
+    one, two = map(weights, runs)
+    start = dict(load_speech(hubert).named_parameters())
+    name = next(name for name in start if name.endswith("layers.0.attention.q_proj.weight"))
+    assert not torch.allclose(one[f"encoder.{name}"], two[f"encoder.{name}"], atol=0.01)
+    assert not torch.allclose(one[f"encoder.{name}"], start[name], atol=0.05)
+    assert any("random weights" in line for line in read_run("run", runs[0]).info["remarks"])
+    with pytest.raises(ValueError, match="random weights must all learn"):
+        TunedConfig(start="random")
