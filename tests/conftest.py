@@ -7,10 +7,14 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from slurm_cluster import Cluster
+
+if TYPE_CHECKING:
+    from fake_cuda import FakeCuda
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,6 +39,16 @@ def shared() -> Path:
     if not path.exists():
         pytest.skip("no ../shared beside the project")
     return path
+
+
+@pytest.fixture
+def cuda() -> "FakeCuda":
+    """A CUDA device that is none, to be entered (tests/fake_cuda.py); skips the test with torch 1.13."""
+    if torch.__version__ < "2":
+        pytest.skip("the fake CUDA device needs torch 2 (make test-modern)")
+    from fake_cuda import FakeCuda
+
+    return FakeCuda()
 
 
 @pytest.fixture(scope="session")
@@ -88,5 +102,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         absent["gpu"] = pytest.mark.skip(reason="no CUDA device")
     for item in items:
         for name, skip in absent.items():
-            if name in item.keywords:
+            if item.get_closest_marker(name):  # not keywords: folders have names, too
                 item.add_marker(skip)

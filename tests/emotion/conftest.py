@@ -113,3 +113,9 @@ def told_corpus(directory: Path, count: int = 48) -> Told:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """See :class:`Told`."""
     return told_corpus(tmp_path_factory.mktemp("told"))
+
+
+@pytest.fixture(scope="session")
+def told_little(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The same with 16 utterances."""
+    return told_corpus(tmp_path_factory.mktemp("told_little"), 16)
