@@ -9,10 +9,11 @@ Needs torch 2.x.  Under the fake:
 - tensors on ``cuda`` are :class:`OnDevice`; every aten operation that mixes them with others fails, but for what
   CUDA allows (a number in a tensor without dimensions beside a pointwise operation, indices from the host);
 - ``.numpy()``, a host's lengths where CUDA wants them, a host's generator, fail as there;
-- whatever makes the host wait for a GPU is counted with the function of sertools that asked for it: ``read`` (``.item()``,
-  ``float()``, ``bool()``, ``.tolist()``), ``download`` (``.cpu()``, copies to the host), ``shape`` (results whose size the
-  device alone knows: ``nonzero``, masks as indices, ``unique``, ``bincount``, ``repeat_interleave``), ``checked``
-  (factorisations that look whether they succeeded) and ``upload`` (copies to the device that are not ``non_blocking``).
+- whatever makes the host wait for a GPU is counted with the function of sertools that asked for it: ``read``
+  (``.item()``, ``float()``, ``bool()``, ``.tolist()``), ``download`` (``.cpu()``, copies to the host), ``shape``
+  (results whose size the device alone knows: ``nonzero``, masks as indices, ``unique``, ``bincount``,
+  ``repeat_interleave``), ``checked`` (factorisations that look whether they succeeded) and ``upload`` (copies to the
+  device that are not ``non_blocking``).
 
 What it cannot show: kernels, their numbers and times, cuDNN, autocast and streams.  Backward passes are autograd's own.
 """
@@ -36,16 +37,20 @@ from torch.utils._pytree import tree_map_only
 
 CUDA = torch.device("cuda:0")
 PACKAGE = str(Path(__file__).parents[1] / "sertools")
-aten = torch.ops.aten
+GROUP = torch.utils._foreach_utils._group_tensors_by_device_and_dtype
 
 SHAPE = {"nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "bincount", "nonzero_numpy"}
 CHECKED = {"_linalg_check_errors", "linalg_inv_ex", "_linalg_eigh", "linalg_eigh", "linalg_cholesky", "_linalg_svd"}
 READ = {"_local_scalar_dense", "is_nonzero", "equal"}
-HOST_LENGTHS = {"_pack_padded_sequence", "_pad_packed_sequence", "_pack_padded_sequence_backward"}  # packing counts on the host
+HOST_LENGTHS = {
+    "_pack_padded_sequence",
+    "_pad_packed_sequence",
+    "_pack_padded_sequence_backward",
+}  # packing counts on the host
 MIXED = HOST_LENGTHS | {"copy_", "copy", "_ctc_loss", "_ctc_loss_backward"}
 HOST_INDICES = {"index", "index_put", "index_put_", "_unsafe_index", "_index_put_impl_", "_unsafe_index_put"}
-MAKES = {"empty", "zeros", "ones", "full", "arange", "rand", "randn", "randint", "randperm", "eye", "linspace", "tril_indices",
-         "triu_indices", "scalar_tensor", "hann_window", "empty_strided", "normal", "new_empty", "new_zeros"}  # fmt: skip
+MAKES = {"empty", "zeros", "ones", "full", "arange", "rand", "randn", "randint", "randperm", "eye", "linspace",
+         "tril_indices", "triu_indices", "scalar_tensor", "hann_window", "empty_strided", "normal"}  # fmt: skip
 
 
 class OnDevice(torch.Tensor):
@@ -155,7 +160,9 @@ def _check(func: Any, args: Any, kwargs: Any) -> None:
     elif torch.Tag.pointwise in func.tags and all(t.dim() == 0 for t in theirs):
         if not (func._schema.name.endswith("_") and not isinstance(args[0], OnDevice)):
             return
-    elif name in ("masked_fill", "masked_fill_", "fill_", "index_fill", "index_fill_") and all(t.dim() == 0 for t in theirs):
+    elif name in ("masked_fill", "masked_fill_", "fill_", "index_fill", "index_fill_") and all(
+        t.dim() == 0 for t in theirs
+    ):
         return
     shapes = [f"{'cuda' if isinstance(t, OnDevice) else 'cpu'} {tuple(t.shape)}" for t in found]
     raise WrongDevice(f"{func}: tensors on two devices ({', '.join(shapes)})")
@@ -297,13 +304,23 @@ class _Functions(TorchFunctionMode):
             return x if dtype is None else Tensor.to(x, dtype)
 
 
-def _unpacked(data: Tensor, batch_sizes: Tensor, batch_first: bool, padding: float, total: int) -> tuple[Tensor, Tensor]:
+def _unpacked(
+    data: Tensor, batch_sizes: Tensor, batch_first: bool, padding: float, total: int
+) -> tuple[Tensor, Tensor]:
     """torch's, which reads what it has made."""
     sizes = batch_sizes.tolist()
     pieces = [F.pad(piece, (0, 0, 0, sizes[0] - len(piece)), value=padding) for piece in data.split(sizes)]
     pieces += [torch.full_like(pieces[0], padding)] * (total - len(sizes))
     lengths = (batch_sizes[None] > torch.arange(sizes[0])[:, None]).sum(1)
     return torch.stack(pieces, 0 if not batch_first else 1), lengths
+
+
+def _grouped(tensors: Any, with_indices: bool = False) -> Any:
+    """torch's, whose C++ does not see the device that a tensor says it is on."""
+    return {
+        (CUDA if isinstance(one[0][0][0], OnDevice) else device, dtype): one
+        for (device, dtype), one in GROUP(tensors, with_indices).items()
+    }
 
 
 class FakeCuda:
@@ -346,6 +363,9 @@ class FakeCuda:
             (torch.cuda, "set_rng_state", lambda state, device=None: None),
             (torch.cuda, "synchronize", lambda device=None: None),
             (torch.backends.cudnn, "is_acceptable", lambda tensor: False),
+            (torch.nn.utils.clip_grad, "_group_tensors_by_device_and_dtype", _grouped),
+            (torch.Tensor, "pin_memory", lambda tensor, device=None: tensor),
+            (torch.autograd, "_engine_run_backward", self._in_backward(torch.autograd._engine_run_backward)),
             (threading.Thread, "run", self._in_thread(threading.Thread.run)),
         ):
             stack.enter_context(mock.patch.object(target, name, value))
@@ -355,6 +375,15 @@ class FakeCuda:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
+
+    def _in_backward(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Backward passes in Python are looked at, too: in a call that it handles, a mode is off."""
+
+        def both(*args: Any, **kwargs: Any) -> Any:
+            with self.within(True), _Functions(self):
+                return run(*args, **kwargs)
+
+        return both
 
     def _in_thread(self, run: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
         """Threads that are started meanwhile are under the fake, too."""

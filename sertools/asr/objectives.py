@@ -55,12 +55,12 @@ class LfmmiObjective:
     def __call__(self, scores: Tensor, xent: Tensor | None, lengths: Tensor, targets: Sequence[Any]) -> Value:
         """See :class:`Objective`; ``targets`` are packed numerators."""
         value = self.lfmmi(scores, lengths, [unpack(target) for target in targets], xent)
-        possible = ~value.impossible
+        possible = ~value.impossible.to(scores.device, non_blocking=True)
         frames = max(value.frames, 1)
         parts = {
             "objective": value.objective,
-            "numerator": value.numerator[possible].sum() / frames,
-            "denominator": value.denominator[possible].sum() / frames,
+            "numerator": _of(value.numerator, possible) / frames,
+            "denominator": _of(value.denominator, possible) / frames,
         }
         if xent is not None:
             parts["xent"] = value.xent
@@ -69,6 +69,11 @@ class LfmmiObjective:
     def log_likelihoods(self, scores: Tensor) -> Tensor:
         """The scores themselves: LF-MMI's outputs are pseudo log-likelihoods."""
         return scores.float()
+
+
+def _of(values: Tensor, possible: Tensor) -> Tensor:
+    """Sum of those that are possible."""
+    return torch.where(possible, values, torch.zeros_like(values)).sum()
 
 
 class CtcObjective:

@@ -90,7 +90,7 @@ def forward_backward(
     Args:
         graphs: one an utterance.
         outputs: (N, T, P) float32 or float64, finite.
-        lengths: (N,) int64 on the same device.
+        lengths: (N,) int64.
         posteriors: whether to compute them.
         leaky: Kaldi's ``leaky-hmm-coefficient``; the graphs' initial probabilities then sum to one.
 
@@ -100,6 +100,7 @@ def forward_backward(
     """
     utterances, frames, _ = outputs.shape
     device = outputs.device
+    lengths = lengths.to(device)
     hmm = normal_form(*concatenate(graphs))
     size = hmm.num_states
     utterance = hmm.utterance.to(device)

@@ -60,7 +60,12 @@ def _pad(hmm: Hmm, utterances: int, device: torch.device) -> _Padded:
     table[level, targets] = sources[order]
     heavy = torch.zeros(depth, 2 * half, dtype=torch.float64)
     heavy[level, targets] = weights[order]
-    return _Padded(table.to(device), heavy.to(device), place.to(device), width)
+    return _Padded(
+        table.to(device, non_blocking=True),
+        heavy.to(device, non_blocking=True),
+        place.to(device, non_blocking=True),
+        width,
+    )
 
 
 def forward_backward(
@@ -71,7 +76,7 @@ def forward_backward(
     Args:
         graphs: one an utterance.
         outputs: (N, T, P) float32 or float64, finite.
-        lengths: (N,) int64 on the same device.
+        lengths: (N,) int64, best on the CPU: nothing then waits for the device.
         posteriors: whether to compute them.
 
     Returns:
@@ -79,9 +84,11 @@ def forward_backward(
         dtype of ``outputs`` or None.  Posteriors of padding and of impossible utterances are zero.
     """
     utterances, frames, _ = outputs.shape
+    some_end = bool((lengths < frames).any())
+    host, lengths = lengths, lengths.to(outputs.device, non_blocking=True)
     hmm = normal_form(*concatenate(graphs))
     padded = _pad(hmm, utterances, outputs.device)
-    entry, loop, highest = _emissions(hmm, padded, outputs, lengths)
+    entry, loop, highest = _emissions(hmm, padded, outputs, lengths, some_end)
     states, scales = _recursion(hmm, padded, entry, loop)
     totals, post = _combine(hmm, padded, outputs, states, scales, loop, posteriors)
     totals[0] = _at_the_start(hmm, padded, states[frames, 1], utterances)
@@ -95,7 +102,7 @@ def forward_backward(
     if bool(doubtful.any()):
         chosen = torch.nonzero(doubtful).squeeze(1)
         some = [graphs[i] for i in chosen.tolist()]
-        values, part = dense_log.forward_backward(some, outputs[chosen], lengths[chosen], posteriors)
+        values, part = dense_log.forward_backward(some, outputs[chosen], host.to(chosen.device)[chosen], posteriors)
         log_prob[chosen] = values
         if post is not None and part is not None:
             post[chosen] = part
@@ -105,14 +112,16 @@ def forward_backward(
 def _at_the_start(hmm: Hmm, padded: _Padded, beta: Tensor, utterances: int) -> Tensor:
     """Sum of initial probabilities times beta, (N,): no floor is in it."""
     initial = torch.zeros_like(beta)
-    initial[padded.place] = hmm.initial.double().exp().to(beta.device)
+    initial[padded.place] = hmm.initial.double().exp().to(beta.device, non_blocking=True)
     return (initial * beta).view(utterances, -1).sum(1)
 
 
-def _emissions(hmm: Hmm, padded: _Padded, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _emissions(
+    hmm: Hmm, padded: _Padded, outputs: Tensor, lengths: Tensor, some_end: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Exponentiated outputs of entered states and of loops, (T, N M); and what was subtracted before, (T, N).
 
-    Over padding a state keeps what it has.
+    Over padding a state keeps what it has; ``some_end``: there is some.
     """
     utterances, frames, _ = outputs.shape
     device = outputs.device
@@ -121,15 +130,14 @@ def _emissions(hmm: Hmm, padded: _Padded, outputs: Tensor, lengths: Tensor) -> t
     owner = torch.arange(utterances, device=device).repeat_interleave(padded.width)
     few = outputs.shape[2] <= 2 * padded.width  # then all pdfs are exponentiated, not those of each state
     table = (outputs.double() - highest.t()[..., None]).exp_() if few else outputs
-    some_end = bool(padding.any())
 
     def pick(of_state: Tensor, log_prob: Tensor | None, otherwise: float) -> Tensor:
-        pdfs = torch.full_like(owner, -1).index_copy_(0, padded.place, of_state.to(device))
+        pdfs = torch.full_like(owner, -1).index_copy_(0, padded.place, of_state.to(device, non_blocking=True))
         values = table[owner, :, pdfs.clamp(min=0)].t().contiguous()
         if not few:
             values = (values.double() - highest[:, owner]).exp_()
         if log_prob is not None:
-            values[:, padded.place] *= log_prob.double().exp().to(device)
+            values[:, padded.place] *= log_prob.double().exp().to(device, non_blocking=True)
         values.masked_fill_(pdfs < 0, 0.0)
         return values.masked_fill_(padding[:, owner], otherwise) if some_end else values
 
@@ -148,7 +156,7 @@ def _recursion(hmm: Hmm, padded: _Padded, entry: Tensor, loop: Tensor) -> tuple[
     states = entry.new_zeros(frames + 1, 2, half)
     scales = entry.new_ones(frames + 1, 2, utterances)
     for direction, log_prob in enumerate((hmm.initial, hmm.final)):
-        states[0, direction, padded.place] = log_prob.double().exp().to(entry.device)
+        states[0, direction, padded.place] = log_prob.double().exp().to(entry.device, non_blocking=True)
     flat = states.view(frames + 1, -1)
     by_utterance = states.view(frames + 1, 2, utterances, padded.width)
     seen = torch.empty_like(flat[0])
@@ -193,8 +201,8 @@ def _combine(
     utterances, frames, num_pdfs = outputs.shape
     half = loop.shape[1]
     totals = scales.new_empty(frames + 1, utterances)
-    row = hmm.utterance.to(outputs.device) * num_pdfs
-    rows = [row + pdf.clamp(min=0).to(outputs.device) for pdf in (hmm.loop_pdf, hmm.entry_pdf)]
+    cells = [hmm.utterance * num_pdfs + pdf.clamp(min=0) for pdf in (hmm.loop_pdf, hmm.entry_pdf)]
+    rows = [cell.to(outputs.device, non_blocking=True) for cell in cells]
     result = outputs.new_zeros(utterances * num_pdfs, frames) if posteriors else None
     step = max(1, CHUNK_ELEMENTS // half)
     for begin in range(0, frames, step):

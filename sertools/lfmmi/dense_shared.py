@@ -109,7 +109,7 @@ class SharedGraph:
 
         Args:
             outputs: (N, T, P) float32 or float64, finite.
-            lengths: (N,) int64 on the same device.
+            lengths: (N,) int64, best on the CPU: nothing then waits for the device.
             leaky: Kaldi's ``leaky-hmm-coefficient``.
             posteriors: whether to compute them.
 
@@ -121,7 +121,7 @@ class SharedGraph:
         doubtful = ~(lost.abs() < LOST[outputs.dtype])
         if bool(doubtful.any()):
             chosen = torch.nonzero(doubtful).squeeze(1)
-            some, frames = outputs[chosen], lengths[chosen]
+            some, frames = outputs[chosen], lengths[chosen.to(lengths.device)]
             if outputs.dtype == torch.float64:
                 better, part = self._in_logarithms(some, frames, leaky, posteriors)
             else:
@@ -151,7 +151,8 @@ class _Pass:
         self.utterances, self.frames, self.num_pdfs = outputs.shape
         device, dtype = outputs.device, outputs.dtype
         self.slots = len(graph.entry)
-        self.active = (torch.arange(self.frames, device=device)[:, None] < lengths).to(dtype)  # (T, N)
+        there = lengths.to(device, non_blocking=True)
+        self.active = (torch.arange(self.frames, device=device)[:, None] < there).to(dtype)  # (T, N)
         self.highest = outputs.amax(2).t() * self.active if self.frames else self.active  # (T, N)
         self.shortest = int(lengths.min()) if self.utterances else 0
         self.leak = leaky * graph.initial
@@ -213,7 +214,7 @@ class _Pass:
         totals = self.outputs.new_ones(self.frames, self.utterances)
         states[0] = self.start + floor
         entering = self.outputs.new_empty(self.slots, self.utterances)
-        lowest = self.outputs.new_tensor(floor)
+        lowest = self.outputs.new_full((), floor)
         for begin in range(0, self.frames, self.chunk):
             end = min(begin + self.chunk, self.frames)
             for t, entry, loop in zip(range(begin, end), *self.emissions(begin, end), strict=True):

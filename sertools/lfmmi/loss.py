@@ -62,7 +62,7 @@ class LfmmiValue:
         xent: scalar, mean of the cross-entropy objective of the second head, not scaled; 0 without one.
         numerator, denominator: log-probs; (N,) float64.  -inf or a number of no meaning where impossible.
         frames: frames of possible utterances.
-        impossible: (N,) bool: no numerator, or no path of that many frames.  These contribute nothing.
+        impossible: (N,) bool, on the CPU: no numerator, or no path of that many frames.  These contribute nothing.
     """
 
     loss: Tensor
@@ -133,7 +133,8 @@ class Lfmmi:
         Args:
             outputs: of the network, pseudo log-likelihoods; (N, T, P), any floating dtype.
                 Computed in float32 (float64 if they are).
-            lengths: output frames of each utterance; (N,) integers.  What lies behind is not read.
+            lengths: output frames of each utterance; (N,) integers, best on the CPU: nothing then waits for the
+                device.  What lies behind is not read.
             numerators: a graph an utterance, None where there is none.
             xent_outputs: of the second head, before softmax; (N, T, P); needed if ``xent_regularize`` > 0
                 is to have an effect.
@@ -143,20 +144,22 @@ class Lfmmi:
             FloatingPointError: an output of a frame that counts is NaN or infinite.
         """
         lengths = self._check(outputs, lengths, numerators, xent_outputs)
+        there = lengths.to(outputs.device, non_blocking=True)
         differentiate = torch.is_grad_enabled() and outputs.requires_grad
         needs_xent = xent_outputs is not None
         with _full_precision(outputs.device):
             scores = outputs.detach()
             scores = scores if scores.dtype == torch.float64 else scores.float()
-            mask = torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]
-            scores = _only(scores, None if bool(mask.all()) else mask)
+            whole = int(lengths.min()) == outputs.shape[1]
+            mask = torch.arange(outputs.shape[1], device=outputs.device) < there[:, None]
+            scores = _only(scores, None if whole else mask)
             _check_finite(scores)
             numerator, post = self._numerator(scores, lengths, numerators, differentiate or needs_xent)
             denominator, gradient = self._denominator(scores, lengths, differentiate)
             possible = torch.isfinite(numerator) & torch.isfinite(denominator)
-            frames = int((lengths * possible).sum())
-            some = mask & possible[:, None]
-            counted = None if bool(some.all()) else some
+            impossible = ~possible.cpu()
+            frames = int(lengths.masked_fill(impossible, 0).sum())
+            counted = None if whole and not bool(impossible.any()) else mask & possible[:, None]
             difference = torch.where(possible, numerator - denominator, torch.zeros_like(numerator))
             objective = difference.sum() / max(frames, 1)
             value = -objective.to(scores.dtype)
@@ -168,7 +171,7 @@ class Lfmmi:
         if xent_outputs is not None and post is not None:
             xent_loss, xent = _cross_entropy(xent_outputs, post, counted, frames)
             loss = loss + self.config.xent_regularize * xent_loss
-        return LfmmiValue(loss, objective, xent, numerator, denominator, frames, ~possible)
+        return LfmmiValue(loss, objective, xent, numerator, denominator, frames, impossible)
 
     def _check(
         self, outputs: Tensor, lengths: Tensor, numerators: Sequence[Graph | None], xent_outputs: Tensor | None
@@ -181,12 +184,13 @@ class Lfmmi:
             raise ValueError(f"{len(outputs)} outputs, {len(lengths)} lengths, {len(numerators)} numerators")
         if xent_outputs is not None and xent_outputs.shape != outputs.shape:
             raise ValueError(f"xent_outputs are {tuple(xent_outputs.shape)}, outputs {tuple(outputs.shape)}")
+        lengths = lengths.to("cpu", torch.int64)
         if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= outputs.shape[1]:
             raise ValueError(f"lengths are {lengths.tolist()}, but outputs have {outputs.shape[1]} frames")
         highest = max([self.num_pdfs, *(int(graph.pdfs.max()) + 1 for graph in numerators if graph is not None)])
         if highest > outputs.shape[2]:
             raise ValueError(f"the graphs have {highest} pdfs, but the network {outputs.shape[2]} outputs")
-        return lengths.to(outputs.device, torch.int64)
+        return lengths
 
     def _numerator(
         self, scores: Tensor, lengths: Tensor, numerators: Sequence[Graph | None], posteriors: bool
@@ -199,13 +203,16 @@ class Lfmmi:
         if not graphs:
             return log_prob, post
         all_there = len(there) == len(numerators)
-        chosen = torch.tensor(there, device=scores.device)
-        some, frames = (scores, lengths) if all_there else (scores[chosen], lengths[chosen])
+        chosen = torch.tensor(there)
+        some, frames = (scores, lengths) if all_there else (scores[chosen.to(scores.device)], lengths[chosen])
         if self.config.engine == "k2":
             fsas = k2_engine.graphs_to_k2(graphs)
             values, part = k2_engine.forward_backward(fsas, False, some, frames, self.config.k2_beam, posteriors)
         else:
             values, part = dense_scaled.forward_backward(graphs, some, frames, posteriors)
+        if all_there:
+            return values, None if part is None else part.to(scores.dtype)
+        chosen = chosen.to(scores.device)
         log_prob[chosen] = values
         if post is not None and part is not None:
             post[chosen] = part.to(post.dtype)
@@ -225,7 +232,7 @@ class Lfmmi:
             penalty = penalty + 0.5 * config.l2_regularize * scores.square().sum()
             if gradient is not None:
                 gradient.add_(scores, alpha=config.l2_regularize)
-        if config.out_of_range and bool(scores.amax() > config.output_limit or scores.amin() < -config.output_limit):
+        if config.out_of_range and float(torch.maximum(scores.amax(), -scores.amin())) > config.output_limit:
             excess = scores - scores.clamp(-config.output_limit, config.output_limit)
             penalty = penalty + 0.5 * config.out_of_range * excess.square().sum()
             if gradient is not None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def config(auxiliary: str, **others: Any) -> A2wConfig:
     values = {
-        "model": {"feature_dim": 6, "encoder_dim": 5, "encoder_layers": 1, "stack": 6, "decoder_dim": 5, "embedding_dim": 5,
-                  "attention_dim": 4, "attention_width": 3},
+        "model": {"feature_dim": 6, "encoder_dim": 5, "encoder_layers": 1, "stack": 6, "decoder_dim": 5,
+                  "embedding_dim": 5, "attention_dim": 4, "attention_width": 3},
         "auxiliary": auxiliary, "sampling": 0.2, "guide": 0.5, "data": {"batch_frames": 2000},
         "training": {"epochs": 1, "select_by": "dev_wer"},
     }  # fmt: skip

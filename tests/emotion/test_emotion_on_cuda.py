@@ -1,6 +1,6 @@
 """Every kind of emotion system trains and predicts on a (fake) CUDA device, with what it gives on the CPU."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,8 @@ ONE = ["training.epochs=1"]
 TRUNK = ["model.trunk={feature_dim: 6, hidden_dim: 16, bottleneck_dim: 8, prefinal_dim: 8, strides: [0, 1, 3]}",
          "model.layers=[tdnnf3]", "model.head_dim=8", "data.batch_frames=400"]  # fmt: skip
 S4 = ["system=s4", "model={feature_dim: 6, word_dim: 5, lstm_dim: 6, heads: 2, attention_dim: 8, hidden_dim: 16}",
-      "data={batch_size: 5, max_frames: 20}", "words.min_count=1", "states.search={beam: 2, max_tokens: 6}"]  # fmt: skip
+      "data={batch_size: 5, max_frames: 20}", "words.min_count=1",
+      "states.search={beam: 2, max_tokens: 6}"]  # fmt: skip
 SMALL = ["system=progressive", "model.hidden=[8, 8]", "model.dropout=0.2", "training.epochs=2"]
 
 
@@ -65,7 +66,9 @@ def noise(vectors: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFac
         soundfile.write(path, (0.1 * generator.normal(size=1600 + 160 * (number % 3))).astype(np.float32), 16000)
         cut = Recording.from_file(path).to_cut().with_id(old.id)
         told = old.supervisions[0]
-        cut.supervisions = [SupervisionSegment(old.id, old.id, 0.0, cut.duration, speaker=told.speaker, custom=told.custom)]
+        cut.supervisions = [
+            SupervisionSegment(old.id, old.id, 0.0, cut.duration, speaker=told.speaker, custom=told.custom)
+        ]
         made.append(cut)
     CutSet.from_cuts(made).to_file(directory / "cuts.jsonl.gz")
     return directory / "cuts.jsonl.gz"

@@ -12,7 +12,6 @@ from torch import Tensor
 from sertools.config import from_dict
 from sertools.features.ivector.config import IvectorConfig
 from sertools.features.ivector.extraction import ExtractionConfig, extract
-from sertools.features.ivector.extractor import solve
 from sertools.features.ivector.model import IvectorModel
 from sertools.features.ivector.training import train_ivector
 from sertools.training.checkpoint import load_checkpoint
