@@ -6,7 +6,10 @@ PYTEST_ARGS ?=
 # two tests at a time; PYTEST_ARGS="-n 0" one after the other
 PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern env-serve demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern lint docs env-docs clean
+# of the two environments the one that this machine's GPU wants, if there is one
+WHICH = $(shell utils/which_env.sh)
+
+.PHONY: help env env-full env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern env-serve demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern lint docs env-docs clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
@@ -15,9 +18,10 @@ help:
 	@echo "make benchmark    every system on every corpus, one table: CORPORA=\"ravdess=DIR nemo=DIR cremad=DIR\""
 	@echo "make test         lint, types and tests, in both environments"
 	@echo "make test-quick   tests of less than two minutes: files, settings, folds, networks, languages, scores"
-	@echo "make env          the default environment, .venv: torch 1.13.1, k2, kaldifeat"
+	@echo "make env          the environment for this machine: env-modern where nvidia-smi shows an H100 or later, else env-full"
+	@echo "make env-full     the default environment, .venv: torch 1.13.1, k2, kaldifeat"
 	@echo "make env-modern   the second environment, .venv-modern: torch 2.13.0, kaldifeat, no k2"
-	@echo "make env-ssl      adds transformers to .venv, for self-supervised models (env-ssl-modern: to .venv-modern)"
+	@echo "make env-ssl      adds transformers, for self-supervised models (env-ssl-modern: to .venv-modern)"
 	@echo "make env-opensmile  adds openSMILE's functionals (licence: research, not commercial; env-opensmile-modern)"
 	@echo "make env-serve    adds starlette and uvicorn, for sertools serve"
 	@echo "make lint         ruff, mypy and shellcheck alone"
@@ -26,19 +30,22 @@ help:
 	@echo "make clean        remove the environments; data/ and exp/ in egs/ are yours"
 
 env:
+	@utils/make_env.sh $(WHICH)
+
+env-full:
 	@utils/make_env.sh full
 
 env-modern:
 	@utils/make_env.sh modern
 
 env-ssl: env
-	@utils/add_extra.sh ssl
+	@utils/add_extra.sh ssl $(WHICH)
 
 env-opensmile: env
-	@utils/add_extra.sh opensmile
+	@utils/add_extra.sh opensmile $(WHICH)
 
 env-serve: env
-	@utils/add_extra.sh serve
+	@utils/add_extra.sh serve $(WHICH)
 
 env-opensmile-modern: env-modern
 	@utils/add_extra.sh opensmile modern
@@ -46,7 +53,7 @@ env-opensmile-modern: env-modern
 env-ssl-modern: env-modern
 	@utils/add_extra.sh ssl modern
 
-env-docs: env
+env-docs: env-full
 	@utils/add_extra.sh docs
 
 docs: env-docs
@@ -79,16 +86,17 @@ test: lint test-full test-modern
 # what a change breaks most often, in the first environment; the whole is make test
 QUICK := $(wildcard tests/test_*.py) tests/local tests/partitions tests/runs tests/models tests/lang tests/evaluation \
   tests/recipes/test_stages.py
-test-quick: env
+test-quick: env-full
 	.venv/bin/$(PYTEST) -q -m "not recipe and not slurm and not shared" $(PYTEST_ARGS) $(QUICK)
 
-lint: env
+lint: env-full
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	git ls-files -z '*.sh' path.sh .ci/run | xargs -0 .venv/bin/shellcheck
 
-test-full: env-ssl env-opensmile env-serve env-docs
+test-full: env-full
+	@for extra in ssl opensmile serve docs; do utils/add_extra.sh $$extra || exit 1; done
 	.venv/bin/$(PYTEST) $(PYTEST_ARGS)
 
 # most recipes and Slurm have run in the full environment; here what depends on torch, lhotse and k2

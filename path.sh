@@ -4,6 +4,10 @@
 # CDPATH would lead elsewhere, and print where
 sertools_root=$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 sertools_env=${SERTOOLS_ENV:-$sertools_root/.venv}
+# a GPU that the first environment's torch has no code for
+if [ -z "${SERTOOLS_ENV:-}" ] && [ -x "$sertools_root/utils/which_env.sh" ] && [ "$("$sertools_root/utils/which_env.sh")" = modern ]; then
+  sertools_env=$sertools_root/.venv-modern
+fi
 sertools_path=$sertools_root/utils:$sertools_root/local
 
 if [ -x "$sertools_env/bin/python3" ]; then

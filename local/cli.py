@@ -44,6 +44,7 @@ try:
     from tqdm import tqdm
 
     from sertools.config import ConfigFiles
+    from sertools.devices import use_device
     from sertools.errors import UserError, explain_os_error, names_can_be_printed
     from sertools.helptext import Formatter
     from sertools.partitions.folds import Fold, Folds, find_fold, nth_fold, read_folds
@@ -112,13 +113,7 @@ def add_device(arguments: argparse.ArgumentParser) -> None:
 
 def resolve_device(name: str) -> str:
     """What ``--device`` means here."""
-    import torch  # only programs that compute wait for it
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: torch sees no CUDA device here")
-    return name
+    return use_device(name)
 
 
 def at_least_one(text: str) -> int:

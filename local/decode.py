@@ -16,7 +16,7 @@ greedily: OUT/phone_errors.json, and words where the units spell them.
 import logging
 from pathlib import Path
 
-from cli import add_config, parser, run
+from cli import add_config, parser, resolve_device, run
 from sertools.asr.decode import decode_cuts
 from sertools.config import load_config
 from sertools.decoding.run import DecodeConfig
@@ -52,7 +52,7 @@ def main() -> None:
         scale_dir=options.lm_scale_of,
         phone_lm_dir=options.phone_lm,
         keep_lattices=options.lattices,
-        device=options.device,
+        device=resolve_device(options.device),
         ivector_chunk=options.ivector_chunk,
     )
     logging.info("%s %s", options.output_dir, "is up to date" if why is None else f"made ({why})")

@@ -27,6 +27,7 @@ def config(auxiliary: str, **others: Any) -> A2wConfig:
         "model": {"feature_dim": 6, "encoder_dim": 5, "encoder_layers": 1, "stack": 6, "decoder_dim": 5,
                   "embedding_dim": 5, "attention_dim": 4, "attention_width": 3},
         "auxiliary": auxiliary, "sampling": 0.2, "guide": 0.5, "data": {"batch_frames": 2000},
+        "dev_search": {"beam": 1, "max_tokens": 3},
         "training": {"epochs": 1, "select_by": "dev_wer"},
     }  # fmt: skip
     return from_dict(A2wConfig, values | others)

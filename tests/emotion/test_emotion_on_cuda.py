@@ -32,8 +32,8 @@ ONE = ["training.epochs=1"]
 TRUNK = ["model.trunk={feature_dim: 6, hidden_dim: 16, bottleneck_dim: 8, prefinal_dim: 8, strides: [0, 1, 3]}",
          "model.layers=[tdnnf3]", "model.head_dim=8", "data.batch_frames=400"]  # fmt: skip
 S4 = ["system=s4", "model={feature_dim: 6, word_dim: 5, lstm_dim: 6, heads: 2, attention_dim: 8, hidden_dim: 16}",
-      "data={batch_size: 5, max_frames: 20}", "words.min_count=1",
-      "states.search={beam: 2, max_tokens: 6}"]  # fmt: skip
+      "data.max_frames=20", "words.min_count=1",
+      "states.search={beam: 2, max_tokens: 3}", "data.batch_size=9"]  # fmt: skip
 SMALL = ["system=progressive", "model.hidden=[8, 8]", "model.dropout=0.2", "training.epochs=2"]
 
 

@@ -129,7 +129,7 @@ def _one(
     sums, counts, after_sum, after_count = _remembered(frames, config, state)
     as_they_are, normalised = model.frontend(frames, sums, counts)
     posteriors = model.ubm.scorer(normalised).posteriors(normalised, model.posteriors)
-    tables = model.extractor.tables.to(device)
+    tables = model.extractor.tables_on(device)
     starts, ends = frames.starts.tolist(), (frames.starts + frames.lengths).tolist()
     bounds = torch.searchsorted(posteriors.frames, torch.tensor([*starts, ends[-1]], device=device)).tolist()
     results: list[Tensor] = []

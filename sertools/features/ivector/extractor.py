@@ -12,6 +12,8 @@ import scipy.linalg.lapack
 import torch
 from torch import Tensor
 
+NOT_POSITIVE = "an i-vector's system is not positive definite; are there NaNs in the features?"
+
 
 @dataclass(frozen=True)
 class IvectorExtractor:
@@ -38,6 +40,17 @@ class IvectorExtractor:
     def dim(self) -> int:
         """E, the dimension of i-vectors."""
         return self.projections.shape[2]
+
+    @cached_property
+    def _tables(self) -> dict[torch.device, "Tables"]:
+        return {}
+
+    def tables_on(self, device: torch.device | str) -> "Tables":
+        """What extraction looks up, float32; made once, and copied to a device once."""
+        where = torch.device(device)
+        if where not in self._tables:
+            self._tables[where] = self.tables if where.type == "cpu" else self.tables.to(where)
+        return self._tables[where]
 
     @cached_property
     def tables(self) -> "Tables":
@@ -73,9 +86,14 @@ def solve(quadratic: Tensor, linear: Tensor) -> Tensor:
 
     Returns:
         (B, E).
+
+    Raises:
+        ArithmeticError: one is not positive definite.
     """
     if quadratic.device.type != "cpu":
-        factor, _ = torch.linalg.cholesky_ex(quadratic)
+        factor, failed = torch.linalg.cholesky_ex(quadratic)
+        if bool(failed.any()):
+            raise ArithmeticError(NOT_POSITIVE)
         return torch.cholesky_solve(linear[..., None], factor)[..., 0]
     # LAPACK through scipy, one matrix after the other, takes half the time of torch.linalg
     matrices, vectors = quadratic.numpy(), linear.numpy()
@@ -85,6 +103,6 @@ def solve(quadratic: Tensor, linear: Tensor) -> Tensor:
         # the transpose of a symmetric matrix is itself, in the order that LAPACK wants
         _, solution, info = posv(matrices[i].T, vectors[i], overwrite_a=True)
         if info != 0:
-            raise ArithmeticError("an i-vector's system is not positive definite; are there NaNs in the features?")
+            raise ArithmeticError(NOT_POSITIVE)
         result[i] = torch.from_numpy(solution)
     return result

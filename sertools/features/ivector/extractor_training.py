@@ -111,7 +111,7 @@ def accumulate(
         frames: float32 (T, D), without mean normalisation.
         posteriors: of these frames, scaled.
     """
-    tables = extractor.tables.to(frames.values.device)
+    tables = extractor.tables_on(frames.values.device)
     k, _, e = extractor.projections.shape
     counts, sums, scatter = _moments(frames, posteriors, k)
     linear = sums.flatten(1) @ tables.linear

@@ -152,7 +152,7 @@ def extractor_statistics(
     subsample: int,
 ) -> ExtractorStatistics:  # fmt: skip
     """One E-step over all utterances."""
-    extractor.tables  # noqa: B018  # computed once, before several threads want it
+    extractor.tables_on(corpus.device)  # computed once, before several threads want it
 
     def work(statistics: ExtractorStatistics, number: int, utterances: list[Tensor]) -> None:
         frames = Frames.of(utterances, corpus.device)

@@ -12,6 +12,7 @@ from torch import Tensor
 from sertools.config import from_dict
 from sertools.features.ivector.config import IvectorConfig
 from sertools.features.ivector.extraction import ExtractionConfig, extract
+from sertools.features.ivector.extractor import solve
 from sertools.features.ivector.model import IvectorModel
 from sertools.features.ivector.training import train_ivector
 from sertools.training.checkpoint import load_checkpoint
@@ -39,6 +40,27 @@ def test_extraction(cuda: "FakeCuda", model: IvectorModel, speaker_of: Callable[
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
     assert len(more) == 1
+
+
+def test_tables_are_copied_once(cuda: "FakeCuda", model: IvectorModel, speaker_of: Callable[..., list[Tensor]]) -> None:
+    with cuda:
+        extract(model, speaker_of(35), ExtractionConfig(), device="cuda:0")
+        tables = model.extractor.tables_on("cuda:0")
+        extract(model, speaker_of(35), ExtractionConfig(), device="cuda:0")
+        assert model.extractor.tables_on("cuda:0") is tables
+
+
+def test_a_system_without_solution_is_seen(cuda: "FakeCuda") -> None:
+    good = torch.eye(3).repeat(2, 1, 1)
+    bad = good.clone()
+    bad[1, 2, 2] = -1.0
+    for device, place in (("cuda:0", cuda), ("cpu", nullcontext())):
+        with place:
+            torch.testing.assert_close(
+                solve(good.clone().to(device), torch.ones(2, 3).to(device)).cpu(), torch.ones(2, 3)
+            )
+            with pytest.raises(ArithmeticError, match="not positive definite"):
+                solve(bad.clone().to(device), torch.ones(2, 3).to(device))
 
 
 def test_training(cuda: "FakeCuda", noise_features: Path, tmp_path: Path) -> None:
