@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sertools.devices import use_device
 from sertools.errors import UserError
 
 # heavy modules are imported where they are used: --help and mistakes in the command line answer at once
@@ -85,6 +86,7 @@ def predict(options: argparse.Namespace) -> int:
         experiment = packaged_model()
         _note(options, "the packaged model: four emotions, acted speech, for research and not for commercial use "
                        "(sertools predict --about)")  # fmt: skip
+    options.device = use_device(options.device)
     model = load_emotion(experiment, options.members, options.device, calibrated=not options.uncalibrated, given=given)
     listener = _listener(options)
     if options.live or options.microphone:

@@ -5,6 +5,7 @@ import socket
 import sys
 from pathlib import Path
 
+from sertools.devices import use_device
 from sertools.errors import MissingPackage, UserError
 
 DOC = """A page on this machine: drop or record speech, and see the probabilities over its waveform.
@@ -51,7 +52,8 @@ def serve(options: argparse.Namespace) -> int:
     if options.table is not None and not options.review:
         raise UserError("--table is of --review: give utterances, too")
     experiment = options.experiment or packaged_model()
-    model = load_emotion(experiment, options.members, options.device, given=read_inputs(options.input))
+    device = use_device(options.device)
+    model = load_emotion(experiment, options.members, device, given=read_inputs(options.input))
     title = "the packaged model" if options.experiment is None else str(options.experiment)
     app = make_app(model, title, review=_review(options, model))
     with socket.socket() as listening:
