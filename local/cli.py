@@ -48,13 +48,26 @@ try:
     from sertools.errors import UserError, explain_os_error, names_can_be_printed
     from sertools.helptext import Formatter
     from sertools.partitions.folds import Fold, Folds, find_fold, nth_fold, read_folds
+    from sertools.progress import remaining
 except ImportError as missing:
     sys.exit(f"error: {_elsewhere(missing) or f'no module {missing.name} here; {ADVICE}'}")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """A parser whose help is the program's docstring, wrapped; abbreviations of options are refused."""
-    return argparse.ArgumentParser(description=doc, formatter_class=Formatter, allow_abbrev=False)
+    made = argparse.ArgumentParser(description=doc, formatter_class=Formatter, allow_abbrev=False)
+    made.add_argument("--quiet", action=_Quiet, nargs=0, help="no log lines, no progress: warnings and errors only")
+    return made
+
+
+class _Quiet(argparse.Action):
+    """``--quiet``, from when it is read."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, True)
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 class _ConfigFile(argparse.Action):
@@ -217,8 +230,11 @@ def training_conditions(device: str, show_progress: bool = True) -> "Iterator[Co
 def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function ``(done, total)`` that shows progress.
 
-    A bar on a terminal; in a log file, a line every half minute.
+    A bar on a terminal; in a log file, a line every half minute, with the time that is left.
     """
+    if logging.getLogger().level > logging.INFO:
+        yield lambda done, total: None
+        return
     if sys.stderr.isatty():
         with tqdm(desc=title, unit=unit) as bar:
 
@@ -228,13 +244,14 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
             yield move
         return
-    last = time.monotonic()
+    began = last = time.monotonic()
 
     def log(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last > 30:
             last = time.monotonic()
-            logging.info("%s: %d of %d %s", title, done, total, unit)
+            left = remaining(last - began, done, total)
+            logging.info("%s: %d of %d %s%s", title, done, total, unit, left)
 
     yield log
 

@@ -85,6 +85,23 @@ def add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.set_defaults(main=sweep.sweep)
 
 
+def add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The options of ``sertools completion``."""
+    from sertools.commands import completion
+
+    command = commands.add_parser(
+        "completion", description=completion.DOC, help="of commands and options in the shell", formatter_class=RAW,
+        allow_abbrev=False,
+    )  # fmt: skip
+    completion.add_arguments(command)
+
+    def show(options: argparse.Namespace) -> int:
+        print(completion.script(options.shell, commands), end="")
+        return 0
+
+    command.set_defaults(main=show)
+
+
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The options of ``sertools export``."""
     command = commands.add_parser(
@@ -160,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_results(commands)
     add_check(commands)
     add_status(commands)
+    add_completion(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.main(options))

@@ -2,10 +2,31 @@
 
 import argparse
 import textwrap
+from collections.abc import Iterable
+from typing import Any
 
 
 class Formatter(argparse.HelpFormatter):
-    """Fills paragraphs to the terminal's width; indented lines, which are commands, go on after a backslash."""
+    """Fills paragraphs to the terminal's width; indented lines, which are commands, go on after a backslash.
+
+    A usage of several lines, which says nothing that the list of options does not, becomes one.
+    """
+
+    def __init__(
+        self, prog: str, indent_increment: int = 2, max_help_position: int = 26, width: int | None = None
+    ) -> None:
+        super().__init__(prog, indent_increment, max_help_position, width)
+
+    def _format_usage(self, usage: Any, actions: Iterable[argparse.Action], groups: Any, prefix: str | None) -> str:
+        whole = super()._format_usage(usage, actions, groups, prefix)
+        if usage is not None or whole.strip().count("\n") < 2:
+            return whole
+        places = [
+            self._format_args(action, self._get_default_metavar_for_positional(action))
+            for action in actions if not action.option_strings
+        ]  # fmt: skip
+        short = " ".join(["%(prog)s", "[OPTIONS]", *places])
+        return super()._format_usage(short, [], [], prefix)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n".join(_wrapped(text, max(width, 20)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sertools.__main__ import main
 from sertools.helptext import Formatter
 
 TEXT = """Do a thing: one that takes a long sentence to be told, so long that it does not fit into a line.
@@ -35,3 +36,55 @@ def test_programs(root: Path, program: str) -> None:
     assert done.returncode == 0, done.stderr
     # what is one word stays one
     assert [line for line in done.stdout.splitlines() if len(line) > 80 and " " in line.strip()] == []
+
+
+COMMANDS = ("new", "inspect", "predict", "export", "serve", "sweep", "results", "check", "status", "completion")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_screen_and_has_an_example(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 50
+    first = next(number for number, line in enumerate(lines) if line.startswith(f"    sertools {command}"))
+    assert first < 8
+
+
+def complete(script: str, *words: str) -> list[str]:
+    program = f"{script}\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _sertools\n"
+    done = subprocess.run(["bash", "-c", program + 'echo "${COMPREPLY[@]}"'], capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    assert complete(script, "sertools", "re") == ["results"]
+    assert complete(script, "sertools", "predict", "--sp") == ["--speech"]
+    assert complete(script, "sertools", "predict", "--speech", "s") == ["silero"]
+    assert main(["completion", "zsh"]) == 0
+    assert "bashcompinit" in capsys.readouterr().out
+
+
+def test_quiet(root: Path, tmp_path: Path) -> None:
+    program = """
+import logging, sys
+sys.path.insert(0, sys.argv.pop(1))
+from cli import parser, progress_bar, run
+def main():
+    parser("Do.").parse_args()
+    with progress_bar("work", "things") as bar:
+        bar(1, 2)
+    logging.info("done")
+    logging.warning("odd")
+run(main)
+"""
+    for options, expected in (([], ["done", "odd"]), (["--quiet"], ["odd"])):
+        command = [sys.executable, "-c", program, str(root / "local"), *options]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)})
+        assert [line.split()[-1] for line in done.stdout.splitlines()] == expected, done.stderr
