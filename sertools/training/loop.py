@@ -19,6 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sertools.errors import UserError
 from sertools.files import json_hash, write_text
+from sertools.training.averaging import WeightAverage
 from sertools.training.distributed import Stopped
 from sertools.training.gradients import Gradients
 from sertools.training.losses import Losses
@@ -79,7 +80,8 @@ def train(
         None if found is None else found[0].step,
         f"the processes do not see the same {directory / STATE}: the folder must be on a file system that all share",
     )
-    now, best = found if found is not None else (Progress(key), {})
+    now, best, mean = found if found is not None else (Progress(key), {}, {})
+    average = WeightAverage(config.average, config.epochs, now.averaged, mean)
     if found is not None:
         logging.info("going on at epoch %d, batch %d", now.epoch, now.batch)
     total = sum(task.num_batches(epoch) for epoch in range(1, config.epochs + 1))
@@ -90,11 +92,14 @@ def train(
         writer = SummaryWriter(str(directory / "tensorboard"), purge_step=now.epoch if found is not None else None)
     try:
         while now.epoch <= config.epochs and not _out_of_patience(now, config):
-            _epoch(task, config, now, best, optimizer, gradients, directory, total, conditions)
+            _epoch(task, config, now, best, average, optimizer, gradients, directory, total, conditions)
             group.check_weights(task.model)
-            best = _end_epoch(task, config, now, best, directory, writer)
+            average.add(now.epoch, task.model)
+            now.averaged = average.count
+            with average.in_place_of(task.model):
+                best = _end_epoch(task, config, now, best, directory, writer)
             if group.first:
-                save_state(directory / STATE, now, task.model, optimizer, best)
+                save_state(directory / STATE, now, task.model, optimizer, best, average.weights)
             group.barrier()
     finally:
         if writer is not None:
@@ -103,8 +108,8 @@ def train(
 
 
 def _epoch(
-    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], optimizer: torch.optim.Optimizer,
-    gradients: Gradients, directory: Path, total: int, conditions: Conditions,
+    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], average: WeightAverage,
+    optimizer: torch.optim.Optimizer, gradients: Gradients, directory: Path, total: int, conditions: Conditions,
 ) -> None:  # fmt: skip
     """The rest of the current epoch's batches."""
     task.model.train()
@@ -134,7 +139,7 @@ def _epoch(
         if stop or save:
             losses.settle()
             if gradients.group.first:
-                save_state(directory / STATE, now, task.model, optimizer, best)
+                save_state(directory / STATE, now, task.model, optimizer, best, average.weights)
             gradients.group.barrier()
             saved = time.monotonic()
         if stop:

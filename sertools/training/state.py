@@ -26,6 +26,7 @@ class Progress:
         loss_sum, weight_sum: of this epoch so far.
         seconds: of this epoch so far.
         best_epoch: the epoch of the best dev score; 0 if none yet.
+        averaged: epochs whose weights were averaged.
         history: one entry an epoch that is done.
         key: hash of everything the training depends on.
     """
@@ -38,15 +39,18 @@ class Progress:
     weight_sum: float = 0.0
     seconds: float = 0.0
     best_epoch: int = 0
+    averaged: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save_state(
-    path: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor]
-) -> None:
-    """Write all that is needed to go on exactly: weights, optimiser, generators, best weights."""
+    path: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor],
+    average: dict[str, Tensor],
+) -> None:  # fmt: skip
+    """Write all that is needed to go on exactly: weights, optimiser, generators, best and averaged weights."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
+    tensors |= {f"average.{name}": value for name, value in average.items()}
     scalars: dict[str, Any] = {}
     for index, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
@@ -97,14 +101,14 @@ def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 def load_state(
     path: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, Tensor]] | None:
+) -> tuple[Progress, dict[str, Tensor], dict[str, Tensor]] | None:
     """Take a training up again: fills model, optimiser and generators.
 
     Args:
         key: the hash that the state must have been saved under.
 
     Returns:
-        Progress and best weights; None if there is no state, or it is of another training or
+        Progress, best and averaged weights; None if there is no state, or it is of another training or
         damaged, so that training starts from the beginning.
     """
     if not path.exists():
@@ -130,7 +134,7 @@ def load_state(
     device = _device(model)
     if "random.cuda" in tensors and device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random.cuda"], device)
-    return progress, group("best.")
+    return progress, group("best."), group("average.")
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -24,6 +24,8 @@ class TrainingConfig:
         max_grad_norm: gradients are scaled down to this norm; 0 for never.
         select_by: the dev score that picks the epoch, see :mod:`sertools.training.selection`.
         patience: stop after so many epochs without a better dev score; 0 for never.
+        average: the weights of the last so much of all epochs (0.25: a quarter) are averaged, and the mean is what is
+            scored on dev and kept (:mod:`sertools.training.averaging`); 0 for never.
         save_minutes: the state is saved so often, besides at every epoch's end.
     """
 
@@ -37,11 +39,14 @@ class TrainingConfig:
     max_grad_norm: float = 5.0
     select_by: str = "dev_ua"
     patience: int = 0
+    average: float = 0.0
     save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError("epochs must be at least 1")
+        if not 0 <= self.average <= 1:
+            raise ValueError(f"average must be a share of the epochs, 0 to 1, not {self.average}")
         if not 0 < self.final_learning_rate <= self.learning_rate:
             raise ValueError("learning rates must be positive, the final one not above the first")
 

@@ -318,3 +318,42 @@ def test_dev_loss_breaks_ties() -> None:
     assert better("dev_ua", other, one)
     assert not better("dev_ua", one, other)
     assert not better("dev_ua", {"dev_ua": 0.4, "dev_loss": 0.1}, one)
+
+
+class Recording(Toy):
+    """Keeps the weights after each epoch, before they are scored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.after: list[dict[str, Tensor]] = []
+
+    def after_step(self, step: int) -> None:
+        if (step + 1) % 6 == 0:
+            self.after.append({name: value.clone() for name, value in self.model.state_dict().items()})
+
+
+@pytest.mark.parametrize("stop_after", [0, 8, 15, 20])
+def test_averaged_weights_are_the_mean_of_the_last_epochs(tmp_path: Path, stop_after: int) -> None:
+    """Of four epochs the last two, whether interrupted or not; training itself goes on from its own weights."""
+    config = TrainingConfig(**{**vars(CONFIG), "average": 0.5})
+    plain, averaged = Recording(), Recording()
+    train(plain, CONFIG, tmp_path / "plain", seed=7, key="k")
+    if stop_after:
+        conditions = Conditions(should_stop=lambda: len(averaged.seen) >= stop_after)
+        with pytest.raises(Stopped):
+            train(averaged, config, tmp_path / "average", seed=7, key="k", conditions=conditions)
+        averaged = Recording()
+    done = train(averaged, config, tmp_path / "average", seed=7, key="k")
+    for name, value in plain.after[-1].items():
+        assert torch.equal(averaged.model.state_dict()[name], value)
+    means = {3: plain.after[2], 4: {n: (plain.after[2][n] + plain.after[3][n]) / 2 for n in plain.after[3]}}
+    scores = {}
+    for epoch, weights in means.items():
+        plain.model.load_state_dict(weights)
+        plain.model.eval()
+        with torch.no_grad():
+            scores[epoch] = plain.evaluate()["dev_loss"]
+    assert [entry["dev_loss"] for entry in done.history[2:]] == pytest.approx([scores[3], scores[4]], rel=1e-5)
+    if done.best_epoch == 4:
+        for name, value in done.weights.items():
+            assert torch.allclose(value, means[4][name], atol=1e-6)
