@@ -15,7 +15,7 @@ import sertools
 from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import SPEED
-from sertools.evaluation.benchmark.grid import read_task
+from sertools.evaluation.benchmark.grid import read_task, with_known_speeds
 from sertools.evaluation.benchmark.pages import PAGE, TEXT, write_benchmark
 from sertools.evaluation.compare.comparing import METHODS
 from sertools.evaluation.stats.registry import metric_names
@@ -65,6 +65,7 @@ def main() -> None:
             logging.info("making %s: %s", options.output, reason)
             results = [read_task(name, read_folds(path), found[name], simple, seeds)
                        for name, path in tasks.items() if found[name]]  # fmt: skip
+            results = with_known_speeds(results)
             not_run = [f"No system was run on {name}." for name in tasks if not found[name]]
             write_stamp(options.output, stamp, write_benchmark(results, options.output, options.command, not_run))
     print((options.output / TEXT).read_text(encoding="utf-8"))

@@ -37,5 +37,6 @@ if stage 3 "Features"; then
 fi
 if stage 4 "Source networks"; then benchmark_sources; fi
 if stage 5 "Systems"; then benchmark_systems; fi
-if stage 6 "Table and page"; then benchmark_page; fi
+if stage 6 "Real-time factors"; then benchmark_speeds; fi
+if stage 7 "Table and page"; then benchmark_page; fi
 finish

@@ -37,14 +37,11 @@ def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
     assert other["low"] <= other["value"] <= other["high"]
     assert other["cost"]["parameters"] > simple["cost"]["parameters"] > 0
     assert other["train_minutes"] > 0
+    assert min(simple["real_time_factor"], other["real_time_factor"]) > 0
     assert any("SYNTHETIC" in line for line in task["remarks"])
     folds = json.loads(bench.read("data/folds/iemocap_to_msp/folds.json"))
     assert len(folds["folds"]) == 1
     assert {folds["corpus_of"][u] for u in folds["folds"][0]["train"]} == {"iemocap-synthetic"}
-    # what is not finished is said
-    (bench.directory / "exp/iemocap_to_msp/tdnn/fold_to_msp_improv-synthetic/seed_1/predictions.csv").unlink()
-    done = bench.run(*OPTIONS, "--systems", "s1/pooled_mfcc s1/tdnn", "--stage", "6")
-    assert "tdnn is not in the table: 1 of 1 runs have no predictions.csv" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,25 @@ benchmark_systems() {
   run_plan $plan
 }
 
+# benchmark_speeds: the real-time factor of each system, on the first task that it has finished
+benchmark_speeds() {
+  local task one exp first given run
+  for one in $system_list; do
+    given=()
+    if [ "${needs[$one]}" = backbone ]; then given=(--given "backbone=$backbone"); fi
+    for task in $task_list; do
+      exp=exp/$task/${one##*/}
+      run=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
+      first=${corpora_of[$task]%% *}
+      if [ ! "$exp/speed.json" -nt "$run" ]; then
+        $train_cmd "exp/log/speed_${one##*/}.log" measure_speed.py "${given[@]}" \
+          --cuts "data/$first/manifests/${first}_cuts_all.jsonl.gz" "$exp"
+      fi
+      break
+    done
+  done
+}
+
 # benchmark_page: one table and page of all that was run
 benchmark_page() {
   local task given=()

@@ -1,7 +1,7 @@
 """All systems of all tasks: each compared with the simple one that is the best on dev."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sertools.errors import UserError
@@ -113,6 +113,18 @@ def read_task(
     test = {s.name: score(s.table, "test", folds) for s in systems}
     rows = tuple(Row(n, n in simple, test[n], dev.get(n), compared.get(n), *told[n]) for n in test)
     return TaskResult(name, folds, reference.name if reference else "", rows, tuple(unfinished))
+
+
+def with_known_speeds(tasks: Sequence[TaskResult]) -> list[TaskResult]:
+    """The same, each system with its real-time factor of another task where its own is not known."""
+    known = {row.name: row.cost.real_time_factor for task in reversed(tasks) for row in task.rows
+             if row.cost.real_time_factor is not None}  # fmt: skip
+
+    def of(row: Row) -> Row:
+        factor = row.cost.real_time_factor
+        return replace(row, cost=replace(row.cost, real_time_factor=known.get(row.name) if factor is None else factor))
+
+    return [replace(task, rows=tuple(map(of, task.rows))) for task in tasks]
 
 
 def _main(results: Results) -> float:

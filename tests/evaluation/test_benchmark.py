@@ -1,0 +1,93 @@
+"""The table of a benchmark: the reference is chosen on dev, costs are what runs left, what is not whole is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from invented_experiments import invented_folds, write_experiment
+from safetensors.torch import save_file
+
+from sertools.errors import UserError
+from sertools.evaluation.benchmark.costs import cost_of, parameters
+from sertools.evaluation.benchmark.grid import read_task, with_known_speeds
+from sertools.evaluation.benchmark.pages import show_number, write_benchmark
+from sertools.runs.folder import PREDICTIONS, run_files
+from sertools.runs.predictions import read_predictions, write_predictions
+
+SEEDS = (1, 2)
+
+
+@pytest.fixture
+def systems(tmp_path: Path) -> dict[str, Path]:
+    """Two simple ones that differ, one that is right on dev alone, one that is half trained."""
+    folds = invented_folds()
+    found = {name: write_experiment(tmp_path / name, folds, SEEDS) for name in ("plain", "easy", "odd", "half")}
+    for path in found["easy"].glob(f"*/*/{PREDICTIONS}"):
+        table = read_predictions(path)
+        right = (table.labels[:, None] == range(len(table.classes))) * 0.98 + 0.01
+        # right on dev, and on test as it was
+        outputs = table.outputs.copy()
+        outputs[table.parts == "dev"] = (right / right.sum(axis=1, keepdims=True))[table.parts == "dev"]
+        table.outputs[:] = outputs
+        write_predictions(path, table)
+    next(found["half"].glob(f"*/seed_2/{PREDICTIONS}")).unlink()
+    return found
+
+
+def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path) -> None:
+    task = read_task("toy", invented_folds(), systems, ["plain", "easy"], SEEDS)
+    assert task.reference == "easy"
+    assert [row.name for row in task.rows] == ["plain", "easy", "odd"]
+    assert [row.comparison is None for row in task.rows] == [False, True, False]
+    # the same predictions on test: no difference
+    assert task.rows[0].comparison is not None
+    assert task.rows[0].comparison.main.pooled.value == 0.0
+    assert task.best.name == "easy"
+    ((name, why),) = task.unfinished
+    assert (name, "have no predictions.csv" in why) == ("half", True)
+    files = write_benchmark([task], tmp_path / "out", "a command", ["Nothing was run on b."])
+    texts = {name: (tmp_path / "out" / name).read_text() for name in files}
+    for text in (texts["benchmark.txt"], texts["benchmark.html"]):
+        for words in ("easy (reference)", "half is not in the table", "Nothing was run on b.", "33.3"):
+            assert words in text
+    found = json.loads(texts["benchmark.json"])["tasks"][0]
+    assert (found["reference"], found["unfinished"].keys()) == ("easy", {"half"})
+    assert len(texts["benchmark.csv"].splitlines()) == 4
+    with pytest.raises(UserError, match="task toy: no system has finished"):
+        read_task("toy", invented_folds(), {"half": systems["half"]}, [], SEEDS)
+
+
+def test_one_system_alone(systems: dict[str, Path]) -> None:
+    task = read_task("toy", invented_folds(), {"odd": systems["odd"]}, ["plain"], SEEDS)
+    assert (task.reference, task.rows[0].comparison) == ("", None)
+
+
+def test_costs_are_what_runs_left(systems: dict[str, Path]) -> None:
+    directory = systems["odd"]
+    runs = run_files(directory, SEEDS)
+    weights = {"a": torch.zeros(3, 4), "b": torch.zeros(5, dtype=torch.int64), "c": torch.zeros(())}
+    for folder in runs.values():
+        save_file(weights, folder / "checkpoint/model.safetensors")
+    cost = cost_of(directory, runs)
+    # three epochs of six seconds
+    assert (cost.parameters, cost.minutes, cost.real_time_factor) == (18, pytest.approx(0.3), None)
+    (directory / "speed.json").write_text('{"real_time_factor": 0.25}')
+    task = read_task("one", invented_folds(), {"odd": directory}, [], SEEDS)
+    (directory / "speed.json").unlink()
+    other = read_task("two", invented_folds(), {"odd": directory, "plain": systems["plain"]}, [], SEEDS)
+    _, two = with_known_speeds([task, other])
+    assert [row.cost.real_time_factor for row in two.rows] == [0.25, None]
+    for folder in runs.values():
+        (folder / "history.jsonl").unlink()
+        (folder / "checkpoint/info.json").write_text('{"train_seconds": 30.0}')
+    assert cost_of(directory, runs).minutes == 0.5
+    broken = directory / "x.safetensors"
+    broken.write_bytes(b"\xff" * 8 + b"{}")
+    with pytest.raises(UserError, match="damaged"):
+        parameters(broken)
+
+
+def test_numbers_are_short() -> None:
+    values = (None, 0.00123, 0.5, 12.3, 456, 12_345, 2_500_000)
+    assert [show_number(value) for value in values] == ["–", "0.0012", "0.5", "12", "456", "12 k", "2.5 M"]
