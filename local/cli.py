@@ -46,7 +46,7 @@ try:
     from sertools.config import ConfigFiles
     from sertools.devices import use_device
     from sertools.errors import UserError, explain_os_error, names_can_be_printed
-    from sertools.helptext import Formatter
+    from sertools.helptext import Formatter, at_least_one
     from sertools.partitions.folds import Fold, Folds, find_fold, nth_fold, read_folds
     from sertools.progress import remaining
 except ImportError as missing:
@@ -129,19 +129,11 @@ def resolve_device(name: str) -> str:
     return use_device(name)
 
 
-def at_least_one(text: str) -> int:
-    """A whole number from 1, as the type of an option."""
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
-    return number
-
-
 def add_fold(arguments: argparse.ArgumentParser) -> None:
     """Add ``--folds``, ``--fold`` and ``--fold-number``."""
     arguments.add_argument("--folds", type=Path, help="folder of folds.json")
     which = arguments.add_mutually_exclusive_group()
-    which.add_argument("--fold", help="name of a fold, or its number (from 1) where no fold is called so")
+    which.add_argument("--fold", help="name of a fold, or its number (from 1) where no fold is called by a number")
     which.add_argument("--fold-number", type=at_least_one, help="number of a fold, from 1, whatever folds are called")
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import sertools
-from cli import parser, run
+from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import METHODS, PAGE, TEXT, Source, Wishes, compare_experiments, input_files
 from sertools.evaluation.stats.registry import metric_names
@@ -31,7 +31,9 @@ def main() -> None:
     )
     arguments.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the comparison")
     arguments.add_argument("--folds", type=Path, help="folder of folds.json; needed for the corrected t-test")
-    arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every system (default: all that are there)")
+    arguments.add_argument(
+        "--num-seeds", type=at_least_one, help="seeds 1 .. N of every system (default: all there are)"
+    )
     arguments.add_argument("--unequal-seeds", action="store_true", help="systems may differ in the number of seeds")
     arguments.add_argument(
         "--against", choices=("first", "all"), default="first", help="each with the first, or all pairs"
@@ -44,8 +46,6 @@ def main() -> None:
     arguments.add_argument("--title", default="", help="title of the page")
     options = arguments.parse_args()
 
-    if options.num_seeds is not None and options.num_seeds < 1:
-        raise UserError(f"--num-seeds must be at least 1, not {options.num_seeds}")
     sources = [system(text) for text in options.systems]
     known = {path.resolve(): source.name for source in sources for path in source.experiments.values()}
     sources += [choice(text, known) for text in options.choose_on_dev]

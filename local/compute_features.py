@@ -15,7 +15,7 @@ import logging
 import time
 from pathlib import Path
 
-from cli import add_config, add_device, add_inputs, parser, progress_bar, read_inputs, resolve_device, run
+from cli import add_config, add_device, add_inputs, at_least_one, parser, progress_bar, read_inputs, resolve_device, run
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -33,8 +33,8 @@ def main() -> None:
     add_config(arguments)
     add_inputs(arguments)
     add_device(arguments)
-    arguments.add_argument("--job", type=int, default=1, help="number of this job, from 1")
-    arguments.add_argument("--num-jobs", type=int, default=1, help="number of jobs")
+    arguments.add_argument("--job", type=at_least_one, default=1, help="number of this job, from 1")
+    arguments.add_argument("--num-jobs", type=at_least_one, default=1, help="number of jobs")
     arguments.add_argument("cuts", type=Path, help="cut manifest")
     arguments.add_argument("output", type=Path, help="folder for the features")
     options = arguments.parse_args()

@@ -12,7 +12,18 @@ With --folds and --fold, FOLD in a path stands for the fold's name.
 import logging
 from pathlib import Path
 
-from cli import add_config, add_device, add_fold, chosen_fold, in_fold, parser, progress_bar, resolve_device, run
+from cli import (
+    add_config,
+    add_device,
+    add_fold,
+    at_least_one,
+    chosen_fold,
+    in_fold,
+    parser,
+    progress_bar,
+    resolve_device,
+    run,
+)
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -30,8 +41,8 @@ def main() -> None:
     add_config(arguments)
     add_fold(arguments)
     add_device(arguments)
-    arguments.add_argument("--job", type=int, default=1, help="number of this job, from 1")
-    arguments.add_argument("--num-jobs", type=int, default=1, help="number of jobs")
+    arguments.add_argument("--job", type=at_least_one, default=1, help="number of this job, from 1")
+    arguments.add_argument("--num-jobs", type=at_least_one, default=1, help="number of jobs")
     arguments.add_argument("cuts", type=Path, help="cuts with features")
     arguments.add_argument("model", type=Path, help="folder of the i-vector model")
     arguments.add_argument("output", type=Path, help="folder for the i-vectors")

@@ -25,6 +25,7 @@ from sertools.importing.items import Told
 from sertools.importing.registry import FORMATS
 from sertools.importing.table import Wanted, join
 from sertools.partitions.folds import read_folds
+from sertools.reading import check_regular
 from sertools.runs.folder import INFO, PREDICTIONS, REMARKS
 from sertools.runs.predictions import write_predictions
 
@@ -50,8 +51,11 @@ def main() -> None:
         if not equals or not theirs:
             raise UserError(f"--label takes THEIRS=OURS, not '{text}'")
         labels[theirs] = ours
-    if missing := [path for path in options.files if not path.is_file()]:
-        raise UserError(f"there is no file {missing[0]}")
+    for path in options.files:
+        if not check_regular(path).is_file():
+            raise UserError(
+                f"{path} is a folder, and a file is needed" if path.exists() else f"there is no file {path}"
+            )
     folds = read_folds(options.folds)
     told = Told(tuple(name.strip() for name in options.classes.split(",") if name.strip()))
     items = FORMATS[options.format](options.files, told)

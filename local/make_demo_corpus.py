@@ -17,7 +17,7 @@ Settings of tedlium2: train_talks, dev_talks, test_talks, sentences, lm_sentence
 import logging
 from pathlib import Path
 
-from cli import add_config, parser, progress_bar, run
+from cli import add_config, at_least_one, parser, progress_bar, run
 from sertools.config import load_config
 from sertools.corpora.demo.making import MARK, Made
 from sertools.corpora.registry import CORPORA, find_corpus, find_demo
@@ -29,7 +29,9 @@ def main() -> None:
     demos = [name for name in CORPORA if find_corpus(name).demo]
     arguments.add_argument("corpus", choices=demos, help="the corpus to imitate")
     arguments.add_argument("out_dir", type=Path, help="gets the release's folder, such as IEMOCAP_full_release")
-    arguments.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s); same result for any")
+    arguments.add_argument(
+        "--jobs", type=at_least_one, default=2, help="processes (default %(default)s); same result for any"
+    )
     add_config(arguments)
     options = arguments.parse_args()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sertools
-from cli import parser, run
+from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import METHODS, Source, input_files
 from sertools.evaluation.curve.drawing import PICTURE, TEXT, plot_curves
@@ -27,11 +27,9 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("systems", nargs="+", metavar="NAME=EXP_DIR,...")
     arguments.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the curve")
-    arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every experiment (default: all there are)")
+    arguments.add_argument("--num-seeds", type=at_least_one, help="seeds 1 .. N of each experiment (default: all)")
     arguments.add_argument("--title", default="", help="of table and plot")
     options = arguments.parse_args()
-    if options.num_seeds is not None and options.num_seeds < 1:
-        raise UserError(f"--num-seeds must be at least 1, not {options.num_seeds}")
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
     named = [_system(text) for text in options.systems]
     if len({name for name, _ in named}) < len(named):

@@ -16,7 +16,7 @@ import logging
 import os
 from pathlib import Path
 
-from cli import parser, progress_bar, run
+from cli import at_least_one, parser, progress_bar, run
 from sertools.corpora.registry import CORPORA, find_corpus
 
 
@@ -29,7 +29,9 @@ def main() -> None:
         own.add_argument("corpus_dir", type=Path, metavar="CORPUS", help="folder of the corpus")
         own.add_argument("output_dir", type=Path, metavar="OUT", help="folder for the manifests")
         own.add_argument("--skip-bad", action="store_true", help="go on without what is bad")
-        own.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="threads (default: %(default)s)")
+        own.add_argument(
+            "--jobs", type=at_least_one, default=os.cpu_count() or 2, help="threads (default: %(default)s)"
+        )
         for option in corpus.options:
             own.add_argument(f"--{option.name.replace('_', '-')}", nargs="+", metavar="NAME", help=option.help)
     prepare(arguments.parse_args())

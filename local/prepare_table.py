@@ -13,7 +13,7 @@ import logging
 import os
 from pathlib import Path
 
-from cli import add_config, parser, progress_bar, run
+from cli import add_config, at_least_one, parser, progress_bar, run
 from sertools.config import load_config
 from sertools.corpora.table.config import TableConfig
 from sertools.corpora.table.corpus import prepare_table
@@ -28,7 +28,9 @@ def main() -> None:
         "--audio", type=Path, metavar="DIR", help="what paths are relative to (default: the table's)"
     )
     arguments.add_argument("--skip-bad", action="store_true", help="go on without what is bad")
-    arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="threads (default: %(default)s)")
+    arguments.add_argument(
+        "--jobs", type=at_least_one, default=os.cpu_count() or 2, help="threads (default: %(default)s)"
+    )
     options = arguments.parse_args()
     config = load_config(TableConfig, options.config, options.overrides)
     with progress_bar("checking audio", "files") as progress:

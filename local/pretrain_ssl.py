@@ -22,6 +22,7 @@ from sertools.backbones.pretrain import pretrain_ssl
 from sertools.backbones.pretraining import PretrainConfig
 from sertools.config import load_config
 from sertools.errors import UserError
+from sertools.helptext import seed
 from sertools.partitions.selecting import select_cuts
 from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
@@ -34,7 +35,7 @@ def main() -> None:
     arguments.add_argument("--cuts", type=Path, required=True, help="cuts with audio; with --folds, of all utterances")
     arguments.add_argument("--dev", type=Path, help="without --folds: cuts on which the epoch is selected")
     arguments.add_argument("--init", type=Path, help="folder of a model to go on from")
-    arguments.add_argument("--seed", type=int, default=1, help="seed of initialisation and training (default: 1)")
+    arguments.add_argument("--seed", type=seed, default=1, help="seed of initialisation and training (default: 1)")
     add_device(arguments)
     arguments.add_argument("output", type=Path, help="folder of the experiment")
     options = arguments.parse_args()

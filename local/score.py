@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import sertools
-from cli import add_config, parser, run
+from cli import add_config, at_least_one, parser, run
 from sertools.emotion.kinds import configured
 from sertools.errors import UserError
 from sertools.evaluation.score.scoring import METHODS, PAGE, TEXT, Wishes, evaluate, input_files
@@ -30,7 +30,7 @@ def main() -> None:
     add_config(arguments)
     arguments.add_argument("exp_dir", type=Path, metavar="EXP_DIR", help="holds fold_*/seed_*/predictions.csv")
     arguments.add_argument("--folds", type=Path, help="folder of folds.json: what should have been tested")
-    arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every fold (default: all that are there)")
+    arguments.add_argument("--num-seeds", type=at_least_one, help="seeds 1 .. N of every fold (default: all there are)")
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
     arguments.add_argument("--title", default="", help="title of the page (default: the name of EXP_DIR)")
     arguments.add_argument(
@@ -43,8 +43,6 @@ def main() -> None:
     )
     options = arguments.parse_args()
 
-    if options.num_seeds is not None and options.num_seeds < 1:
-        raise UserError(f"--num-seeds must be at least 1, not {options.num_seeds}")
     folds = read_folds(options.folds) if options.folds else None
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
     extras = dict(given(text) for text in options.extra) | ({"speakers": options.speakers} if options.speakers else {})

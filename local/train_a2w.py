@@ -18,6 +18,7 @@ from sertools.a2w.auxiliary import AuxiliarySources
 from sertools.a2w.system import A2wConfig
 from sertools.a2w.training import train_a2w
 from sertools.config import load_config
+from sertools.helptext import seed
 from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
 
@@ -30,7 +31,7 @@ def main() -> None:
     arguments.add_argument("--graphs", type=Path, help="LF-MMI graphs (make_lfmmi_graphs.py), for auxiliary: lfmmi")
     arguments.add_argument("--cuts", type=Path, required=True, help="training cuts, with features")
     arguments.add_argument("--dev", type=Path, required=True, help="cuts on which the epoch is selected")
-    arguments.add_argument("--seed", type=int, default=1, help="seed of initialisation and training (default: 1)")
+    arguments.add_argument("--seed", type=seed, default=1, help="seed of initialisation and training (default: 1)")
     arguments.add_argument("--init", type=Path, help="checkpoint to start from; its vocabulary may be another")
     add_device(arguments)
     arguments.add_argument("output", type=Path, help="folder of the experiment")

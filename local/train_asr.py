@@ -16,6 +16,7 @@ from cli import add_config, add_device, parser, run, training_conditions
 from sertools.asr.lfmmi_system import AsrConfig
 from sertools.asr.training import train_asr
 from sertools.config import load_config
+from sertools.helptext import seed
 from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
 
@@ -27,7 +28,7 @@ def main() -> None:
     arguments.add_argument("--graphs", type=Path, required=True, help="folder of the LF-MMI graphs")
     arguments.add_argument("--cuts", type=Path, required=True, help="training cuts, with features")
     arguments.add_argument("--dev", type=Path, required=True, help="cuts on which the epoch is selected")
-    arguments.add_argument("--seed", type=int, default=1, help="seed of initialisation and training (default: 1)")
+    arguments.add_argument("--seed", type=seed, default=1, help="seed of initialisation and training (default: 1)")
     arguments.add_argument("--init", type=Path, help="checkpoint to start from; its phones may be others")
     add_device(arguments)
     arguments.add_argument("output", type=Path, help="folder of the experiment")

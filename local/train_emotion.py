@@ -31,6 +31,7 @@ from sertools.emotion.experiment import Experiment, train_runs
 from sertools.emotion.kinds import load_system
 from sertools.emotion.system import RunId
 from sertools.errors import UserError
+from sertools.helptext import seed
 from sertools.partitions.folds import Folds, find_fold, read_folds
 from sertools.provenance import require_whole
 from sertools.training.loop import Conditions
@@ -103,9 +104,9 @@ def main() -> None:
         help="what the kind of system needs besides; may be repeated, and be written --NAME PATH",
     )  # fmt: skip
     arguments.add_argument("--fold", help="name or number (from 1) of a fold")
-    arguments.add_argument("--seed", type=int, help="seed of initialisation and training")
-    arguments.add_argument("--job", type=int, help="instead of --fold and --seed: number of this job, from 1")
-    arguments.add_argument("--num-jobs", type=int, default=1, help="with --job: of how many (default: 1)")
+    arguments.add_argument("--seed", type=seed, help="seed of initialisation and training")
+    arguments.add_argument("--job", type=at_least_one, help="instead of --fold and --seed: number of this job, from 1")
+    arguments.add_argument("--num-jobs", type=at_least_one, default=1, help="with --job: of how many (default: 1)")
     arguments.add_argument("--num-seeds", type=at_least_one, default=1, help="with --job: seeds 1 .. N (default: 1)")
     add_device(arguments)
     # argparse would take the path of an option that it does not know for a positional argument

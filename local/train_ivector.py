@@ -13,7 +13,18 @@ the speakers of a fold's train part only, and FOLD in a path stands for the fold
 import logging
 from pathlib import Path
 
-from cli import add_config, add_device, add_fold, chosen_fold, in_fold, parser, progress_bar, resolve_device, run
+from cli import (
+    add_config,
+    add_device,
+    add_fold,
+    at_least_one,
+    chosen_fold,
+    in_fold,
+    parser,
+    progress_bar,
+    resolve_device,
+    run,
+)
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -30,7 +41,7 @@ def main() -> None:
     add_config(arguments)
     add_fold(arguments)
     add_device(arguments)
-    arguments.add_argument("--workers", type=int, default=1, help="threads (default: 1)")
+    arguments.add_argument("--workers", type=at_least_one, default=1, help="threads (default: 1)")
     arguments.add_argument("cuts", type=Path, help="cuts with features")
     arguments.add_argument("output", type=Path, help="folder for the model")
     options = arguments.parse_args()

@@ -1,6 +1,7 @@
 """Configurations: YAML files into dataclasses, strictly."""
 
 import dataclasses
+import datetime
 import difflib
 import os
 import types
@@ -15,6 +16,10 @@ from sertools.errors import UserError
 from sertools.limits import check_setting
 
 T = TypeVar("T")
+_NAMES = {
+    bool: "yes or no", int: "a number", float: "a number", type(None): "nothing", datetime.date: "a date",
+    datetime.datetime: "a date",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -238,6 +243,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
                 return _convert(option, value, where)
             except UserError:
                 continue
+        if len(options) > 1 and not any(dataclasses.is_dataclass(one) or typing.get_origin(one) for one in options):
+            try:
+                return _convert(options[-1], value, where)
+            except UserError:
+                names = " or ".join(one.__name__ for one in options)
+                raise UserError(f"{where} must be {names}, not {_quoted(value)}") from None
         return _convert(options[-1], value, where)
     if origin is typing.Literal:
         if value not in arguments:
@@ -271,6 +282,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             pass
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
+    if hint is str and isinstance(value, bool | int | float | None | datetime.date):
+        raise UserError(f"{where} must be a text, and without quotes this is {_NAMES[type(value)]}: {value}")
     raise UserError(f"{where} must be {getattr(hint, '__name__', hint)}, not {_quoted(value)}")
 
 

@@ -60,3 +60,18 @@ def _command(line: str, width: int) -> list[str]:
         break_on_hyphens=False,
     )  # fmt: skip
     return [f"{piece} \\" for piece in pieces[:-1]] + pieces[-1:]
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1, as the type of an option."""
+    number = int(text) if text.isdecimal() and len(text) < 10 else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+    return number
+
+
+def seed(text: str) -> int:
+    """A seed, as the type of an option: what torch takes, and what a prediction table can hold."""
+    if not (text.isdecimal() and int(text[:20]) < 10**9):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 999999999, not {text}")
+    return int(text)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from sertools.errors import UserError
@@ -344,6 +345,7 @@ _SETTINGS = (
     ("stack", Number(0, 1000)),
     ("context", Number(-1000, 1000)),
     ("workers", Number(0, 1000)),
+    ("seed", Number(0, 2**32 - 1)),
     ("tick_power", Number(-40, 20)),
     ("block_minutes", Number(1e-3, 1e5)),
 )
@@ -361,6 +363,8 @@ def check_setting(name: str, value: Any, where: str) -> None:
         return
     if isinstance(value, int | float):
         kind = next((kind for end, kind in _SETTINGS if name.endswith(end)), _OTHERS)
+        if not isfinite(value):
+            raise UserError(f"{where} must be a finite number, not {shown(value)}")
         if not kind.low <= value <= kind.high:
             raise UserError(f"{where} must be in {kind.low:g} .. {kind.high:g}, not {shown(value)}")
     elif isinstance(value, tuple) and value and isinstance(value[0], int | float | tuple):

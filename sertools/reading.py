@@ -57,9 +57,9 @@ def open_lines(path: Path) -> Iterator[TextIO]:
         ) from error
 
 
-def csv_text(path: Path) -> io.StringIO:
+def csv_text(path: Path, limit: int = TEXT_BYTES) -> io.StringIO:
     """A table's text for :mod:`csv`; raises what :func:`read_text` does, and a UserError for NUL characters."""
-    text = read_text(path)
+    text = read_text(path, limit)
     if "\0" in text:
         raise UserError(f"{path} holds NUL characters; it is no table, or damaged")
     return io.StringIO(text, newline="")

@@ -65,6 +65,12 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
         ("just text\n", [], "expected 'key: value' lines"),
         ("name: x\n", ["limit"], "--set takes key=value"),
         ("name: x\n", ["inner.rate.x=3"], "rate must be float"),
+        ("name: no\n", [], "name must be a text, and without quotes this is yes or no: False"),
+        ("name: 12\n", [], "name must be a text, and without quotes this is a number: 12"),
+        ("name: 2026-11-28\n", [], "name must be a text, and without quotes this is a date"),
+        ("name: x\nschedule: [0]\n", [], "schedule must be str or float, not '[0]'"),
+        ("name: x\ninner: {rate: .nan}\n", [], "rate must be a finite number, not nan"),
+        ("name: x\ninner: {rate: -.inf}\n", [], "rate must be a finite number, not -inf"),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:

@@ -26,7 +26,7 @@ from sertools.models.layers import set_share
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import TrainingConfig
 from sertools.training.precision import Precision, check_precision
-from sertools.training.schedule import piecewise_linear
+from sertools.training.schedule import check_schedule, piecewise_linear
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +87,8 @@ class A2wConfig:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for schedule in (self.sampling, self.guide):
-            piecewise_linear(str(schedule), 0.0)  # a bad schedule shows now and not after hours
+        check_schedule("sampling", self.sampling)
+        check_schedule("guide", self.guide, 1e6)
         if not 0 <= self.token_dropout < 1:
             raise ValueError("token_dropout must be from 0 to below 1")
         if self.normalise == "utterance" and self.auxiliary != "none":

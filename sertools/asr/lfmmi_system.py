@@ -24,7 +24,7 @@ from sertools.models.layers import semi_orthogonal_step, set_dropout, set_share
 from sertools.training.distributed import SINGLE, Group
 from sertools.training.loop import TrainingConfig
 from sertools.training.precision import Precision, check_precision
-from sertools.training.schedule import piecewise_linear
+from sertools.training.schedule import check_schedule, piecewise_linear
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class AsrConfig:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
+        check_schedule("dropout", self.dropout)
 
     @property
     def xent(self) -> bool:

@@ -68,6 +68,7 @@ def _sorted(files: list[Path]) -> tuple[list[Path], dict[str, list[Path]]]:
     """Files of folds; and the tables of each system."""
     from sertools.errors import UserError
     from sertools.partitions.folds import FOLDS
+    from sertools.reading import check_regular
     from sertools.runs.folder import PREDICTIONS
 
     folds, systems = [], {}
@@ -78,7 +79,7 @@ def _sorted(files: list[Path]) -> tuple[list[Path], dict[str, list[Path]]]:
             systems[str(path)] = tables
         elif path.is_dir():
             raise UserError(f"{path} has neither {FOLDS} nor fold_*/seed_*/{PREDICTIONS}")
-        elif not path.is_file():
+        elif not check_regular(path).is_file():
             raise UserError(f"there is no file {path}")
         elif path.suffix == ".json":
             folds.append(path)

@@ -8,8 +8,10 @@ from math import isfinite
 from pathlib import Path
 
 from sertools.checking.findings import Findings
+from sertools.documents import MAX_JSON_BYTES
 from sertools.errors import UserError
 from sertools.partitions.folds import Folds
+from sertools.reading import csv_text
 from sertools.runs.predictions import COLUMNS, PARTS, PREDICTION, SUM_TOLERANCE, read_predictions
 
 
@@ -30,7 +32,7 @@ def check_table(path: Path) -> tuple[list[Row], tuple[str, ...], Findings]:
     rows: list[Row] = []
     classes: tuple[str, ...] = ()
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        with csv_text(path, MAX_JSON_BYTES) as stream:
             reader = csv.reader(stream)
             header = next(reader, [])
             lacking = [name for name in COLUMNS if name not in header and name != "repetition"]
@@ -48,8 +50,11 @@ def check_table(path: Path) -> tuple[list[Row], tuple[str, ...], Findings]:
                 row = Row(where, {"repetition": "1"} | dict(zip(header, values, strict=True)))
                 rows.append(row)
                 _check_row(row, classes, found)
-    except (csv.Error, UnicodeDecodeError) as error:
-        found.add("reading", str(path), f"not a CSV table in UTF-8 ({error})")
+    except csv.Error as error:
+        found.add("reading", str(path), f"not a CSV table ({error})")
+        return rows, classes, found
+    except UserError as error:
+        found.add("reading", str(path), str(error).removeprefix(f"{path} "))
         return rows, classes, found
     if not rows:
         found.add("rows", str(path), "it has no rows")

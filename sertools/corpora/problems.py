@@ -67,7 +67,7 @@ def judge(problems: Sequence[Problem], report: Path, skip_bad: bool) -> None:
     more = f"\n  ... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     shown = "".join(f"\n  {problem}" for problem in first)
     raise UserError(
-        f"the corpus has {len(problems)} problems ({counts}):{shown}{more}\n"
+        f"the corpus has {len(problems)} {'problem' if len(problems) == 1 else 'problems'} ({counts}):{shown}{more}\n"
         f"All of them are in {report}.  Mend the corpus (copy or unpack it again), "
         "or give --skip-bad (run.sh: --skip-bad true) to go on without them."
     )

@@ -79,7 +79,7 @@ def features_config(values: dict[str, Any], where: str) -> FeaturesConfig:
     if len(blocks) != 1:
         raise UserError(
             f"{where}: one block says which features, called {', '.join(KINDS)}; here are "
-            f"{' and '.join(blocks) or 'none of these with settings (NAME: {{}} for the defaults)'}"
+            f"{' and '.join(blocks) or 'none of these with settings (NAME: {} for the defaults)'}"
         )
     kind = KINDS[blocks[0]]
     shape = make_dataclass(

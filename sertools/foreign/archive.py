@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sertools.errors import UserError
 from sertools.foreign.machine import SIZES, Mapping, Storage, View, run
+from sertools.reading import check_regular
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
@@ -49,7 +50,7 @@ def open_foreign(path: Path) -> Foreign:
     Raises:
         UserError: it is not such a file, is damaged, or is made to do harm.
     """
-    if not path.is_file():
+    if not check_regular(path).is_file():
         raise UserError(f"there is no file {path}")
     try:
         with open(path, "rb") as stream:

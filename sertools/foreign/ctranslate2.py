@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sertools.errors import UserError
 from sertools.files import content_hash, replacing, write_json
+from sertools.reading import check_regular
 from sertools.training.checkpoint import save_tensors
 
 VERSIONS = range(3, 7)
@@ -61,7 +62,7 @@ def read_model(path: Path, part: str = "") -> Stored:
     Raises:
         UserError: it is not such a file, or it is damaged.
     """
-    if not path.is_file():
+    if not check_regular(path).is_file():
         raise UserError(f"there is no file {path}")
     if not is_ctranslate2(path):
         raise UserError(f"{path} is no model.bin of CTranslate2, versions {VERSIONS[0]} to {VERSIONS[-1]}")

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sertools.documents import MAX_JSON_BYTES
 from sertools.errors import UserError
+from sertools.reading import csv_text, read_text
 
 Scores = Mapping[str, float]
 
@@ -88,10 +90,9 @@ def read_rows(path: Path) -> list[tuple[str, dict[str, str]]]:
         UserError: no such file, not CSV in UTF-8, rows of another length.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
+        reader = csv.DictReader(csv_text(path, MAX_JSON_BYTES))
+        rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
         raise UserError(f"{path} is not a CSV table ({error})") from error
     for where, row in rows:
         if None in row or None in row.values():
@@ -107,7 +108,7 @@ def read_objects(path: Path) -> list[tuple[str, Any]]:
     Raises:
         UserError: no such file, or not JSON.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path, MAX_JSON_BYTES)
     try:
         whole = json.loads(text)
     except (json.JSONDecodeError, RecursionError):

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from sertools.helptext import at_least_one
+
 DOC = """What a corpus has, what is odd about it, and what could be shown with it.
 
     sertools inspect recordings/
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="one setting of it")  # fmt: skip
     parser.add_argument("--page", type=Path, metavar="FILE", help="write a page with plots (HTML)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a processor)")
+    parser.add_argument("--jobs", type=at_least_one, metavar="N", help="processes (default: one a processor)")
 
 
 def show(options: argparse.Namespace) -> int:

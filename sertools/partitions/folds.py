@@ -201,7 +201,7 @@ def write_folds(path: Path | str, folds: Folds) -> None:
 
 
 def find_fold(folds: Folds, name: str) -> Fold:
-    """The fold called ``name``; if none is, and it is a number, the one at this position from 1.
+    """The fold called ``name``; if it is a number and no fold is called by one, the one at this position from 1.
 
     Raises:
         UserError: there is none.
@@ -209,7 +209,9 @@ def find_fold(folds: Folds, name: str) -> Fold:
     for fold in folds.folds:
         if fold.name == name:
             return fold
-    return nth_fold(folds, int(name)) if name.isdecimal() and len(name) < 10 else _no_fold(folds, name)
+    if name.isdecimal() and len(name) < 10 and not any(fold.name.isdecimal() for fold in folds.folds):
+        return nth_fold(folds, int(name))
+    return _no_fold(folds, name)
 
 
 def nth_fold(folds: Folds, position: int) -> Fold:

@@ -17,8 +17,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sertools.documents import MAX_JSON_BYTES
 from sertools.errors import UserError
 from sertools.files import replacing, require
+from sertools.reading import csv_text
 
 COLUMNS = ("utterance", "speaker", "corpus", "part", "repetition", "fold", "seed", "label")
 PREDICTION = "prediction"
@@ -271,7 +273,7 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
     for path in files:
         if not require(path, made_by).is_file():
             raise UserError(f"{path} is not a file; a prediction table is needed, which {made_by} makes")
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        with csv_text(path, MAX_JSON_BYTES) as stream:
             reader = csv.reader(stream)
             try:
                 found, repeated = _header(path, next(reader, []))
@@ -288,11 +290,21 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
                         )
                     rows.append(row if repeated else [*row[:4], "1", *row[4:]])
                     where.append(f"{path}, line {reader.line_num}")
-            except (csv.Error, UnicodeDecodeError) as error:
+                    _check_place(path, rows[-1], where[-1])
+            except csv.Error as error:
                 raise UserError(f"{path} is not a CSV table ({error}); make it again with {made_by}") from error
     table = _parse(classes or (), rows, where)
     check_predictions(table, where)
     return table
+
+
+def _check_place(path: Path, row: list[str], where: str) -> None:
+    """A run's table is of its folder's fold and seed: EXP_DIR/fold_<fold>/seed_<seed>/predictions.csv."""
+    for name, folder in (("fold", path.parent.parent.name), ("seed", path.parent.name)):
+        value = row[COLUMNS.index(name)]
+        begin, _, told = folder.partition("_")
+        if begin == name and told != value and path.parent.name.startswith("seed_"):
+            raise UserError(f"{where}: {name} {value[:40]!r}, in the folder of {name} {told!r}; one of them is wrong")
 
 
 def _said(classes: tuple[str, ...]) -> str:
@@ -306,9 +318,10 @@ def _header(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
     names = header[len(columns) :]
     right = names == [PREDICTION] or (len(names) > 1 and all(n.startswith("p_") and len(n) > 2 for n in names))
     if header[: len(columns)] != columns or not right:
+        semicolons = "; columns are separated by commas" if len(header) == 1 and header[0].count(";") > 2 else ""
         raise UserError(
             f"{path}: the first line must be '{','.join(COLUMNS)},p_<class>,...' or '...,label,{PREDICTION}', "
-            f"not '{','.join(header)[:200]}'"
+            f"not '{','.join(header)[:200]}'{semicolons}"
         )
     if len(set(names)) != len(names):
         raise UserError(f"{path}: a class has two columns: {', '.join(names)}")
@@ -327,7 +340,8 @@ def _parse(classes: tuple[str, ...], rows: list[list[str]], where: list[str]) ->
         try:
             outputs[number] = [float(value) for value in row[len(COLUMNS) :]]
         except ValueError as error:
-            raise UserError(f"{where[number]}: {str(error)[:100]}") from error
+            bad = str(error).partition(": ")[2][:60]
+            raise UserError(f"{where[number]}: {bad} is not a number, such as 0.25 (with a point)") from error
     utterances, speakers, corpora, parts, folds = (
         np.array([row[COLUMNS.index(name)] for row in rows], dtype=np.str_)
         for name in ("utterance", "speaker", "corpus", "part", "fold")

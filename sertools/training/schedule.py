@@ -16,6 +16,28 @@ def piecewise_linear(text: str, progress: float) -> float:
         >>> piecewise_linear("0,0@0.20,0.5@0.50,0", 0.35)
         0.25
     """
+    points = _points(text)
+    if progress <= points[0][0]:
+        return points[0][1]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if progress <= x1:
+            return y0 + (y1 - y0) * (progress - x0) / (x1 - x0)
+    return points[-1][1]
+
+
+def check_schedule(name: str, schedule: str | float, high: float = 1.0) -> None:
+    """Check a schedule when it is read, and not after hours.
+
+    Raises:
+        ValueError: not a text as for :func:`piecewise_linear`; a value is not in 0 .. ``high``.
+    """
+    for _, value in _points(str(schedule)):
+        if not 0 <= value <= high:
+            raise ValueError(f"{name}: {value:g} in schedule '{schedule}' is not in 0 .. {high:g}")
+
+
+def _points(text: str) -> list[tuple[float, float]]:
+    """Progress and value of each point, in order."""
     parts = [part.strip() for part in text.split(",")]
     points = []
     for i, part in enumerate(parts):
@@ -28,12 +50,9 @@ def piecewise_linear(text: str, progress: float) -> float:
             raise ValueError(f"schedule '{text}': '{part}' is not value@progress") from None
     if sorted(points) != points:
         raise ValueError(f"schedule '{text}': points must be in order of progress")
-    if progress <= points[0][0]:
-        return points[0][1]
-    for (x0, y0), (x1, y1) in pairwise(points):
-        if progress <= x1:
-            return y0 + (y1 - y0) * (progress - x0) / (x1 - x0)
-    return points[-1][1]
+    if not all(0 <= at <= 1 for at, _ in points):
+        raise ValueError(f"schedule '{text}': progress must be in 0 .. 1")
+    return points
 
 
 def learning_rate(initial: float, final: float, warmup: float, progress: float) -> float:

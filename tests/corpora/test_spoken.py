@@ -35,7 +35,7 @@ def found() -> Found:
 
 
 def test_they_are_named_and_left_out_by_option_alone(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"1 problems \(1 x text does not fit\)") as error:
+    with pytest.raises(UserError, match=r"1 problem \(1 x text does not fit\)") as error:
         prepare("c", found, tmp_path, Stamp(), skip_bad=False)
     assert "/corpus/prompts run together.wav: text does not fit: prompts run together: 164 characters in" in str(
         error.value

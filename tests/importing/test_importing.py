@@ -154,6 +154,14 @@ def test_what_is_said(
         join(FORMATS[toolkit]([path], Told(**told)), FOLDS, toolkit, Wanted(**wanted))
 
 
+@pytest.mark.parametrize("toolkit", ["nkululeko", "huggingface"])
+def test_other_encodings_are_named(toolkit: str, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("file,start,end\n", encoding="utf-16")
+    with pytest.raises(UserError, match="is UTF-16 or UTF-32"):
+        join(FORMATS[toolkit]([path], Told()), FOLDS, toolkit, Wanted())
+
+
 def test_left_out_and_merged_classes(tmp_path: Path) -> None:
     scores = [{"label": "angry", "score": 0.3}, {"label": "rage", "score": 0.1}, {"label": "sad", "score": 0.4},
               {"label": "other", "score": 0.2}]  # fmt: skip

@@ -16,6 +16,7 @@ sys.path.insert(0, str(LOCAL))
 
 from cli import add_fold, at_least_one, chosen_fold, explain  # noqa: E402
 from sertools.errors import UserError  # noqa: E402
+from sertools.helptext import seed  # noqa: E402
 from sertools.partitions.examples import Example  # noqa: E402
 from sertools.partitions.folds import write_folds  # noqa: E402
 from sertools.partitions.making import FoldsConfig, make_folds  # noqa: E402
@@ -96,6 +97,10 @@ def test_numbers_of_seeds_begin_at_one() -> None:
     for text in ("0", "-1", "1.5", "x"):
         with pytest.raises(argparse.ArgumentTypeError, match=f"at least 1, not {text}"):
             at_least_one(text)
+    assert [seed(text) for text in ("0", "17", "999999999")] == [0, 17, 999999999]
+    for text in ("-1", "1.5", "x", "9" * 10, "9" * 30):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"from 0 to 999999999, not {text}"):
+            seed(text)
 
 
 def test_a_number_of_an_array_is_a_position_whatever_folds_are_called(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ By hand, from the top of the tree: .venv/bin/python tests/mutation/run.py (see t
 """
 
 import argparse
+import hashlib
 import importlib
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = Path(__file__).with_name("mutations.yaml")
+RESULTS = Path(__file__).with_name("results.tsv")  # entry's digest, what was found, seconds, the test that failed, name
 # imported once; what a mutation may change is not among them
 HEAVY = (
     "torch", "torch.utils.tensorboard", "lhotse", "scipy.stats", "scipy.optimize", "scipy.sparse", "safetensors.torch",
@@ -42,6 +45,11 @@ class Mutation:
     equivalent: str = ""
 
     @property
+    def digest(self) -> str:
+        """Changes with the change itself; what was found of another change says nothing."""
+        return hashlib.sha256(f"{self.file}\0{self.old}\0{self.new}".encode()).hexdigest()[:12]
+
+    @property
     def mutated(self) -> str:
         """The text of the file with the change."""
         return (ROOT / self.file).read_text(encoding="utf-8").replace(self.old, self.new)
@@ -51,6 +59,19 @@ def read_mutations() -> list[Mutation]:
     """All entries."""
     entries = yaml.safe_load(ENTRIES.read_text(encoding="utf-8"))
     return [Mutation(**entry | {"tests": tuple(entry["tests"])}) for entry in entries]
+
+
+def read_results() -> dict[str, list[str]]:
+    """What was found before, by the entry's digest."""
+    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() else []
+    return {line.partition("\t")[0]: line.split("\t") for line in lines}
+
+
+def write_result(one: Mutation, found: str, seconds: float, by: str) -> None:
+    """Beside the others', in the entries' order; those of entries that are gone are left out."""
+    results = read_results() | {one.digest: [one.digest, found, f"{seconds:.0f}", by, one.name]}
+    lines = ["\t".join(results[other.digest]) for other in read_mutations() if other.digest in results]
+    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -81,7 +102,7 @@ def _test(tree: Path, tests: tuple[str, ...], log: Path) -> None:
     sys.dont_write_bytecode = True
     sys.path[0] = str(tree)
     os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=short", *tests]))
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=short", *tests]))
 
 
 def run_tests(tree: Path, tests: tuple[str, ...], limit: float, log: Path) -> str:
@@ -102,9 +123,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=[""], help="mutations whose name holds one of these")
     parser.add_argument("--limit", type=float, default=300, help="seconds for the tests of one (default: 300)")
+    parser.add_argument("--missing", action="store_true", help="those not seen killed yet (results.tsv)")
     parser.add_argument("--unchecked", action="store_true", help="the tests are known to pass without mutations")
     args = parser.parse_args()
     chosen = [one for one in read_mutations() if any(part in one.name for part in args.only)]
+    if args.missing:
+        chosen = [one for one in chosen if read_results().get(one.digest, ["", ""])[1] != KILLED]
     for name in HEAVY:
         with suppress(ImportError):
             importlib.import_module(name)
@@ -127,7 +151,10 @@ def main() -> int:
             counts[found] += 1
             bad |= found != KILLED and not one.equivalent
             note = f" (equivalent: {one.equivalent})" if one.equivalent else ""
-            print(f"{found:10} {time.monotonic() - started:6.1f} s  {one.name}{note}", flush=True)
+            seconds = time.monotonic() - started
+            by = re.search(r"^(?:FAILED|ERROR) ([^ ]+)", log.read_text(errors="replace"), re.MULTILINE)
+            write_result(one, found, seconds, by[1] if by and found == KILLED else "")
+            print(f"{found:10} {seconds:6.1f} s  {one.name}{note}", flush=True)
             if found == BROKEN:
                 print(log.read_text()[-1500:])
     print(", ".join(f"{count} {name}" for name, count in sorted(counts.items())), f"of {len(chosen)}")

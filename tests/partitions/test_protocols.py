@@ -133,8 +133,9 @@ def test_a_name_is_no_position() -> None:
     assert [fold.name for fold in folds.folds] == ["0", "1", "2"]
     assert find_fold(folds, "2").name == "2"
     assert nth_fold(folds, 2).name == "1"
-    with pytest.raises(UserError, match="no fold '4'"):
-        find_fold(folds, "4")
+    for name in ("3", "4"):  # 3 would be the position of "2"
+        with pytest.raises(UserError, match=f"no fold '{name}'"):
+            find_fold(folds, name)
     assert find_fold(made(corpus()), "2").name == "g1"
 
 

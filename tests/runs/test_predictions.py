@@ -177,7 +177,8 @@ def test_repetitions(tmp_path: Path) -> None:
         ("u1,,c,test,1,1,happy,0.5,0.5", "the name of the speaker, '', is empty"),
         ("u1,a,c,test,../x,1,happy,0.5,0.5", "fold, '../x', cannot be the name of a folder"),
         ("u\x07,a,c,test,1,1,happy,0.5,0.5", "is not printable"),
-        ("u1,a,c,test,1,1,happy,0.5,half", "could not convert"),
+        ("u1,a,c,test,1,1,happy,0.5,half", "'half' is not a number"),
+        ('u1,a,c,test,1,1,happy,0.5,"0,5"', "'0,5' is not a number, such as 0.25 .with a point"),
         ("u1,a,c,test,1,1,happy,inf,0.5", "must be finite"),
     ],
 )
@@ -190,3 +191,38 @@ def test_wrong_values_have_a_sentence(tmp_path: Path, row: str, words: str) -> N
 def test_a_folder_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a file"):
         read_predictions(tmp_path)
+
+
+def test_encodings_and_separators_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    row = "Jürgen,a,c,test,1,1,happy,0.5,0.5\n"
+    for encoding, words in (
+        ("utf-16", "is UTF-16"),
+        ("latin-1", "is not UTF-8 .byte 0xfc in line 2"),
+        ("utf-8-sig", ""),
+    ):
+        path.write_text(HEADER + row, encoding=encoding)
+        if words:
+            with pytest.raises(UserError, match=words):
+                read_predictions(path)
+        else:
+            assert read_predictions(path).utterances.tolist() == ["Jürgen"]
+    path.write_text((HEADER + row).replace(",", ";"), encoding="utf-8")
+    with pytest.raises(UserError, match="columns are separated by commas"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize(("folder", "words"), [
+    ("fold_Session2/seed_1", "line 2: fold 'Session1', in the folder of fold 'Session2'"),
+    ("fold_Session1/seed_2", "line 2: seed '1', in the folder of seed '2'"),
+    ("fold_Session1/seed_1", ""), ("fold_7/x", ""),
+])  # fmt: skip
+def test_a_runs_table_is_of_its_folder(tmp_path: Path, folder: str, words: str) -> None:
+    path = tmp_path / folder / "predictions.csv"
+    path.parent.mkdir(parents=True)
+    write_predictions(path, table())
+    if words:
+        with pytest.raises(UserError, match=words):
+            read_predictions(path)
+    else:
+        assert len(read_predictions(path)) == 3

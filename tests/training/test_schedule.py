@@ -2,7 +2,7 @@
 
 import pytest
 
-from sertools.training.schedule import learning_rate, linear_learning_rate, piecewise_linear
+from sertools.training.schedule import check_schedule, learning_rate, linear_learning_rate, piecewise_linear
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,14 @@ def test_constant() -> None:
 def test_bad_schedules(text: str) -> None:
     with pytest.raises(ValueError, match="schedule"):
         piecewise_linear(text, 0.5)
+
+
+@pytest.mark.parametrize("schedule", [2, -0.1, "0,nan@0.5,0", "0,inf@0.5,0", "0,2@0.5,0", "0@-1,0", "0,0.1@nan,0"])
+def test_what_is_between_the_ends_is_checked(schedule: str | float) -> None:
+    with pytest.raises(ValueError, match="in 0"):
+        check_schedule("dropout", schedule)
+    check_schedule("dropout", "0,0@0.20,1@0.50,0")
+    check_schedule("guide", 20, 100)
 
 
 def test_learning_rate() -> None:

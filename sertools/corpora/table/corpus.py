@@ -89,8 +89,11 @@ def find(
     utterances = unique(utterances, found)
     files = {str(one.file): one.file for one in utterances if one.file.exists()}
     audio, bad = check_all(files, jobs=jobs, progress=progress)
-    lines = {str(one.file): one.line for one in utterances}
-    found.problems += [Problem(p.kind, p.file, p.reason, p.line or lines.get(p.file)) for p in bad]
+    rows = {str(one.file): one for one in utterances if one.line}
+    found.problems += [
+        Problem(p.kind, rows[p.file].where, f"{p.file}: {p.reason}", rows[p.file].line) if p.file in rows else p
+        for p in bad
+    ]
     found.problems += [
         Problem("missing audio", one.where, f"no file {one.file}", one.line)
         for one in utterances

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sertools.corpora.table.config import ROLES, USUAL, TableConfig
 from sertools.errors import UserError
+from sertools.reading import check_regular
 
 SEPARATORS = ",;\t|"
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -75,8 +76,10 @@ def read_csv(path: Path, config: TableConfig) -> Table:
 
 
 def _text(path: Path, encoding: str) -> tuple[str, list[str]]:
-    if not path.is_file():
-        raise UserError(f"there is no table {path}" if not path.exists() else f"{path} is not a regular file")
+    if not check_regular(path).is_file():
+        raise UserError(
+            f"there is no table {path}" if not path.exists() else f"{path} is a folder, and a file is needed"
+        )
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{path} has {path.stat().st_size >> 20} MB; a table of recordings is expected")
     data = path.read_bytes()

@@ -15,6 +15,8 @@ from sertools.corpora.table.formats import read_table
 from sertools.corpora.table.rows import Row, find_roles
 from sertools.errors import UserError
 
+MISSING = ("nan", "nat", "<na>", "null", "n/a", "#n/a")
+"""How programs write a value that is not there."""
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff", ".au", ".sph")
 
 
@@ -199,6 +201,15 @@ def labelled(utterances: Iterable[Utterance], config: TableConfig, found: Found,
             continue
         if not label:
             found.problems.append(Problem("no label", one.where, f"{one.name} has none", one.line))
+            continue
+        if label.lower() in MISSING and fold(label) not in classes:
+            what = f"{one.name} has '{label}', as programs write nothing; a class of that name goes under labels"
+            found.problems.append(Problem("no label", one.where, what, one.line))
+            continue
+        speaker = one.values.get("speaker", "")
+        if speaker.lower() in ("", *MISSING) and not config.speaker_unknown:
+            what = f"{one.name} has '{speaker}'; all without a name would be one speaker (see speaker_unknown)"
+            found.problems.append(Problem("no speaker", one.where, what, one.line))
             continue
         if config.labels and fold(label) not in classes:
             what = f"'{label}' is in neither labels nor leave_out ({', '.join(config.labels)})"

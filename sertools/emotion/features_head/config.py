@@ -9,7 +9,7 @@ from sertools.emotion.objective import Loss
 from sertools.features.store import FEATURES
 from sertools.models.emotion import Aggregate, Pooling
 from sertools.training.loop import TrainingConfig
-from sertools.training.schedule import piecewise_linear
+from sertools.training.schedule import check_schedule
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class HeadConfig:
     loss: Loss | None = None
 
     def __post_init__(self) -> None:
-        piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
+        check_schedule("dropout", self.dropout)
         for name in self.features:
             if ":" in name and not name.partition(":")[2].isdigit():
                 raise ValueError(f"features: '{name}' must be a name, or NAME:LAYER")

@@ -8,7 +8,7 @@ from sertools.emotion.features_head.config import HeadDataConfig
 from sertools.emotion.frames import FrameSettings
 from sertools.features.learned.ssl import NAME
 from sertools.training.loop import TrainingConfig
-from sertools.training.schedule import piecewise_linear
+from sertools.training.schedule import check_schedule
 
 Scale = Literal["none", "standardise", "layer_norm"]
 LayerPooling = Literal["mean", "statistics", "attention"]
@@ -71,7 +71,7 @@ class LayersConfig:
     dropout: str | float = 0.0
 
     def __post_init__(self) -> None:
-        piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
+        check_schedule("dropout", self.dropout)
         if self.stored == "statistics" and self.model.pooling == "attention":
             raise ValueError("model.pooling: attention needs frames, and stored is statistics")
 

@@ -13,7 +13,7 @@ from sertools.models.emotion import EmotionModelConfig, check_layers
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.loop import TrainingConfig
 from sertools.training.precision import Precision
-from sertools.training.schedule import piecewise_linear
+from sertools.training.schedule import check_schedule
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class EmotionConfig:
     loss: Loss | None = None
 
     def __post_init__(self) -> None:
-        piecewise_linear(str(self.dropout), 0.0)  # a bad schedule shows now and not after hours
+        check_schedule("dropout", self.dropout)
         if self.head_alone and self.precision != "float32":
             raise ValueError("precision: bfloat16 is of the trunk, which does not train here (train: head)")
 

@@ -87,6 +87,9 @@ def test_what_is_wrong_with_a_table_is_said(
         ("a1.wav,anna,sad", "duplicate", "another label"),
         (",anna,sad", "no file name", "the row has none"),
         ("a1.wav,anna,", "no label", "has none"),
+        ("a1.wav,anna,nan", "no label", "as programs write nothing"),
+        ("a1.wav,NaN,sad", "no speaker", "a1 has 'NaN'"),
+        ("a1.wav,,sad", "no speaker", "all without a name would be one speaker"),
     ],
 )
 def test_bad_rows_are_problems_with_their_line(clips: Path, tmp_path: Path, row: str, kind: str, reason: str) -> None:
@@ -112,6 +115,8 @@ def test_labels(clips: Path, tmp_path: Path) -> None:
     assert "left out by leave_out: 1 utterances of '???'" in found.notes
     assert "labels that the configuration has and the corpus has not: froh" in found.notes
     assert any("class angry has 1 utterances only" in note for note in found.notes)
+    found = find(write(tmp_path, ["a1.wav,anna,nan"]), clips, config(labels={"nan": "neutral"}))
+    assert not found.problems
 
 
 def test_segments_of_a_recording(clips: Path, tmp_path: Path) -> None:
