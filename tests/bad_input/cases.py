@@ -199,6 +199,25 @@ CASES = [
     ),
     Case(
         CONF,
+        "a class called no, which YAML reads as a truth value",
+        MAKE_FOLDS,
+        "put it in quotes",
+        write("conf/folds.yaml", "protocol: paper\ntarget: {field: valence, edges: [3], classes: [no, yes]}\n"),
+    ),
+    Case(
+        CONF,
+        "a number that is none",
+        f"{TRAIN} --fold 1 --seed 1 --set training.learning_rate=.nan out",
+        "correct it",
+    ),
+    Case(
+        CONF,
+        "a proportion above one",
+        f"{TRAIN} --fold 1 --seed 1 --set dropout=0,0@0.2,50@0.5,0 out",
+        "write 0.5 for 50 %",
+    ),
+    Case(
+        CONF,
         "a value out of range",
         MAKE_FOLDS,
         "correct it",
@@ -444,6 +463,7 @@ CASES = [
     Case(FOLD, "a fold that does not exist", f"{TRAIN} --fold Session9 --seed 1 out", "take one of those named"),
     Case(SYSTEM, "a job number out of range", f"{TRAIN} --job 3 --num-jobs 2 out", "jobs count from 1"),
     Case(SYSTEM, "the same, of features", f"{MFCC} --job 3 --num-jobs 2 {CUTS} out", "jobs count from 1"),
+    Case(SYSTEM, "a seed below 0", f"{TRAIN} --fold 1 --seed -1 out", "seeds count from 0", code=2),
     Case(SYSTEM, "no GPU where one is asked for", f"{TRAIN} --fold 1 --seed 1 --device cuda out", "leave --device out"),
     Case(
         SYSTEM,
