@@ -13,7 +13,7 @@ import io
 import logging
 from pathlib import Path
 
-from cli import parser, run
+from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.ensembles import combine, describe
 from sertools.files import content_hash, only_writer, write_json, write_text
@@ -30,7 +30,7 @@ def main() -> None:
     arguments.add_argument("--output", type=Path, required=True, metavar="DIR", help="the experiment that is written")
     arguments.add_argument("--weights", choices=("dev", "equal"), default="dev", help="fitted on dev, or all alike")
     arguments.add_argument("--seeds-as-one", action="store_true", help="average the seeds of each system first")
-    arguments.add_argument("--num-seeds", type=int, help="seeds 1 .. N of every system (default: all that are there)")
+    arguments.add_argument("--num-seeds", type=at_least_one, help="seeds 1 .. N of each system (default: all)")
     options = arguments.parse_args()
     given = dict(named(text) for text in options.systems)
     if len(given) < len(options.systems):

@@ -15,9 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cli import parser, read_inputs, run
+
+# cli is first: it explains imports that fail
+# isort: split
+
 import numpy as np
 
-from cli import parser, read_inputs, run
 from sertools.audio.cuts import load_cut
 from sertools.audio.degrading import add_noise, band_pass
 from sertools.errors import UserError

@@ -12,9 +12,13 @@ import logging
 import time
 from pathlib import Path
 
+from cli import at_least_one, parser, read_inputs, run
+
+# cli is first: it explains imports that fail
+# isort: split
+
 import torch
 
-from cli import at_least_one, parser, read_inputs, run
 from sertools.errors import UserError
 from sertools.files import write_json
 from sertools.manifests import read_cuts

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cli import parser, run
 from sertools.errors import UserError
+from sertools.helptext import seed
 from sertools.manifests import read_cuts, write_cuts
 
 
@@ -27,7 +28,7 @@ def positive(text: str) -> float:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--minutes", type=positive, required=True, help="of speech that is taken, at least")
-    arguments.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
+    arguments.add_argument("--seed", type=seed, default=0, help="of the draw (default: 0)")
     arguments.add_argument("cuts", type=Path, help="cut manifest")
     arguments.add_argument("output", type=Path, help="manifest that is written, NAME.jsonl.gz")
     options = arguments.parse_args()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from sertools.errors import UserError
+from sertools.helptext import at_least_one, seed
 
 DOC = """Search for settings on dev parts only, over a recipe's configuration.
 
@@ -33,11 +34,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add("--folds", type=Path, required=True, help="folder of folds.json")
     add("--input", action="append", default=[], metavar="NAME=PATH", help="what the kind of system needs besides")
     add("--method", choices=("grid", "random", "optuna"), default="random", help="default: %(default)s")
-    add("--trials", type=int, default=20, help="how many; of a grid the most (default: %(default)s)")
-    add("--num-seeds", type=int, default=1, help="trainings of every trial and fold (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of the trials' settings (default: %(default)s)")
-    add("--job", type=int, help="make only this job's trials, from 1")
-    add("--num-jobs", type=int, default=1, help="of how many jobs (default: %(default)s)")
+    add("--trials", type=at_least_one, default=20, help="how many; of a grid the most (default: %(default)s)")
+    add("--num-seeds", type=at_least_one, default=1, help="trainings of every trial and fold (default: %(default)s)")
+    add("--seed", type=seed, default=0, help="of the trials' settings (default: %(default)s)")
+    add("--job", type=at_least_one, help="make only this job's trials, from 1")
+    add("--num-jobs", type=at_least_one, default=1, help="of how many jobs (default: %(default)s)")
     add("--test", type=Path, metavar="OUT", help="score test, once, with the chosen configuration")
     add("--device", default="cpu", help="a torch device (default: %(default)s)")
     add("--quiet", action="store_true", help="no progress, no log")
@@ -93,8 +94,6 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.trials < 1 or options.num_seeds < 1 or options.num_jobs < 1:
-        raise UserError("--trials, --num-seeds and --num-jobs must be at least 1")
     if options.job is not None and not 1 <= options.job <= options.num_jobs:
         raise UserError(f"--job must be in 1 .. {options.num_jobs} (--num-jobs), not {options.job}")
     if options.job is not None and options.method == "optuna":
