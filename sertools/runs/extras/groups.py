@@ -93,7 +93,8 @@ class Groups:
             caption=f"{metric.name} of groups of tested utterances, by what the manifest knows of them, and its "
             "difference from the other groups of the same field; 95 % intervals over speakers, where both have at "
             f"least {FEWEST}. Numbers are cut into thirds. * marks intervals that exclude 0; they are not corrected "
-            "for the number of groups, so of twenty one is marked by chance.",
+            "for the number of groups, so of twenty one is marked by chance. A group without a class has its UA over "
+            "the others: it is another task.",
             header=(
                 "field (test)",
                 "group",
