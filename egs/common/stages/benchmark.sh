@@ -208,16 +208,18 @@ benchmark_systems() {
 
 # benchmark_speeds: the real-time factor of each system, on the first task that it has finished
 benchmark_speeds() {
-  local task one exp first given run
+  local task one name exp first given run
   for one in $system_list; do
+    name=${one##*/}
+    name=${name//[:+]/_}
     given=()
     if [ "${needs[$one]}" = backbone ]; then given=(--given "backbone=$backbone"); fi
     for task in $task_list; do
-      exp=exp/$task/${one##*/}
+      exp=exp/$task/$name
       run=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
       first=${corpora_of[$task]%% *}
       if [ ! "$exp/speed.json" -nt "$run" ]; then
-        $train_cmd "exp/log/speed_${one##*/}.log" measure_speed.py "${given[@]}" \
+        $train_cmd "exp/log/speed_$name.log" measure_speed.py "${given[@]}" \
           --cuts "data/$first/manifests/${first}_cuts_all.jsonl.gz" "$exp"
       fi
       break
