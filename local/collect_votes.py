@@ -7,12 +7,12 @@
 
 Reads custom.ratings of a manifest (IEMOCAP: a list of {rater, kind, labels}).  A rater with several labels
 gives each the same share of a vote.  Votes for other classes are left out, and counted.  Actors who
-rated themselves (kind self) take no part.  Writes OUT/votes.csv: utterance, and v_CLASS for each class.
+rated themselves (kind self) take no part.  Writes OUT/votes.csv: utterance, and v_CLASS, its share.
+Folds whose configuration has target.raters hold the votes themselves, and need no such table.
 """
 
 import csv
 import logging
-from collections import Counter
 from pathlib import Path
 
 from cli import parser, run
@@ -20,6 +20,7 @@ from sertools.errors import UserError
 from sertools.files import content_hash, only_writer, replacing
 from sertools.manifests import read_supervisions
 from sertools.partitions.folds import FOLDS, read_folds
+from sertools.partitions.raters import RatersConfig, votes_of
 from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
 from sertools.runs.extras.raters import VOTES
 
@@ -49,32 +50,20 @@ def main() -> None:
             logging.info("%s is up to date", options.output)
             return
         logging.info("making %s: %s", options.output, reason)
-        left, without = Counter[str](), 0
+        rated = (s for s in read_supervisions(options.supervisions) if s.id in folds.labels)
+        votes = votes_of(rated, folds.classes, RatersConfig(labels=labels))
         with (
             replacing(options.output / VOTES) as temporary,
             open(temporary, "w", encoding="utf-8", newline="") as stream,
         ):
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["utterance", *(f"v_{name}" for name in folds.classes)])
-            for supervision in read_supervisions(options.supervisions):
-                if supervision.id not in folds.labels:
-                    continue
-                ratings = (supervision.custom or {}).get("ratings")
-                if ratings is None:
-                    raise UserError(f"{options.supervisions}: utterance {supervision.id} has no ratings")
-                votes = Counter[str]()
-                for rating in ratings:
-                    for vote in rating["labels"] if rating.get("kind") != "self" else ():
-                        if vote in labels:
-                            votes[labels[vote]] += 1 / len(rating["labels"])
-                        else:
-                            left[vote] += 1
-                if votes:
-                    writer.writerow([supervision.id, *(f"{votes[name]:g}" for name in folds.classes)])
-                without += not votes
+            writer.writerows([name, *(f"{share:g}" for share in shares)] for name, shares in votes.shares.items())
         write_stamp(options.output, stamp, [VOTES])
-    logging.info("votes that are for none of the classes: %s", dict(left.most_common()) or "none")
-    logging.info("%d of %d utterances have no vote for a class", without, len(folds.labels))
+    logging.info("votes that are for none of the classes: %s", votes.left or "none")
+    logging.info(
+        "%d of %d utterances have no vote for a class", len(folds.labels) - len(votes.shares), len(folds.labels)
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from sertools.files import content_hash, json_hash, only_writer
 from sertools.manifests import read_supervisions
 from sertools.partitions.examples import corpora_of, examples_of
 from sertools.partitions.folds import FOLDS, Folds, read_folds, write_folds
-from sertools.partitions.labelling import Labelled, label
+from sertools.partitions.labelling import Labelled, TargetConfig, label, with_votes
 from sertools.partitions.making import FoldsConfig, make_folds
 from sertools.partitions.target import Target
 from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
@@ -50,7 +50,8 @@ def main() -> None:
     chosen, about, lines = choose(config, supervisions)
     # class sets are code, not a file: a changed definition must show in the stamp
     inputs = {"supervisions": json_hash([content_hash(path) for path in options.supervisions]),
-              "labels": json_hash([chosen.labels, chosen.target.name, list(chosen.target.classes)])}  # fmt: skip
+              "labels": json_hash([chosen.labels, chosen.target.name, list(chosen.target.classes)]),
+              **({"votes": json_hash(chosen.shares)} if chosen.shares else {})}  # fmt: skip
     like = config.options.get("like")
     if like:
         read_folds(like)
@@ -67,7 +68,7 @@ def main() -> None:
             logging.info("%s", line)
         folds = make_folds(
             config, examples_of(supervisions, chosen.labels, config.part_field), target=chosen.target,
-            about_classes=about, remarks=chosen.remarks,
+            about_classes=about, remarks=chosen.remarks, shares=chosen.shares,
         )  # fmt: skip
         write_folds(options.out / FOLDS, folds)
         write_stamp(options.out, stamp, [FOLDS])
@@ -100,10 +101,14 @@ def choose(config: FoldsConfig, supervisions: list[Any]) -> tuple[Labelled, str,
         if not there:
             raise UserError(f"no utterance belongs to the class set {config.class_set}")
         classes = {name: None for name in classes if name in there}
-    if config.target is None:
-        return Labelled(Target("emotion", classes=tuple(classes)), emotion), about, lines
-    labelled = label(selected, config.target)
-    return labelled, f"Target: {config.target.field}", [*lines, *labelled.notes]
+    if config.target is None or (config.class_set and config.target == TargetConfig(raters=config.target.raters)):
+        labelled = Labelled(Target("emotion", classes=tuple(classes)), emotion)
+    else:
+        labelled, about = label(selected, config.target), f"Target: {config.target.field}"
+    if config.target is not None and config.target.raters is not None:
+        labelled = with_votes(labelled, selected, config.target.raters)
+        about += "; as the raters voted" if labelled.target.raters else ""
+    return labelled, about, [*lines, *labelled.notes]
 
 
 def tell(folds: Folds) -> None:

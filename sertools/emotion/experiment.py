@@ -18,6 +18,7 @@ from sertools.emotion.system import (
     Label,
     LoopTrained,
     Predicted,
+    Rated,
     RunData,
     RunId,
     System,
@@ -42,6 +43,7 @@ from sertools.training.run import CHECKPOINT, Training, checkpoint_files, run_tr
 log = logging.getLogger(__name__)
 
 MAKES_CUTS = "the feature stage (local/collect_features.py), or that of i-vectors or bottlenecks (local/extract_*.py)"
+MAJORITY = "trained on the labels, not on the raters' votes, which this kind of system cannot learn"
 MAX_OPEN = 4096  # files, of which every run that is trained together with others holds one
 
 
@@ -71,7 +73,9 @@ class Experiment:
         if self.target.kind == "number":
             return {utterance: float(value) for utterance, value in self.folds.labels.items()}
         index = {name: number for number, name in enumerate(self.target.classes)}
-        return {utterance: index[str(label)] for utterance, label in self.folds.labels.items()}
+        labels = {utterance: index[str(label)] for utterance, label in self.folds.labels.items()}
+        shares = self.folds.shares
+        return {name: Rated(label, shares[name]) for name, label in labels.items()} if shares else dict(labels)
 
 
 def always(system: System, inputs: Inputs = Inputs()) -> Callable[[RunId], tuple[System, Inputs]]:  # noqa: B008
@@ -182,6 +186,10 @@ class _Run:
             "fold": json_hash([fold.train, fold.dev, fold.test, self.target.classes or self.target.name]),
             "labels": json_hash([folds.labels[u] for part in (fold.train, fold.dev, fold.test) for u in part]),
         }
+        if folds.shares:
+            inputs["votes"] = json_hash(
+                [folds.target.raters, *(folds.shares[u] for part in (fold.train, fold.dev, fold.test) for u in part)]
+            )
         settings = to_dict(self.system.config) | {"seed": self.run_id.seed, "fold": fold.name}
         return Stamp(settings, inputs | self.inputs.hashes())
 
@@ -202,6 +210,7 @@ class _Run:
                 *self.system.remarks(features),
                 *backbone_remarks(features, self.folds.corpora),
                 *self.inputs.remarks(self.folds.corpora),
+                *([MAJORITY] if self.target.raters and not isinstance(self.system, LoopTrained) else []),
             ],
             TRAINED_ON: list(self.fold.train),
         }
@@ -245,6 +254,7 @@ class _Run:
             seeds=self.run_id.seed,
             labels=[classes[int(u.label)] for u in rows] if classes else [float(u.label) for u in rows],
             outputs=predicted.outputs.numpy(),
+            shares=[self.folds.shares[u.id] for u in rows] if self.folds.shares else None,
         )
         write_predictions(self.directory / PREDICTIONS, table)
 

@@ -14,7 +14,7 @@ from sertools.emotion.data import Batch, StoredUtterance, Utterance, batches_in_
 from sertools.emotion.objective import Loss, Objective
 from sertools.emotion.system import Applied
 from sertools.errors import UserError
-from sertools.models.emotion import Aggregate, aggregate_frames, frame_cross_entropy, mean_of_frames
+from sertools.models.emotion import Aggregate, aggregate_frames, frame_cross_entropy, mean_of_frames, weights_of
 from sertools.models.layers import set_share
 from sertools.models.tdnnf import set_dropout
 from sertools.partitions.target import Target
@@ -111,7 +111,7 @@ class FrameTask:
         """Mean loss of frames (of utterances, for a number), and their weight."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
-        labels = batch.labels.to(self.device)
+        labels = self.objective.labels([utterance.label for utterance in batch.utterances]).to(self.device)
         with self.in_precision():
             outputs, lengths = forward(self.model, batch, self.device)
         counts = batch.part is None or batch.part.counts
@@ -123,7 +123,7 @@ class FrameTask:
             return loss, 0.0
         if self.class_weights is None:
             return loss, float(frames)
-        return loss, float((lengths * self.class_weights[labels]).sum())
+        return loss, float((lengths * weights_of(labels, self.class_weights)).sum())
 
     def in_precision(self) -> AbstractContextManager[Any]:
         """Where the network's activations are of the type that the configuration says."""
@@ -182,7 +182,8 @@ def predict(
         if objective.target.kind == "number":
             rows.append(mean_of_frames(outputs.double(), lengths)[:, 0].cpu())
             continue
-        loss, count = frame_cross_entropy(outputs, lengths, batch.labels.to(device), None)
+        labels = objective.labels([utterance.label for utterance in batch.utterances]).to(device)
+        loss, count = frame_cross_entropy(outputs, lengths, labels, None)
         loss_sum += float(loss) * count
         frames += count
         rows.append(aggregate_frames(outputs.double(), lengths, settings.aggregate).cpu())

@@ -1,7 +1,7 @@
 """What is minimised, what is predicted and how dev is scored: for classes, and for numbers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,13 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sertools.emotion.system import Rated
 from sertools.errors import UserError
+from sertools.evaluation.stats.divergence import sums_of_utterances
 from sertools.evaluation.stats.metrics import confusion
 from sertools.evaluation.stats.moments import moments
 from sertools.evaluation.stats.registry import metrics_of
+from sertools.models.emotion import weights_of
 from sertools.partitions.target import Target
 
-Loss = Literal["cross_entropy", "smoothed", "focal", "ccc", "mse"]
+Loss = Literal["cross_entropy", "smoothed", "focal", "soft_cross_entropy", "ccc", "mse"]
 SMOOTHING = 0.1
 """The share of a label that smoothing gives to all classes alike."""
 FOCUS = 2.0
@@ -39,12 +42,19 @@ def focal_losses(log_probabilities: Tensor, labels: Tensor) -> Tensor:
     return (1.0 - torch.exp(-plain)).clamp(min=0.0) ** FOCUS * plain
 
 
+def soft_cross_entropies(log_probabilities: Tensor, shares: Tensor) -> Tensor:
+    """Of shares of the raters' votes in place of one class: (..., C) and (..., C) to (...)."""
+    return -(log_probabilities * shares).sum(-1)
+
+
 OF_CLASSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": cross_entropies,
     "smoothed": smoothed_cross_entropies,
     "focal": focal_losses,
+    "soft_cross_entropy": soft_cross_entropies,
 }
-"""Losses of classes: log-probabilities (..., C) and labels (...) to losses (...).  The first is the usual one."""
+"""Losses of classes: log-probabilities (..., C) and labels (...) to losses (...).  The first is the usual one; the last
+takes shares (..., C), and is the usual one where raters' votes are the target."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +72,13 @@ class Objective:
 
     @staticmethod
     def of(target: Target, loss: Loss | None, processes: int = 1) -> "Objective":
-        """With a loss, None for the usual one (cross_entropy, ccc).
+        """With a loss, None for the usual one (cross_entropy, soft_cross_entropy of raters' votes, ccc).
 
         Raises:
             UserError: the loss is not for such a target, or not for several processes.
         """
-        wanted: Loss = loss or ("cross_entropy" if target.kind == "classes" else "ccc")
+        usual: Loss = "soft_cross_entropy" if target.raters else "cross_entropy"
+        wanted: Loss = loss or (usual if target.kind == "classes" else "ccc")
         if (wanted in OF_CLASSES) != (target.kind == "classes"):
             fits = ", ".join(OF_CLASSES) if target.kind == "classes" else "ccc, mse"
             raise UserError(f"loss: {wanted} is not for the target {target.name} of the folds; take {fits}")
@@ -77,17 +88,22 @@ class Objective:
             )
         return Objective(target, wanted)
 
+    @staticmethod
+    def of_outputs(target: Target) -> "Objective":
+        """Of a trained system: what it says needs no raters' votes, which new recordings lack."""
+        return Objective.of(replace(target, raters=False), None)
+
     def of_utterances(self, outputs: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Mean loss of utterances.
 
         Args:
             outputs: (N, C) scores before the softmax (or log-posteriors), or (N, 1) values.
-            labels: (N,) int64 classes, or float values.
+            labels: (N,) int64 classes, or float values; (N, C) shares of votes: see :meth:`labels`.
             class_weights: (C,), 1 in the mean over the training part; None for equal weights.
         """
         if self.loss in OF_CLASSES:
             losses = self.of_rows(F.log_softmax(outputs, -1), labels)
-            return (losses if class_weights is None else losses * class_weights[labels]).mean()
+            return (losses if class_weights is None else losses * weights_of(labels, class_weights)).mean()
         values, wanted = outputs[..., 0], labels.to(outputs.dtype)
         return F.mse_loss(values, wanted) if self.loss == "mse" else 1.0 - ccc(values, wanted)
 
@@ -110,7 +126,27 @@ class Objective:
             recognised = outputs.argmax(1).tolist()
             statistics = confusion(labels, recognised, self.target.num_outputs).astype(np.float64)
         scores = {metric.dev_key: float(metric.of(statistics)) for metric in metrics_of(self.target.kind)}
+        if self.target.raters:
+            sums = sums_of_utterances(self.shares(labels).double().numpy(), outputs.double().cpu().numpy()).sum(0)
+            scores |= {metric.dev_key: float(metric.of(sums)) for metric in metrics_of("distribution")}
         return {"dev_loss": loss} | scores
+
+    def labels(self, labels: Sequence[int | float]) -> Tensor:
+        """What :meth:`of_utterances` compares outputs with: (N,) int64 classes or float32 values, (N, C) shares."""
+        return self.shares(labels) if self.loss == "soft_cross_entropy" else label_tensor(self.target, labels)
+
+    def shares(self, labels: Sequence[int | float]) -> Tensor:
+        """The raters' votes (N, C), float32.
+
+        Raises:
+            UserError: there are none.
+        """
+        if not all(isinstance(label, Rated) for label in labels):
+            raise UserError(
+                "loss: soft_cross_entropy needs the raters' votes, which these folds lack; target.raters in the folds' "
+                "configuration takes them from the manifest"
+            )
+        return torch.tensor([label.shares for label in labels])  # type: ignore[union-attr]
 
 
 def ccc(values: Tensor, wanted: Tensor) -> Tensor:

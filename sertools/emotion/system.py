@@ -18,7 +18,22 @@ from sertools.training.distributed import Group
 from sertools.training.task import Conditions, Task, TrainingConfig
 
 Label = int | float
-"""Index of a class, or the value of a number target."""
+"""Index of a class (a :class:`Rated` where raters' votes are known), or the value of a number target."""
+
+
+class Rated(int):
+    """The index of a class, and the shares (C,) that the raters gave to each."""
+
+    shares: tuple[float, ...]
+
+    def __new__(cls, index: int, shares: tuple[float, ...]) -> "Rated":
+        """With both."""
+        made = super().__new__(cls, index)
+        made.shares = shares
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rated, (int(self), self.shares)
 
 
 class Labelled(Protocol):

@@ -219,6 +219,11 @@ def aggregate_frames(log_posteriors: Tensor, lengths: Tensor, how: Aggregate) ->
     return log_posteriors.masked_fill(~mask, 0.0).sum(1).softmax(-1)
 
 
+def weights_of(labels: Tensor, class_weights: Tensor) -> Tensor:
+    """Weights (N,) of utterances with classes (N,), or shares of votes (N, C)."""
+    return (labels * class_weights).sum(1) if labels.dim() == 2 else class_weights[labels]
+
+
 def frame_cross_entropy(
     log_posteriors: Tensor,
     lengths: Tensor,
@@ -233,20 +238,23 @@ def frame_cross_entropy(
     Args:
         log_posteriors: (N, T, classes).
         lengths: int64 (N,).
-        labels: int64 (N,).
+        labels: int64 (N,); or (N, classes), shares of the raters' votes.
         class_weights: (classes,), or None for equal weights.
-        of_rows: log-posteriors (..., classes) and labels (...) to losses (...); None for the cross-entropy.
+        of_rows: log-posteriors (..., classes) and labels (... or ..., classes) to losses (...); None for the
+            cross-entropy.
 
     Returns:
         The (weighted) mean over all frames of all utterances, and the number of frames.
     """
     mask = frame_mask(lengths, log_posteriors.shape[1])
-    of_frames = labels[:, None].expand(-1, log_posteriors.shape[1])
-    if of_rows is None:
+    of_frames = labels[:, None].expand(-1, log_posteriors.shape[1], *labels.shape[1:])
+    if of_rows is None and labels.dim() == 2:
+        losses = -(log_posteriors * of_frames).sum(2)
+    elif of_rows is None:
         losses = -log_posteriors.gather(2, of_frames[..., None])[..., 0]
     else:
         losses = of_rows(log_posteriors, of_frames)
     weights = mask.to(losses.dtype)
     if class_weights is not None:
-        weights = weights * class_weights[labels][:, None]
+        weights = weights * weights_of(labels, class_weights)[:, None]
     return (losses.masked_fill(~mask, 0.0) * weights).sum() / weights.sum(), int(mask.sum())

@@ -54,6 +54,7 @@ class Folds:
         tested: ``all``: each utterance is tested in every repetition; ``some``: some only train, or are dev (parts
             fixed by the corpus, cross-corpus), the same in every repetition; ``varied``: repetitions need not test
             the same utterances (sources that learn from other folds' parts).
+        shares: utterance to the raters' votes as shares of the classes; of every labelled utterance, or of none.
     """
 
     protocol: str
@@ -68,6 +69,7 @@ class Folds:
     corpus_of: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     tested: Literal["all", "some", "varied"] = "all"
+    shares: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -109,6 +111,7 @@ def check_folds(folds: Folds, where: str) -> None:
     if len(folds.corpora) > 1 and (missing := folds.labels.keys() - folds.corpus_of.keys()):
         raise UserError(f"{where}: nobody knows which corpus utterance {min(missing)} is of")
     _check_labels(folds, where)
+    _check_shares(folds, where)
     for name, times in Counter(fold.name for fold in folds.folds).items():
         if times > 1:
             raise UserError(f"{where}: {times} folds are called {name}")
@@ -133,6 +136,20 @@ def _check_labels(folds: Folds, where: str) -> None:
         if target.kind == "number" and not _inside(float(label), target):
             raise UserError(
                 f"{where}: {target.name} of utterance {utterance} is {label}, outside of {target.low} to {target.high}"
+            )
+
+
+def _check_shares(folds: Folds, where: str) -> None:
+    if folds.target.raters and not folds.shares:
+        raise UserError(f"{where}: the target is the raters' votes, and there are none (shares)")
+    if folds.shares and (odd := folds.shares.keys() ^ folds.labels.keys()):
+        raise UserError(f"{where}: utterance {min(odd)} has a label or raters' votes, but not both")
+    for utterance, shares in folds.shares.items():
+        sound = len(shares) == len(folds.classes) and all(isfinite(share) and share >= 0 for share in shares)
+        if not sound or abs(sum(shares) - 1) > 1e-3:
+            raise UserError(
+                f"{where}: the raters' votes of utterance {utterance} are {list(shares)}, not {len(folds.classes)} "
+                "shares of sum 1"
             )
 
 

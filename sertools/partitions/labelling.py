@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from sertools.errors import UserError
+from sertools.partitions.raters import RatersConfig, votes_of
 from sertools.partitions.target import Target
 
 OWN_FIELDS = ("speaker", "gender", "language")
@@ -29,6 +30,7 @@ class TargetConfig:
         scale: ends of the number's scale in the manifest.
         rescale: ends that it is brought to, linearly, before edges are looked at.
         tolerance: values so near to an edge count as on it, for tables round.
+        raters: the votes of single raters for these classes, where the manifest has them.
         skip_missing: utterances without the field take no part; else they are an error.
     """
 
@@ -41,11 +43,14 @@ class TargetConfig:
     scale: tuple[float, float] | None = None
     rescale: tuple[float, float] | None = None
     tolerance: float = 1e-3
+    raters: RatersConfig | None = None
     skip_missing: bool = False
 
     def __post_init__(self) -> None:
         if self.kind == "number" and (self.classes or self.labels or self.edges):
             raise ValueError("a target of kind number has no classes, labels or edges")
+        if self.raters is not None and (self.kind == "number" or self.edges):
+            raise ValueError("raters' votes are for classes, not for a number")
         if self.edges:
             if len(self.classes) != len(self.edges) + 1:
                 raise ValueError(
@@ -73,12 +78,45 @@ class Labelled:
         labels: utterance to class or value, sorted by utterance.
         notes: what was found, for the log.
         remarks: what every output must say.
+        shares: utterance to the raters' votes as shares of the classes; empty where they are not asked for.
     """
 
     target: Target
     labels: dict[str, str | float]
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    shares: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+
+
+def with_votes(labelled: Labelled, supervisions: Iterable[Any], config: RatersConfig) -> Labelled:
+    """The same with what single raters said; who has no vote for a class gets all of it for its label.
+
+    Raises:
+        UserError: see :func:`~sertools.partitions.raters.votes_of`; nobody has a vote.
+    """
+    classes = labelled.target.classes
+    votes = votes_of((s for s in supervisions if s.id in labelled.labels), classes, config)
+    if not votes.shares:
+        raise UserError(f"no utterance has a vote for {', '.join(classes)}; votes are for {', '.join(votes.left)}")
+    shares = {
+        name: votes.shares.get(name) or tuple(float(label == one) for one in classes)
+        for name, label in labelled.labels.items()
+    }
+    without = len(labelled.labels) - len(votes.shares)
+    other = sum(
+        1 for name, share in votes.shares.items() if share[classes.index(str(labelled.labels[name]))] < max(share)
+    )
+    notes = [f"{count} votes for {vote} are for none of the classes" for vote, count in votes.left.items()]
+    notes.append(f"of {other} utterances another class than the label has the most votes")
+    remarks = (
+        [f"{without} utterances without a vote for a class count as if all had voted for their label"]
+        if without
+        else []
+    )
+    return dataclasses.replace(
+        labelled, target=dataclasses.replace(labelled.target, raters=config.train == "votes"), shares=shares,
+        notes=(*labelled.notes, *notes), remarks=(*labelled.remarks, *remarks),
+    )  # fmt: skip
 
 
 def label(supervisions: Iterable[Any], config: TargetConfig) -> Labelled:

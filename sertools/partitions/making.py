@@ -1,6 +1,6 @@
 """From labelled utterances to folds, by a configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,6 +81,7 @@ def make_folds(
     target: Target | None = None,
     about_classes: str = "",
     remarks: Sequence[str] = (),
+    shares: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Folds:
     """Divide ``examples`` by the protocol of ``config``.
 
@@ -92,6 +93,7 @@ def make_folds(
         target: what is predicted.
         about_classes: added to the description.
         remarks: of the labels, to be carried by every output.
+        shares: utterance to the raters' votes as shares of the classes, if they are known.
 
     Raises:
         UserError: no such protocol, or no such option of it; the examples cannot be divided so.
@@ -123,6 +125,7 @@ def make_folds(
         corpus_of={example.utterance: example.corpus for example in examples} if len(corpora) > 1 else {},
         remarks=(*divided.remarks, *capped, *remarks),
         tested=divided.tested,
+        shares={name: shares[name] for name in labels} if shares else {},
     )
     check_folds(made, "the folds made")
     return made

@@ -14,6 +14,7 @@ class Target:
         kind: classes (an utterance is of one of C), or number (an utterance has a value).
         classes: C names, in the order of the columns of every table and of the outputs of every
             model; empty for a number.
+        raters: systems learn the shares of the raters' votes for the classes, where raters disagree.
         low, high: ends of a number's scale, where it has them.
 
     Raises:
@@ -25,10 +26,13 @@ class Target:
     classes: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    raters: bool = False
 
     def __post_init__(self) -> None:
         if self.kind == "number" and self.classes:
             raise ValueError(f"target {self.name} is a number, and has classes {', '.join(self.classes)}")
+        if self.kind == "number" and self.raters:
+            raise ValueError(f"target {self.name} is a number; raters' votes are for classes")
         if self.kind == "classes" and (self.low is not None or self.high is not None):
             raise ValueError(f"target {self.name} has classes, which have no low and high")
         if self.kind == "classes" and (len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)):

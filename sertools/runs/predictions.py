@@ -3,7 +3,8 @@
 A CSV file with the header ``utterance,speaker,corpus,part,repetition,fold,seed,label,p_<class>,...``: one
 row for each utterance, fold and seed.  ``part`` is dev or test, ``repetition`` counts from 1 (fold names
 are unique over all repetitions), ``label`` is the true class, the last columns are the probabilities of
-the classes in the order of the class set.  Where a number is predicted the header ends in
+the classes in the order of the class set.  Where raters' votes are a target, their shares ``r_<class>`` stand
+between label and probabilities.  Where a number is predicted the header ends in
 ``label,prediction``.  A table without the column ``repetition`` is of repetition 1.
 """
 
@@ -49,6 +50,7 @@ class Predictions:
         seeds: (N,) int64.
         labels: (N,) int64, index into ``classes`` of the true class; or (N,) float64, true numbers.
         outputs: (N, C) float64 probabilities, each row sums to 1 within 1e-3; or (N,) float64, predicted numbers.
+        shares: (N, C) float64, the raters' votes, each row of sum 1; None where they are not known.
     """
 
     classes: tuple[str, ...]
@@ -61,6 +63,7 @@ class Predictions:
     seeds: Ints
     labels: NDArray[Any]
     outputs: Floats
+    shares: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -105,7 +108,9 @@ class Predictions:
 
     def rows(self, index: NDArray[Any]) -> "Predictions":
         """The rows that ``index`` (a mask or row numbers) names, in its order."""
-        return Predictions(self.classes, *(getattr(self, f.name)[index] for f in fields(self) if f.name != "classes"))
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "classes"}
+        chosen: dict[str, Any] = {name: None if of is None else of[index] for name, of in columns.items()}
+        return Predictions(self.classes, **chosen)
 
 
 def make_predictions(
@@ -120,6 +125,7 @@ def make_predictions(
     labels: Sequence[str] | Sequence[float],
     outputs: Any,
     repetitions: Sequence[int] | int = 1,
+    shares: Any = None,
 ) -> Predictions:
     """A table from columns; a single value stands for a column of it.
 
@@ -128,6 +134,7 @@ def make_predictions(
         labels: (N,) names of the true classes, or true numbers.
         outputs: (N, C) probabilities, such as the softmax of a model's outputs; or (N,) or (N, 1) numbers.
         utterances, speakers, corpora, parts, folds, seeds, repetitions: (N,) each.
+        shares: (N, C) the raters' votes as shares, if they are known.
 
     Raises:
         UserError: lengths differ, an unknown class or part, probabilities that are none, numbers that are not finite.
@@ -153,7 +160,10 @@ def make_predictions(
         seeds=np.array(column("seeds", seeds), dtype=np.int64),
         labels=_labels(truth, tuple(classes), where),
         outputs=found if classes else found[:, 0],
+        shares=None if shares is None else np.asarray(shares, dtype=np.float64).reshape(-1, max(len(classes), 1)),
     )
+    if table.shares is not None and len(table.shares) != count:
+        raise UserError(f"predictions: {count} utterances, but {len(table.shares)} rows of shares")
     if len(table.outputs) != count:
         raise UserError(f"predictions: {count} utterances, but {len(table.outputs)} rows of {_outputs(table)}")
     check_predictions(table, where)
@@ -184,7 +194,14 @@ def check_predictions(table: Predictions, where: Sequence[str]) -> None:
     for what, numbers, low in (("repetition", table.repetitions, 1), ("seed", table.seeds, 0)):
         for row in np.flatnonzero((numbers < low) | (numbers >= LARGEST))[:1]:
             raise UserError(f"{where[row]}: {what} must be a whole number from {low}, not {numbers[row]}")
-    (_check_probabilities if table.classes else _check_numbers)(table, where)
+    if table.classes:
+        _check_probabilities("probabilities", table.outputs, where)
+    else:
+        _check_numbers(table, where)
+    if table.shares is not None:
+        if not table.classes:
+            raise UserError(f"{where[0]}: raters' votes are of classes, and a number is predicted")
+        _check_probabilities("raters' shares", table.shares, where)
     seen: dict[tuple[str, str, int], int] = {}
     truth: dict[tuple[str, str], int] = {}
     repeated: dict[str, int] = {}
@@ -217,13 +234,12 @@ def _check_names(table: Predictions, where: Sequence[str]) -> None:
             raise UserError(f"{where[row]}: the name of the {what}, {name[:40]!r}, {why}")
 
 
-def _check_probabilities(table: Predictions, where: Sequence[str]) -> None:
-    values = table.outputs
+def _check_probabilities(what: str, values: Floats, where: Sequence[str]) -> None:
     bad = ~np.isfinite(values).all(axis=1) | (values < 0).any(axis=1) | (values > 1 + SUM_TOLERANCE).any(axis=1)
     for row in np.flatnonzero(bad)[:1]:
-        raise UserError(f"{where[row]}: probabilities must be finite and in 0 .. 1, found {values[row].tolist()}")
+        raise UserError(f"{where[row]}: {what} must be finite and in 0 .. 1, found {values[row].tolist()}")
     for row in np.flatnonzero(np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE)[:1]:
-        raise UserError(f"{where[row]}: the probabilities sum to {values[row].sum():.6g}, not to 1")
+        raise UserError(f"{where[row]}: the {what} sum to {values[row].sum():.6g}, not to 1")
 
 
 def _check_numbers(table: Predictions, where: Sequence[str]) -> None:
@@ -246,11 +262,15 @@ def write_predictions(path: Path | str, table: Predictions) -> None:
     columns = [getattr(table, name) for name in ("utterances", "speakers", "corpora", "parts", "repetitions", "folds")]
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, *([f"p_{name}" for name in table.classes] or [PREDICTION])])
+        rated = [] if table.shares is None else [f"r_{name}" for name in table.classes]
+        writer.writerow([*COLUMNS, *rated, *([f"p_{name}" for name in table.classes] or [PREDICTION])])
         for row in order:
             # nine digits bring a float32 back exactly
             outputs = [f"{value:.9g}" for value in np.atleast_1d(table.outputs[row])]
-            writer.writerow([*(column[row] for column in columns), table.seeds[row], table.label_of(row), *outputs])
+            shares = [] if table.shares is None else [f"{value:.9g}" for value in table.shares[row]]
+            writer.writerow(
+                [*(column[row] for column in columns), table.seeds[row], table.label_of(row), *shares, *outputs]
+            )
 
 
 def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MADE_BY) -> Predictions:
@@ -268,6 +288,7 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
     if not files:
         raise UserError(f"no prediction tables; they are made by {made_by}")
     classes: tuple[str, ...] | None = None
+    rated: bool | None = None
     rows: list[list[str]] = []
     where: list[str] = []
     for path in files:
@@ -276,12 +297,14 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
         with csv_text(path, MAX_JSON_BYTES) as stream:
             reader = csv.reader(stream)
             try:
-                found, repeated = _header(path, next(reader, []))
+                found, repeated, votes = _header(path, next(reader, []))
                 if classes is not None and found != classes:
                     order = " in another order; write all tables with one" if sorted(found) == sorted(classes) else ""
                     raise UserError(f"{path}: {_said(found)}, but {files[0]} has {_said(classes)}{order}")
-                classes = found
-                width = len(COLUMNS) - (not repeated) + max(len(classes), 1)
+                if rated is not None and votes != rated:
+                    raise UserError(f"of {path} and {files[0]} only one has the raters' votes (columns r_<class>)")
+                classes, rated = found, votes
+                width = len(COLUMNS) - (not repeated) + max(len(classes), 1) * (1 + votes)
                 for row in reader:
                     if len(row) != width:
                         raise UserError(
@@ -293,7 +316,7 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
                     _check_place(path, rows[-1], where[-1])
             except csv.Error as error:
                 raise UserError(f"{path} is not a CSV table ({error}); make it again with {made_by}") from error
-    table = _parse(classes or (), rows, where)
+    table = _parse(classes or (), rows, where, bool(rated))
     check_predictions(table, where)
     return table
 
@@ -311,11 +334,15 @@ def _said(classes: tuple[str, ...]) -> str:
     return f"classes {', '.join(classes)}" if classes else "a predicted number"
 
 
-def _header(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
-    """The classes (none where a number is predicted), and whether there is a column of repetitions."""
+def _header(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool, bool]:
+    """The classes (none where a number is predicted), whether there is a column of repetitions, and raters' votes."""
     repeated = "repetition" in header[:5]
     columns = [name for name in COLUMNS if repeated or name != "repetition"]
     names = header[len(columns) :]
+    votes = [name for name in names if name.startswith("r_")]
+    names = names[len(votes) :]
+    if votes and [name[2:] for name in votes] != [name[2:] for name in names]:
+        raise UserError(f"{path}: the columns of raters' votes must be r_<class> of the classes of p_<class>, in order")
     right = names == [PREDICTION] or (len(names) > 1 and all(n.startswith("p_") and len(n) > 2 for n in names))
     if header[: len(columns)] != columns or not right:
         semicolons = "; columns are separated by commas" if len(header) == 1 and header[0].count(";") > 2 else ""
@@ -325,12 +352,12 @@ def _header(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
         )
     if len(set(names)) != len(names):
         raise UserError(f"{path}: a class has two columns: {', '.join(names)}")
-    return (() if names == [PREDICTION] else tuple(name[2:] for name in names)), repeated
+    return (() if names == [PREDICTION] else tuple(name[2:] for name in names)), repeated, bool(votes)
 
 
-def _parse(classes: tuple[str, ...], rows: list[list[str]], where: list[str]) -> Predictions:
+def _parse(classes: tuple[str, ...], rows: list[list[str]], where: list[str], rated: bool) -> Predictions:
     whole = {name: np.zeros(len(rows), np.int64) for name in ("repetition", "seed")}
-    outputs = np.zeros((len(rows), max(len(classes), 1)))
+    outputs = np.zeros((len(rows), max(len(classes), 1) * (1 + rated)))
     for number, row in enumerate(rows):
         for name, column in whole.items():
             text = row[COLUMNS.index(name)]
@@ -347,9 +374,11 @@ def _parse(classes: tuple[str, ...], rows: list[list[str]], where: list[str]) ->
         for name in ("utterance", "speaker", "corpus", "part", "fold")
     )
     labels = _labels([row[COLUMNS.index("label")] for row in rows], classes, where)
+    shares = outputs[:, : len(classes)] if rated else None
+    outputs = outputs[:, len(classes) :] if rated else outputs
     return Predictions(
         classes, utterances, speakers, corpora, parts, whole["repetition"], folds, whole["seed"], labels,
-        outputs if classes else outputs[:, 0],
+        outputs if classes else outputs[:, 0], shares,
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class Cnn14System:
 
     def trained(self, run: Path, target: Target, device: str) -> Applied:
         """See :class:`sertools.emotion.system.Applicable`."""
-        model, objective = self._network(run, target).to(device), Objective.of(target, self.config.loss)
+        model, objective = self._network(run, target).to(device), Objective.of_outputs(target)
         return lambda utterances: predict(model, utterances, self.config, objective, device)[:2]
 
     def _network(self, run: Path, target: Target) -> Cnn14:

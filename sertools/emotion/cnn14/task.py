@@ -14,7 +14,7 @@ from sertools.emotion.cnn14.batches import Spectra, crops, whole
 from sertools.emotion.cnn14.config import Cnn14SystemConfig
 from sertools.emotion.cnn14.start import Start, make_network
 from sertools.emotion.data import StoredUtterance, Utterance
-from sertools.emotion.objective import Objective, label_tensor
+from sertools.emotion.objective import Objective
 from sertools.errors import UserError
 from sertools.models.cnn14 import Cnn14
 from sertools.models.layer_distance import layer_distances
@@ -96,7 +96,7 @@ class Cnn14Task:
     def loss(self, batch: Spectra) -> tuple[Tensor, float]:
         """Mean loss of utterances, of classes weighted (as torch's), and the sum of the weights."""
         outputs = self.model(batch.features.to(self.device))
-        labels = label_tensor(self.target, [u.label for u in batch.utterances]).to(self.device)
+        labels = self.objective.labels([u.label for u in batch.utterances]).to(self.device)
         if self.class_weights is None:
             return self.objective.of_utterances(outputs, labels), float(len(labels))
         weights = self.class_weights[labels]
@@ -151,6 +151,6 @@ def predict(
         order += batch.utterances
         rows.append(model(batch.features.to(device), batch.lengths).double().cpu())
     outputs = torch.cat(rows)
-    labels = label_tensor(objective.target, [utterance.label for utterance in order])
+    labels = objective.labels([utterance.label for utterance in order])
     loss = float(objective.of_utterances(outputs, labels))
     return order, outputs[:, 0] if objective.target.kind == "number" else outputs.softmax(1), loss

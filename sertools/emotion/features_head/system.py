@@ -71,7 +71,7 @@ class HeadSystem:
         weights = load_checkpoint(run / CHECKPOINT).weights
         model = make_head(self.head, len(weights["input_mean"]), target)
         load_weights(model, weights, str(run / CHECKPOINT))
-        return applied_frames(model, self.head.frame_settings, Objective.of(target, self.head.loss), device)
+        return applied_frames(model, self.head.frame_settings, Objective.of_outputs(target), device)
 
 
 def make_head(config: HeadConfig, width: int, target: Target) -> EmotionHead:

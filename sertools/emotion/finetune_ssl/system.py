@@ -114,7 +114,7 @@ class FinetuneSystem:
         """See :class:`sertools.emotion.system.Applicable`."""
         model = TunedNetwork(self.config, self._load(), target.num_outputs, target.kind == "number")
         load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
-        model, objective = model.to(device), Objective.of(target, None)
+        model, objective = model.to(device), Objective.of_outputs(target)
         return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])
 
 

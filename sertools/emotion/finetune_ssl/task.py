@@ -15,7 +15,7 @@ from sertools.data.statistics import mean_and_deviation
 from sertools.data.weights import balanced_weights
 from sertools.emotion.finetune_ssl.config import FinetuneConfig
 from sertools.emotion.finetune_ssl.network import TunedNetwork
-from sertools.emotion.objective import Objective, label_tensor
+from sertools.emotion.objective import Objective
 from sertools.emotion.system import Label
 from sertools.partitions.target import Target
 from sertools.training.precision import check_precision
@@ -124,7 +124,7 @@ class FinetuneTask:
         return SpeechBatch(
             torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device),
             torch.tensor([len(wave) for wave in waves]),
-            label_tensor(self.target, [one.label for one in utterances]).to(self.device),
+            self.objective.labels([one.label for one in utterances]).to(self.device),
             None if mask is None else mask.to(self.device),
             None if channel_mask is None else channel_mask.to(self.device),
         )
@@ -179,6 +179,6 @@ def predict(
             side_by_side = states.transpose(0, 1).flatten(1)[None].to(device)
             found.append(model.of_states(side_by_side, torch.tensor([states.shape[1]]))[0].double().cpu())
     outputs = torch.stack(found)
-    labels = label_tensor(objective.target, [one.label for one in utterances])
+    labels = objective.labels([one.label for one in utterances])
     loss = float(objective.of_utterances(outputs, labels))
     return (outputs[:, 0] if objective.target.kind == "number" else torch.softmax(outputs, 1)), loss

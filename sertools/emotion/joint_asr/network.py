@@ -10,7 +10,7 @@ from sertools.emotion.joint_asr.config import S4Config, Tokens
 from sertools.emotion.joint_asr.data import Batch, Spoken, batches_in_order
 from sertools.emotion.joint_asr.hearing import Heard, Memory, follow
 from sertools.emotion.joint_asr.words import WordReader
-from sertools.emotion.objective import Objective, label_tensor
+from sertools.emotion.objective import Objective
 from sertools.models.a2w import A2wModel
 from sertools.models.speech_text import SpeechTextNetwork
 
@@ -116,5 +116,5 @@ def predict(
         rows.append(model.emotion(sequences, padded_to(config)).double().cpu())
         order += batch.utterances
     scores = torch.cat(rows)
-    loss = float(objective.of_utterances(scores, label_tensor(objective.target, [one.label for one in order])))
+    loss = float(objective.of_utterances(scores, objective.labels([one.label for one in order])))
     return order, scores[:, 0] if objective.target.kind == "number" else scores.softmax(-1), loss

@@ -128,7 +128,7 @@ class S4System:
         utterances = [one for part in parts.values() for one in part]
         part_of = {one.id: name for name, part in parts.items() for one in part}
         heard, files = self._listen(model, utterances, run, device)
-        objective = Objective.of(target, self.config.loss)
+        objective = Objective.of_outputs(target)
         order, outputs, _ = predict(model, utterances, self.config, words, heard, objective, device)
         return Predicted(order, [part_of[one.id] for one in order], outputs, files)
 

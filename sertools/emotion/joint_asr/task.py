@@ -130,7 +130,7 @@ class S4Task:
 
     def _emotion_loss(self, batch: Batch, states: tuple[Tensor, Tensor] | None) -> Tensor:
         """Mean loss of utterances; class weights are 1 in the mean over the train part."""
-        labels = batch.labels.to(self.device)
+        labels = self.objective.labels([one.label for one in batch.utterances]).to(self.device)
         sequences = sequences_of(self.config, batch, self.words, states, self.device, training=True)
         with autocast(self.dtype, torch.device(self.device)):
             scores = self.model.emotion(sequences, padded_to(self.config))

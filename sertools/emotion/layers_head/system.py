@@ -109,7 +109,7 @@ class LayersSystem:
         count = len(weights["weights.logits"])
         model = make_head(self.config, count, len(weights["input_mean"]) // count, target)
         load_weights(model, weights, str(run / CHECKPOINT))
-        return applied_frames(model, self.config.frame_settings, Objective.of(target, None), device)
+        return applied_frames(model, self.config.frame_settings, Objective.of_outputs(target), device)
 
 
 def make_head(config: LayersConfig, layers: int, dim: int, target: Target) -> LayersHead:

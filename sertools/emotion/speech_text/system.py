@@ -65,5 +65,5 @@ class SpeechTextSystem:
         checkpoint = load_checkpoint(run / CHECKPOINT)
         model = make_network(self.config, checkpoint.info["speech_dim"], checkpoint.info["words_dim"], target)
         load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
-        model, objective = model.to(device), Objective.of(target, None)
+        model, objective = model.to(device), Objective.of_outputs(target)
         return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])

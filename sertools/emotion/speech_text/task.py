@@ -11,7 +11,7 @@ from sertools.data.batching import plan_by_number
 from sertools.data.statistics import mean_and_deviation
 from sertools.data.weights import balanced_weights
 from sertools.emotion.data import Utterance
-from sertools.emotion.objective import Objective, label_tensor
+from sertools.emotion.objective import Objective
 from sertools.emotion.speech_text.config import SpeechTextConfig
 from sertools.emotion.speech_text.network import Sequences, SpeechTextNetwork
 from sertools.errors import UserError
@@ -130,7 +130,7 @@ class SpeechTextTask:
 
     def loss(self, batch: list[Told]) -> tuple[Tensor, float]:
         """Mean over utterances, and how many they are."""
-        labels = label_tensor(self.target, [one.label for one in batch]).to(self.device)
+        labels = self.objective.labels([one.label for one in batch]).to(self.device)
         scores = outputs_of(self.model, batch, self.device)
         return self.objective.of_utterances(scores, labels, self.class_weights), float(len(batch))
 
@@ -159,6 +159,6 @@ def predict(
         for index, row in zip(indices, outputs_of(model, [utterances[i] for i in indices], device), strict=True):
             scores[index] = row.double().cpu()
     found = torch.stack(scores)
-    labels = label_tensor(objective.target, [one.label for one in utterances])
+    labels = objective.labels([one.label for one in utterances])
     loss = float(objective.of_utterances(found, labels))
     return (found[:, 0] if objective.target.kind == "number" else torch.softmax(found, 1)), loss

@@ -77,4 +77,4 @@ class TdnnSystem:
         """See :class:`sertools.emotion.system.Applicable`."""
         model = EmotionNetwork(self.config.model, target.num_outputs, number=target.kind == "number")
         load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
-        return applied_frames(model, frame_settings(self.config), Objective.of(target, self.config.loss), device)
+        return applied_frames(model, frame_settings(self.config), Objective.of_outputs(target), device)

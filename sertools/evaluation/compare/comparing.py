@@ -117,7 +117,7 @@ def compare_experiments(
         chosen = [replace(system, table=found[corpus]) for system, found in zip(systems, tables_of, strict=True)]
         some = folds_of(folds, chosen[0].table.folds.tolist())
         compared = compare(chosen, some, against=wishes.against, unequal_seeds=wishes.unequal_seeds)
-        made[corpus] = compared = replace(compared, remarks=tuple(said))
+        made[corpus] = compared = replace(compared, remarks=(*said, *compared.remarks))
         pictures = draw(compared)
         others = {other: page for other, page in pages.items() if other != corpus}
         heading = title if len(corpora) == 1 else f"{title}, on {corpus}"

@@ -13,7 +13,7 @@ from sertools.evaluation.compare.pairing import System, check_paired
 from sertools.evaluation.score.results import Results, score
 from sertools.evaluation.stats.metric import Floats, Metric
 from sertools.evaluation.stats.metrics import recalls
-from sertools.evaluation.stats.registry import find_metric, metrics_of
+from sertools.evaluation.stats.registry import find_metric
 from sertools.evaluation.stats.significance import (
     PermutationTest,
     TTest,
@@ -23,7 +23,7 @@ from sertools.evaluation.stats.significance import (
     permutation_test,
     sorted_runs_t_test,
 )
-from sertools.evaluation.stats.statistics import statistics
+from sertools.evaluation.stats.statistics import metrics_for, statistics
 from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, interval
 from sertools.partitions.folds import Folds
 from sertools.runs.predictions import Predictions
@@ -214,6 +214,14 @@ def compare(
         raise UserError(f"a comparison needs at least two systems, found {len(names)}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two systems are called {twice[0]}; name them: NAME=EXP_DIR")
+    remarks: tuple[str, ...] = ()
+    rated = [system.table.shares is not None for system in systems]
+    if any(rated) and not all(rated):
+        lacking = ", ".join(system.name for system, votes in zip(systems, rated, strict=True) if not votes)
+        remarks = (
+            f"Divergences from the raters are not compared: the predictions of {lacking} lack the raters' votes",
+        )
+        systems = [replace(system, table=replace(system.table, shares=None)) for system in systems]
     results = tuple(_result(system, folds) for system in systems)
     for other in systems[1:]:
         check_paired(systems[0], other, unequal_seeds=unequal_seeds)
@@ -228,7 +236,7 @@ def compare(
     made = [replace(comparison, metrics=metrics) for comparison, metrics in zip(made, _holm(made), strict=True)]
     t_tests = iter(holm([comparison.t_test.p for comparison in made if comparison.t_test]))
     made = [replace(comparison, t_test_holm=next(t_tests) if comparison.t_test else None) for comparison in made]
-    return ComparisonTable(results, tuple(made), ratio)
+    return ComparisonTable(results, tuple(made), ratio, remarks)
 
 
 def _holm(made: Sequence[Comparison]) -> list[tuple[MetricDifference, ...]]:
@@ -268,29 +276,36 @@ def _origin(system: System) -> float:
 class _Tested:
     """What comparisons need of one system: its test rows, their statistics, and draws of every metric.
 
-    ``means`` are the statistics of each speaker, averaged over repetitions and seeds, (S, ...).
+    ``means`` are, by the kind of metrics, each speaker's statistics, averaged over repetitions and seeds, (S, ...).
     """
 
     table: Predictions
-    means: Floats
+    means: dict[str, Floats]
     drawn: dict[str, Floats]
 
     @staticmethod
     def of(table: Predictions, origin: float) -> "_Tested":
-        found = statistics(table, origin).runs
-        functions = {metric.name: metric.of for metric in metrics_of(table.kind)}
-        functions |= {RECALLS: recalls} if table.classes else {}
-        return _Tested(table, found.mean(axis=1), bootstrap(found, functions))
+        metrics = metrics_for(table)
+        means: dict[str, Floats] = {}
+        drawn: dict[str, Floats] = {}
+        for kind in dict.fromkeys(metric.kind for metric in metrics):
+            found = statistics(table, origin, kind).runs
+            functions = {metric.name: metric.of for metric in metrics if metric.kind == kind}
+            functions |= {RECALLS: recalls} if kind == "classes" else {}
+            means[kind] = found.mean(axis=1)
+            drawn |= bootstrap(found, functions)
+        return _Tested(table, means, drawn)
 
 
 def _compare(one: _Tested, other: _Tested, a: SystemResult, b: SystemResult, ratio: float | None) -> Comparison:
     """One comparison, not corrected for there being several."""
-    size = len(one.means)
+    size = len(np.unique(one.table.speakers))
     drawn = {name: other.drawn[name] - one.drawn[name] for name in one.drawn}
     metrics = []
     for found, too in zip(a.test.metrics, b.test.metrics, strict=True):
         difference = Difference(too.pooled.value - found.pooled.value, interval(drawn[found.name], LEVEL, size))
-        permutation = permutation_test(one.means, other.means, found.metric.of)
+        kind = found.metric.kind
+        permutation = permutation_test(one.means[kind], other.means[kind], found.metric.of)
         folds = _fold_differences(a.test, b.test, found.name)
         metrics.append(
             MetricDifference(found.name, difference, float(np.mean(np.concatenate(folds))), permutation, permutation.p)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import inf, isfinite
+from typing import Any
 
 import numpy as np
 
@@ -118,8 +119,13 @@ def choose_on_dev(tables: Mapping[str, Predictions]) -> tuple[Predictions, dict[
         chosen[fold] = max(dev, key=lambda name: metric.sign * dev[name] if isfinite(dev[name]) else -inf)
     parts = [tables[name].select(fold=fold) for fold, name in chosen.items()]
     columns = [f.name for f in fields(Predictions) if f.name != "classes"]
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    joined = {name: _joined([getattr(part, name) for part in parts]) for name in columns}
     return Predictions(first.table.classes, **joined), chosen
+
+
+def _joined(columns: list[Any]) -> Any:
+    """One column of several tables; None where one lacks it."""
+    return None if any(column is None for column in columns) else np.concatenate(columns)
 
 
 def _check_same_dev(first: System, second: System) -> None:

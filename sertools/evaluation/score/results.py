@@ -1,5 +1,6 @@
 """All numbers that an experiment reports, from its prediction table."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any, Literal
@@ -11,8 +12,8 @@ from sertools.evaluation.score.completeness import check_complete, shares_speake
 from sertools.evaluation.stats.calibration import TemperatureScaling, temperature_scaling
 from sertools.evaluation.stats.metric import Floats, Metric
 from sertools.evaluation.stats.metrics import f1_scores, precisions, recalls
-from sertools.evaluation.stats.registry import find_metric, metrics_of
-from sertools.evaluation.stats.statistics import Statistics, statistics
+from sertools.evaluation.stats.registry import find_metric
+from sertools.evaluation.stats.statistics import Statistics, metrics_for, statistics
 from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, deviation, interval
 from sertools.partitions.folds import Folds
 from sertools.runs.predictions import Predictions
@@ -163,8 +164,12 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
     by_fold = tuple(group_score(name, table.rows(table.folds == name)) for name in np.unique(table.folds).tolist())
     speakers = np.unique(table.speakers).tolist()
     pooled = statistics(table)
-    total = pooled.values.sum(axis=(0, 1, 2)) / pooled.runs.shape[1]
-    intervals = _intervals(pooled, metrics_of(table.kind))
+    metrics = metrics_for(table)
+    sums: dict[str, Statistics] = {
+        kind: statistics(table, kind=kind) for kind in dict.fromkeys(metric.kind for metric in metrics)
+    }
+    totals = {kind: of.values.sum(axis=(0, 1, 2)) / of.runs.shape[1] for kind, of in sums.items()}
+    intervals = _intervals(sums, metrics)
     results = Results(
         part=part,
         corpus=" and ".join(corpora),
@@ -180,11 +185,11 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         metrics=tuple(
             MetricScore(
                 metric.name,
-                _pooled(metric.of(pooled.values.sum(axis=0)), intervals.get(metric.name)),
+                _pooled(metric.of(sums[metric.kind].values.sum(axis=0)), intervals.get(metric.name)),
                 _mean_of_folds([fold.by_seed[metric.name] for fold in by_fold], [f.repetition for f in by_fold]),
-                metric.chance(total) if metric.chance else None,
+                metric.chance(totals[metric.kind]) if metric.chance else None,
             )
-            for metric in metrics_of(table.kind)
+            for metric in metrics
         ),
         by_fold=by_fold,
         by_speaker=tuple(group_score(name, table.rows(table.speakers == name), of_fold=False) for name in speakers),
@@ -212,7 +217,10 @@ def _with_classes(results: Results, pooled: Statistics, predictions: Predictions
 def group_score(name: str, table: Predictions, of_fold: bool = True) -> GroupScore:
     """Metrics of each seed over the rows of ``table``, which is of a fold or of a speaker, and their means."""
     sums = statistics(table)
-    found = {metric.name: metric.of(sums.values.sum(axis=0)).mean(axis=0) for metric in metrics_of(table.kind)}
+    found = {
+        metric.name: metric.of(statistics(table, kind=metric.kind).values.sum(axis=0)).mean(axis=0)
+        for metric in metrics_for(table)
+    }
     present = np.bincount(table.labels, minlength=len(table.classes)) if table.classes else np.zeros(0)
     return GroupScore(
         name=name,
@@ -225,11 +233,14 @@ def group_score(name: str, table: Predictions, of_fold: bool = True) -> GroupSco
     )
 
 
-def _intervals(sums: Statistics, metrics: tuple[Metric, ...]) -> dict[str, Interval]:
-    if len(sums.speakers) < 2:
-        return {}
-    drawn = bootstrap(sums.runs, {metric.name: metric.of for metric in metrics})
-    return {name: interval(values, LEVEL, len(sums.speakers)) for name, values in drawn.items()}
+def _intervals(sums: Mapping[str, Statistics], metrics: tuple[Metric, ...]) -> dict[str, Interval]:
+    found: dict[str, Interval] = {}
+    for kind, of in sums.items():
+        if len(of.speakers) < 2:
+            return {}
+        drawn = bootstrap(of.runs, {metric.name: metric.of for metric in metrics if metric.kind == kind})
+        found |= {name: interval(values, LEVEL, len(of.speakers)) for name, values in drawn.items()}
+    return found
 
 
 def _pooled(values: Floats, found: Interval | None) -> Score:

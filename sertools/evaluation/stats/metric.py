@@ -25,7 +25,9 @@ class Metric:
         about: what it measures, in a sentence or two, for the page.
         kind: of target: classes, whose statistics are confusion counts (..., C, C), rows true
             (:func:`~sertools.evaluation.stats.metrics.confusion`); or number, whose statistics are moments
-            (..., 7) (:func:`~sertools.evaluation.stats.moments.moments`).
+            (..., 7) (:func:`~sertools.evaluation.stats.moments.moments`); or distribution, of tables that have the
+            raters' votes, whose statistics are sums (..., 5)
+            (:func:`~sertools.evaluation.stats.divergence.sums_of_utterances`).
         of: statistics to values, (...) float64; NaN where it is not defined.
         higher_is_better: whether more is better.
         percent: shown in percent, else as a number with three decimals.
@@ -38,7 +40,7 @@ class Metric:
     name: str
     title: str
     about: str
-    kind: Literal["classes", "number"]
+    kind: Literal["classes", "number", "distribution"]
     of: Function
     higher_is_better: bool = True
     percent: bool = False

@@ -2,18 +2,19 @@
 
 from typing import Literal
 
+from sertools.evaluation.stats.divergence import JSD, KLD
 from sertools.evaluation.stats.metric import Metric
 from sertools.evaluation.stats.metrics import MACRO_F1, UA, WA
 from sertools.evaluation.stats.moments import CCC, MAE, PEARSON, RMSE
 
-METRICS: tuple[Metric, ...] = (UA, WA, MACRO_F1, CCC, PEARSON, RMSE, MAE)
+METRICS: tuple[Metric, ...] = (UA, WA, MACRO_F1, CCC, PEARSON, RMSE, MAE, JSD, KLD)
 """The first one of a kind of target is what systems are chosen and compared by."""
 
 ERRORS = ("loss", "per", "wer", "cer")
 """What trainings select by besides metrics: names that end so are less the better."""
 
 
-def metrics_of(kind: Literal["classes", "number"]) -> tuple[Metric, ...]:
+def metrics_of(kind: Literal["classes", "number", "distribution"]) -> tuple[Metric, ...]:
     """The metrics of a kind of target, the main one first."""
     return tuple(metric for metric in METRICS if metric.kind == kind)
 

@@ -14,35 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sertools.errors import UserError
+from sertools.evaluation.stats.divergence import jensen_shannon, kullback_leibler
 from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, interval
 from sertools.files import require
 from sertools.runs.extras.extra import Extra
 from sertools.runs.predictions import Predictions
 
 VOTES, MAKES_VOTES = "votes.csv", "local/collect_votes.py"
-FLOOR = 1e-6
 Floats = NDArray[np.float64]
-
-
-def jensen_shannon(p: Floats, q: Floats) -> Floats:
-    """Divergence in bits of distributions (..., C).
-
-    >>> float(jensen_shannon(np.array([1.0, 0.0]), np.array([0.0, 1.0])))
-    1.0
-    """
-    middle = (p + q) / 2
-    return (_relative(p, middle) + _relative(q, middle)) / (2 * np.log(2))
-
-
-def kullback_leibler(votes: Floats, probabilities: Floats) -> Floats:
-    """Divergence in nats of votes (..., C) from probabilities, which are at least :data:`FLOOR`."""
-    return _relative(votes, np.maximum(probabilities, FLOOR))
-
-
-def _relative(p: Floats, q: Floats) -> Floats:
-    ratio = np.divide(p, q, out=np.ones_like(p), where=(p > 0) & (q > 0))
-    total: Floats = (p * np.log(ratio)).sum(axis=-1)
-    return total
 
 
 class Raters:

@@ -104,7 +104,7 @@ def test_an_utterance_tested_in_two_folds_is_refused() -> None:
         table.classes,
         *(
             np.concatenate([getattr(table, f.name), getattr(again.select(fold="z"), f.name)])
-            for f in dataclasses.fields(table)[1:]
+            for f in dataclasses.fields(table)[1:-1]
         ),
     )
     with pytest.raises(UserError, match="x1 is tested in folds x and z"):
