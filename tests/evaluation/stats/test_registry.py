@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sertools.evaluation.stats import registry
+from sertools.evaluation.stats.divergence import sums_of_utterances
 from sertools.evaluation.stats.metrics import confusion
 from sertools.evaluation.stats.moments import moments
 from sertools.evaluation.stats.registry import METRICS, better, find_metric, main_metric, metrics_of
@@ -31,6 +32,9 @@ def test_the_better_direction_is_that_of_what_is_right(metric: registry.Metric) 
     if metric.kind == "classes":
         labels = generator.integers(0, 3, 60)
         right, wrong = (confusion(labels, (labels + step) % 3, 3).astype(float) for step in (0, 1))
+    elif metric.kind == "distribution":
+        shares = generator.dirichlet((1, 1, 1), 60)
+        right, wrong = (sums_of_utterances(shares, np.roll(shares, step, 1)).sum(0) for step in (0, 1))
     else:
         labels = generator.normal(size=60)
         right, wrong = moments(labels, labels + 0.01 * generator.normal(size=60)), moments(labels, -labels)
