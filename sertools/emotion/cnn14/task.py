@@ -17,6 +17,7 @@ from sertools.emotion.data import StoredUtterance, Utterance
 from sertools.emotion.objective import Objective
 from sertools.errors import UserError
 from sertools.models.cnn14 import Cnn14
+from sertools.models.emotion import weights_of
 from sertools.models.layer_distance import layer_distances
 from sertools.partitions.target import Target
 from sertools.runs.folder import DISTANCE_KEY, TEST_KEY
@@ -99,7 +100,7 @@ class Cnn14Task:
         labels = self.objective.labels([u.label for u in batch.utterances]).to(self.device)
         if self.class_weights is None:
             return self.objective.of_utterances(outputs, labels), float(len(labels))
-        weights = self.class_weights[labels]
+        weights = weights_of(labels, self.class_weights)
         losses = self.objective.of_rows(F.log_softmax(outputs, -1), labels)
         return (losses * weights).sum() / weights.sum(), float(weights.sum())
 
