@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sertools.prediction.timed import Segment
     from sertools.prediction.words import Listener
 
-DOC = """Class probabilities of speech, by a trained emotion experiment.
+DOC = """Class probabilities of speech, or a number such as arousal, by a trained emotion experiment.
 
     sertools predict speech.wav                       the small model that comes with the package
     sertools predict --experiment exp/pooled_four speech.wav folder/ cuts.jsonl.gz
@@ -163,7 +163,7 @@ def _files(
     sources = find_sources(options.audio, sys.stdin.buffer, options.channel, speaker)
     table = not options.quiet and "-" not in (options.json, options.csv)
     if table:
-        print(table_header(model.classes, bool(options.speech)), flush=True)
+        print(table_header(model.target, bool(options.speech)), flush=True)
     common = _common([source.name for source in sources])
     segments: list[Segment] = []
     failures: list[Failure] = []
@@ -244,9 +244,9 @@ def _live(options: argparse.Namespace, model: "EmotionModel") -> int:
     )
     for moment in follow(model, blocks, config):
         if options.json == "-":
-            print(json.dumps(moment_plain(moment, model.classes), ensure_ascii=False), flush=True)
+            print(json.dumps(moment_plain(moment), ensure_ascii=False), flush=True)
         else:
-            print(moment_line(moment, model.classes), flush=True)
+            print(moment_line(moment), flush=True)
     return 0
 
 
@@ -288,7 +288,7 @@ def _write(
         values = to_plain(model, experiment, segments, failures)
         out(options.json, json.dumps(values, indent=None if options.course else 2, ensure_ascii=False) + "\n")
     if options.csv:
-        out(options.csv, to_csv(model.classes, segments, bool(options.speech)))
+        out(options.csv, to_csv(model.target, segments, bool(options.speech)))
     of_recordings: dict[str, list[Segment]] = {}
     for one in segments:
         of_recordings.setdefault(one.recording, []).append(one)

@@ -54,6 +54,9 @@ def serve(options: argparse.Namespace) -> int:
     experiment = options.experiment or packaged_model()
     device = use_device(options.device)
     model = load_emotion(experiment, options.members, device, given=read_inputs(options.input))
+    if not model.classes:
+        raise UserError(f"{experiment} predicts a number ({model.target.name}), and the page shows classes; use "
+                        "sertools predict --plot")  # fmt: skip
     title = "the packaged model" if options.experiment is None else str(options.experiment)
     app = make_app(model, title, review=_review(options, model))
     with socket.socket() as listening:

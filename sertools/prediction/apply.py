@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sertools.errors import UserError
+from sertools.partitions.target import Target
 from sertools.prediction.audio import Source, file_source
 from sertools.prediction.course import Course, CourseConfig
 from sertools.prediction.ensemble import Ensemble, Standard
@@ -32,10 +33,10 @@ class Prediction:
     Attributes:
         name: as of its source.
         duration: in seconds.
-        classes: C names.
-        probabilities: (C,), sum to 1.  Of a long recording they are those of all of it: the mean
-            over its frames, or the class of the statistics of all its frames, which is one emotion
-            for a recording that may have several; the course says more.
+        target: what is predicted.
+        outputs: probabilities of its C classes, which sum to 1, or the one value of a number.  Of a long recording
+            they are those of all of it: the mean over its frames, or what the statistics of all its frames say,
+            which is one emotion for a recording that may have several; the course says more.
         course: see :class:`Course`; None if it was not asked for.
         notes: what to think of when reading the probabilities.
         words: as recognised, where the system recognises words.
@@ -43,20 +44,50 @@ class Prediction:
 
     name: str
     duration: float
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
+    target: Target
+    outputs: tuple[float, ...]
     course: Course | None = None
     notes: tuple[str, ...] = ()
     words: tuple[str, ...] | None = None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """What each of ``outputs`` is of: the classes, or the number by its name."""
+        return columns_of(self.target)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """C names; none of a number."""
+        return self.target.classes
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """(C,), of classes.
+
+        Raises:
+            ValueError: a number is predicted.
+        """
+        if not self.classes:
+            raise ValueError(f"{self.target.name} is a number, which has no probabilities")
+        return self.outputs
+
+    @property
     def label(self) -> str:
-        """The most probable class; the first of equally probable ones."""
-        return self.classes[self.probabilities.index(max(self.probabilities))]
+        """The most probable class (the first of equally probable ones), or the number in four digits."""
+        if not self.classes:
+            return f"{self.outputs[0]:.4g}"
+        return self.classes[self.outputs.index(max(self.outputs))]
 
     def __str__(self) -> str:
-        values = ", ".join(f"{name} {p:.3f}" for name, p in zip(self.classes, self.probabilities, strict=True))
+        if not self.classes:
+            return f"{self.name}: {self.target.name} {self.label}"
+        values = ", ".join(f"{name} {p:.3f}" for name, p in zip(self.classes, self.outputs, strict=True))
         return f"{self.name}: {self.label} ({values})"
+
+
+def columns_of(target: Target) -> tuple[str, ...]:
+    """Names of a model's outputs: the classes, or the number's name."""
+    return target.classes or (target.name,)
 
 
 @dataclass(frozen=True)
@@ -73,10 +104,11 @@ class Failure:
 
 
 class EmotionModel:
-    """Runs of an experiment, whose calibrated probabilities are averaged.
+    """Runs of an experiment, whose calibrated probabilities, or values, are averaged.
 
     Attributes:
-        classes: names, in the order of probabilities.
+        target: what is predicted.
+        classes: its names, in the order of probabilities; none of a number.
         members: names of the runs.
         temperatures: of each member; None if not calibrated.
         sampling_rate: to which audio is resampled, in Hz.
@@ -85,14 +117,15 @@ class EmotionModel:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
-        self.classes = ensemble.classes
+        self.target = ensemble.target
+        self.classes = ensemble.target.classes
         self.members = ensemble.members
         self.temperatures = ensemble.temperatures
         self.sampling_rate = ensemble.sampling_rate
         self.needs_speakers = ensemble.needs_speakers
 
     def predict(self, source: Source | Path | str, course: CourseConfig | None = None) -> Prediction:
-        """Class probabilities of one utterance.
+        """Class probabilities of one utterance, or its value.
 
         Args:
             source: a file, or what :mod:`sertools.prediction.audio` makes (arrays, streams, cuts, a channel).
@@ -115,7 +148,7 @@ class EmotionModel:
     def predict_all(
         self, sources: Sequence[Source | Path | str], course: CourseConfig | None = None
     ) -> Iterator[Prediction | Failure]:
-        """Class probabilities of utterances, one after the other.
+        """Class probabilities (or values) of utterances, one after the other.
 
         Args:
             sources: see :meth:`predict`; if the system needs speakers, each with its speaker.
@@ -156,8 +189,8 @@ class EmotionModel:
             yield Prediction(
                 name=source.name,
                 duration=found.duration,
-                classes=self.classes,
-                probabilities=tuple(found.probabilities.tolist()),
+                target=self.target,
+                outputs=tuple(found.outputs.tolist()),
                 course=found.course,
                 notes=self._notes(source, found.duration, found.source_rate, speaker),
                 words=found.words,

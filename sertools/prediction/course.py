@@ -44,19 +44,19 @@ class CourseConfig:
 
 @dataclass(frozen=True)
 class Course:
-    """Probabilities over time.
+    """What a system says over time.
 
     Attributes:
         times: (T,) seconds, the middle of each window.  At both ends of the recording the window is
             its first and its last; a recording shorter than a window has a single one.
-        probabilities: (T, C), calibrated as those of utterances.
+        outputs: probabilities (T, C), calibrated as those of utterances, or values of a number (T, 1).
         window: in seconds.
         envelope: float32 (N, 2), smallest and largest sample of every frame of the features.
         frame_shift: seconds that a row of ``envelope`` stands for.
     """
 
     times: Floats
-    probabilities: Floats
+    outputs: Floats
     window: float
     envelope: NDArray[np.float32]
     frame_shift: float

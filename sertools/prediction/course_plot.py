@@ -1,4 +1,4 @@
-"""The course of a recording as a picture: waveform above, probabilities of the classes below."""
+"""The course of a recording as a picture: waveform above, probabilities of the classes (or the number) below."""
 
 from pathlib import Path, PurePosixPath
 
@@ -36,7 +36,9 @@ def draw_course(prediction: Prediction) -> bytes:
     wave.set_yticks([])
     wave.spines[:].set_visible(False)
     wave.tick_params(length=0, labelbottom=False)
-    x, values, words = course.times, 100 * course.probabilities, f"windows of {course.window:g} s"
+    x, values, words = course.times, course.outputs, f"windows of {course.window:g} s"
+    if prediction.classes:
+        values = 100 * values
     if course.window == 0:
         words = "single output frames"
     if len(x) == 1:
@@ -46,18 +48,23 @@ def draw_course(prediction: Prediction) -> bytes:
         every = -(-len(x) // most)
         x, values = _means(x[:, None], every)[:, 0], _means(values, every)
         words += f", means over {(course.times[1] - course.times[0]) * every:.2g} s"
-    for number, name in enumerate(prediction.classes):
+    for number, name in enumerate(prediction.columns):
         lines.plot(
             x, values[:, number], label=name, linewidth=1.6,
             color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
         )  # fmt: skip
-    percent_axis(lines, "probability, %")
+    if prediction.classes:
+        percent_axis(lines, "probability, %")
+    else:
+        lines.set_ylabel(prediction.target.name)
     tidy(lines)
     lines.set_xlim(0, prediction.duration)
     lines.set_xlabel("seconds")
     lines.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    best = 100 * max(prediction.probabilities)
-    title = f"{_short(prediction.name)}\nas a whole: {prediction.label} ({best:.0f} %); below: {words}"
+    whole = f"{prediction.target.name} {prediction.label}"
+    if prediction.classes:
+        whole = f"{prediction.label} ({100 * max(prediction.probabilities):.0f} %)"
+    title = f"{_short(prediction.name)}\nas a whole: {whole}; below: {words}"
     figure.suptitle(title, fontsize=10.5)
     return png(figure)
 

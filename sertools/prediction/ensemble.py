@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from sertools.partitions.target import Target
 from sertools.prediction.audio import Source
 from sertools.prediction.course import Course, CourseConfig, Floats
 
@@ -21,14 +22,14 @@ class Recognised:
     Attributes:
         duration: in seconds.
         source_rate: sampling rate of the recording, in Hz.
-        probabilities: float64 (C,), the mean over the runs.
+        outputs: the mean over the runs: probabilities, float64 (C,), or the value of a number, (1,).
         course: if it was asked for.
         words: as recognised by the first run, where words are.
     """
 
     duration: float
     source_rate: int
-    probabilities: Floats
+    outputs: Floats
     course: Course | None
     words: tuple[str, ...] | None = None
 
@@ -38,7 +39,7 @@ class Ensemble(Protocol):
     """Runs of one configuration.
 
     Attributes:
-        classes: C names, in the order of probabilities.
+        target: what is predicted: C classes, or a number.
         members: names of the runs.
         temperatures: of each member; None if not calibrated.
         trained_on: of each member, the utterances it was trained on; empty where that is not recorded.
@@ -46,7 +47,7 @@ class Ensemble(Protocol):
         needs_speakers: whether utterances are normalised over their speaker's.
     """
 
-    classes: tuple[str, ...]
+    target: Target
     members: tuple[str, ...]
     temperatures: tuple[float | None, ...]
     trained_on: tuple[frozenset[str], ...]
@@ -56,7 +57,7 @@ class Ensemble(Protocol):
     def recognise(
         self, source: Source, normal: Sequence[Standard] | None = None, course: CourseConfig | None = None
     ) -> Recognised:
-        """Probabilities of a recording, and their course.
+        """What the runs say of a recording, and its course.
 
         Args:
             source: the recording.

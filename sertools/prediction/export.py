@@ -16,7 +16,7 @@ class Exported:
     Attributes:
         member: name of the run.
         description: its inputs and output.
-        difference: largest difference of a probability to the system's; None if it was not run.
+        difference: largest difference of a probability (or value) to the system's; None if it was not run.
     """
 
     member: str
@@ -43,7 +43,7 @@ def export_member(
 
     Raises:
         UserError: another suffix; no such run; its kind cannot be exported, or it cannot; what was written
-            gives other probabilities.
+            gives other outputs.
         MissingPackage: ONNX is to be checked, and there is no onnxruntime.
     """
     output = Path(output)

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from sertools.config import from_dict
 from sertools.emotion.kinds import DEFAULT, find_kind
 from sertools.errors import UserError
 from sertools.files import require
+from sertools.partitions.target import Target
 from sertools.prediction.ensemble import Ensemble
-from sertools.runs.folder import PREDICTIONS, read_config, read_info
+from sertools.runs.folder import PREDICTIONS, read_config
 from sertools.training.checkpoint import CONFIG
 from sertools.training.run import CHECKPOINT
 
@@ -67,8 +70,7 @@ def load_runs(
 
     Raises:
         UserError: a checkpoint is missing, damaged or of something else; runs of different kinds or
-            configurations; what a run needs is not there, or is not what it was; the kind cannot be applied to audio,
-            or a number is predicted.
+            configurations; what a run needs is not there, or is not what it was; the kind cannot be applied to audio.
     """
     kinds = {name: _kind(directory / CHECKPOINT) for name, directory in runs.items()}
     (first, kind), *others = kinds.items()
@@ -77,7 +79,6 @@ def load_runs(
             raise UserError(
                 f"{first} is a system of the kind {kind}, {name} of the kind {other}; choose some (--members)"
             )
-    _refuse_numbers(runs[first])
     load = find_kind(kind, str(runs[first] / CHECKPOINT)).load
     if load is None:
         raise UserError(
@@ -102,14 +103,12 @@ def _kind(checkpoint: Path) -> str:
     return str(read_config(checkpoint / CONFIG).get("system", DEFAULT))
 
 
-def _refuse_numbers(run: Path) -> None:
-    path = run / CHECKPOINT / "info.json"
-    target = read_info(path).get("target") if path.exists() else None
-    if isinstance(target, dict) and target.get("kind") == "number":
-        raise UserError(
-            f"{run / CHECKPOINT} predicts a number ({target.get('name')}); only systems of classes can be applied to "
-            f"audio and exported.  What it says of its dev and test utterances is in {run / PREDICTIONS}"
-        )
+def target_of(info: Mapping[str, Any]) -> Target:
+    """What a run predicts, by its checkpoint's ``info.json``; older ones say the classes of emotion alone."""
+    told = info.get("target")
+    if isinstance(told, dict):
+        return from_dict(Target, told, "target")
+    return Target("emotion", classes=tuple(info["classes"]))
 
 
 def temperature_of(run: Path) -> float:

@@ -27,7 +27,7 @@ from sertools.prediction.chain import DEFAULT_RATE, FeatureChain
 from sertools.prediction.course import Course, CourseConfig, Floats, envelope
 from sertools.prediction.ensemble import Recognised, Standard
 from sertools.prediction.pieces import Plan, pieces
-from sertools.prediction.runs import MADE_BY, temperature_of
+from sertools.prediction.runs import MADE_BY, target_of, temperature_of
 from sertools.runs.folder import TRAINED_ON
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.run import CHECKPOINT
@@ -88,7 +88,6 @@ class StoredEnsemble:
         self.branches = tuple(branches)
         self.target = target
         members = [member for branch in branches for member in branch.members]
-        self.classes = target.classes
         self.members = tuple(member.name for member in members)
         self.temperatures = tuple(member.temperature for member in members)
         self.trained_on = tuple(member.trained_on for member in members)
@@ -120,7 +119,7 @@ class StoredEnsemble:
     def _outputs(
         self, audio: "TemporaryRecording", stretches: Sequence[tuple[float, float]], normal: Sequence[Standard] | None
     ) -> Floats:
-        """Means over the members, (stretches, C)."""
+        """Means over the members, (stretches, C), or (stretches, 1) of a number."""
         found: list[Floats] = []
         for number, branch in enumerate(self.branches):
             utterances = audio.utterances(branch, stretches)
@@ -130,7 +129,7 @@ class StoredEnsemble:
             for member in branch.members:
                 order, outputs = member.applied(utterances)
                 rows = {one.id: row for one, row in zip(order, outputs.double().cpu().numpy(), strict=True)}
-                own: Floats = np.stack([rows[one.id] for one in utterances])
+                own: Floats = np.stack([np.atleast_1d(rows[one.id]) for one in utterances])
                 found.append(own if member.temperature is None else apply_temperature(own, member.temperature))
         return np.mean(found, axis=0)  # type: ignore[no-any-return]
 
@@ -282,7 +281,7 @@ def load_stored(
         run_id = RunId(str(plain.pop("fold", "")), int(plain.pop("seed", 0)))
         speakers = (plain.get("data") or {}).get("normalise", "none") != "none"
         config = from_dict(shape, plain | _read_plainly(plain), f"{where}/config.yaml")
-        target = _target(info)
+        target = target_of(info)
         if first is not None and (config, target, speakers) != first:
             raise UserError(
                 f"{directory} differs from the other runs in configuration or classes; the experiment is only half "
@@ -320,13 +319,6 @@ def _read_plainly(config: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     return {"data": {key: {"normalise": "none", "memory_gb": None}.get(key, value)
                      for key, value in config["data"].items()}}  # fmt: skip
-
-
-def _target(info: Mapping[str, Any]) -> Target:
-    told = info.get("target")
-    if isinstance(told, dict):
-        return from_dict(Target, told, "target")
-    return Target("emotion", classes=tuple(info["classes"]))
 
 
 def _check_needs(needs: Sequence[Need], given: Mapping[str, Path], info: Mapping[str, Any], directory: Path) -> None:

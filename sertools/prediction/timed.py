@@ -25,8 +25,13 @@ class Segment:
 
     @property
     def label(self) -> str:
-        """The most probable class."""
+        """The most probable class, or the number."""
         return self.prediction.label
+
+    @property
+    def sure(self) -> str:
+        """The probability of the label, in percent; empty of a number."""
+        return f"{max(self.prediction.probabilities):.0%}" if self.prediction.classes else ""
 
     @property
     def words(self) -> str:
@@ -38,7 +43,7 @@ def to_srt(segments: Sequence[Segment]) -> str:
     """SubRip: label, its probability, and words, for a player."""
     blocks = []
     for number, one in enumerate(segments, 1):
-        text = f"[{one.label} {max(one.prediction.probabilities):.0%}]" + (f" {one.words}" if one.words else "")
+        text = f"[{f'{one.label} {one.sure}'.strip()}]" + (f" {one.words}" if one.words else "")
         blocks.append(f"{number}\n{_srt_time(one.start)} --> {_srt_time(one.end)}\n{text}\n")
     return "\n".join(blocks)
 
@@ -51,16 +56,17 @@ def _srt_time(seconds: float) -> str:
 
 
 def to_textgrid(segments: Sequence[Segment]) -> str:
-    """A TextGrid in Praat's long format, UTF-8: a tier of emotions, one of their probabilities, and one of words.
+    """A TextGrid in Praat's long format, UTF-8: a tier of what is predicted, one of its probabilities,
+    and one of words.
 
     Args:
         segments: at least one, of one recording, in order, not overlapping.
     """
     duration = segments[0].total
-    tiers: list[tuple[str, Callable[[Segment], str]]] = [
-        ("emotion", lambda one: one.label),
-        ("probability", lambda one: f"{max(one.prediction.probabilities):.3f}"),
-    ]
+    target = segments[0].prediction.target
+    tiers: list[tuple[str, Callable[[Segment], str]]] = [(target.name, lambda one: one.label)]
+    if target.classes:
+        tiers.append(("probability", lambda one: f"{max(one.prediction.probabilities):.3f}"))
     if any(one.prediction.words is not None for one in segments):
         tiers.append(("words", lambda one: one.words))
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {_number(duration)}",

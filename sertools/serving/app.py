@@ -175,6 +175,6 @@ def to_json(prediction: Prediction) -> dict[str, Any]:
         "notes": list(prediction.notes),
         "words": None if prediction.words is None else " ".join(prediction.words),
         "course": {"times": course.times.round(3).tolist(), "window": course.window,
-                   "probabilities": course.probabilities.round(4).tolist()},
+                   "probabilities": course.outputs.round(4).tolist()},
         "waveform": {"low": low.round(4).tolist(), "high": high.round(4).tolist()},
     }  # fmt: skip

@@ -333,7 +333,7 @@ def test_pieces_change_nothing(experiment: Path, monkeypatch: pytest.MonkeyPatch
         assert whole.course is not None
         assert parts.course is not None
         assert parts.course.times == pytest.approx(whole.course.times)
-        assert np.abs(parts.course.probabilities - whole.course.probabilities).max() < 1e-4
+        assert np.abs(parts.course.outputs - whole.course.outputs).max() < 1e-4
         assert parts.course.envelope == pytest.approx(whole.course.envelope, abs=1e-6)
         assert len(whole.course.times) == pytest.approx(13.6 / (config.step or step), abs=1)
 
@@ -343,11 +343,11 @@ def test_a_window_says_what_an_utterance_says(experiment: Path, corpus: Corpus) 
     short = model.predict(corpus.audio / "utt00.wav", CourseConfig(window=5.0))
     assert short.course is not None
     assert short.course.times.tolist() == [pytest.approx(0.2)]
-    assert short.course.probabilities[0] == pytest.approx(short.probabilities, abs=1e-5)
+    assert short.course.outputs[0] == pytest.approx(short.probabilities, abs=1e-5)
     long = model.predict(array_source(noise(31, 0, 1), RATE), CourseConfig())
     assert "31 s long" in long.notes[0]
     assert long.course is not None
-    assert long.course.probabilities.sum(1) == pytest.approx(1.0)
+    assert long.course.outputs.sum(1) == pytest.approx(1.0)
 
 
 @pytest.fixture
@@ -458,7 +458,7 @@ def damage(path: Path) -> None:
     ("harm", "words"),
     [
         (remove_table, "1 of 2 runs in .* are not finished: fold_Session2/seed_1"),
-        (other_classes, "differ in classes"),
+        (other_classes, "differ in target"),
         (forget_features, "does not say what MFCC"),
         (damage, "is damaged"),
     ],

@@ -1,5 +1,6 @@
 """A run as TorchScript and ONNX gives the numbers of the system, for utterances of any length."""
 
+import copy
 import importlib.util
 import json
 from dataclasses import replace
@@ -17,17 +18,24 @@ from sertools.errors import MissingPackage, UserError
 from sertools.features.frames.mfcc import MfccConfig
 from sertools.models.emotion import EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
+from sertools.partitions.target import Target
 from sertools.prediction import export as exporting
 from sertools.prediction.export import export_member
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 1, 0, 3, 3))
 
 
-def system(trunk: TdnnfConfig = TRUNK, temperature: float | None = 1.7, **options: object) -> TdnnRuns:
+CLASSES = Target("emotion", classes=("a", "b", "c"))
+NUMBER = Target("arousal", "number", low=1.0, high=5.0)
+
+
+def system(
+    trunk: TdnnfConfig = TRUNK, temperature: float | None = 1.7, target: Target = CLASSES, **options: object
+) -> TdnnRuns:
     """A network with random weights, with statistics as after training."""
     torch.manual_seed(1)
     config = EmotionModelConfig(trunk, **{"layers": ("tdnnf5",), "head_dim": 8, **options})  # type: ignore[arg-type]
-    network, head = Tdnnf(trunk), make_head(config, trunk, 3)
+    network, head = Tdnnf(trunk), make_head(config, trunk, target.num_outputs, target.kind == "number")
     dim = trunk.feature_dim + trunk.ivector_dim
     network.set_input_statistics(torch.randn(dim), 5 + torch.rand(dim))
     for module in network.modules():
@@ -37,8 +45,10 @@ def system(trunk: TdnnfConfig = TRUNK, temperature: float | None = 1.7, **option
             module.running_mean.normal_(0.5, 0.1)
             module.running_var.uniform_(0.2, 0.5)
     head.standardise(torch.randn(head.input_mean.shape) * 0.1, torch.full(head.input_mean.shape, 0.5))
+    if target.kind == "number":
+        head.scale_outputs(3.1, 0.8)
     branch = Branch(network.eval(), (Member("fold_a/seed_1", head.eval(), temperature),), None)
-    return TdnnRuns(("a", "b", "c"), config, "none", MfccConfig(), (branch,))
+    return TdnnRuns(target, config, "none", MfccConfig(), (branch,))
 
 
 VARIANTS = [
@@ -49,6 +59,8 @@ VARIANTS = [
     system(replace(TRUNK, ivector_dim=4)),
     system(replace(TRUNK, strides=(0, 3, 3), splice=2), layers=("tdnnf2",)),
     system(replace(TRUNK, subsampling=1, strides=(0, 2)), layers=("prefinal",)),
+    system(temperature=None, target=NUMBER),
+    system(temperature=None, target=NUMBER, pooling="statistics"),
 ]
 
 
@@ -58,6 +70,9 @@ def test_torchscript_is_the_system(tmp_path: Path, number: int) -> None:
     torch.jit.save(torch.jit.script(ExportedNetwork(found).eval()), str(tmp_path / "a.pt"))
     assert export._difference(found, tmp_path / "a.pt", onnx=False) < 1e-5
     other = replace(found.members[0], temperature=3.0)
+    if found.target == NUMBER:
+        other = replace(other, head=copy.deepcopy(other.head))
+        other.head.scale_outputs(3.2, 0.8)
     changed = replace(found, branches=(replace(found.branches[0], members=(other,)),))
     assert export._difference(changed, tmp_path / "a.pt", onnx=False) > 1e-3, "the comparison must be able to fail"
 
@@ -101,7 +116,7 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"must end in \.pt"):
         export_member("exp", tmp_path / "net.bin")
     monkeypatch.setattr(export, "_expected", lambda *arguments: np.full((1, 3), 1 / 3))
-    with pytest.raises(UserError, match="was not kept: its probabilities differ by"):
+    with pytest.raises(UserError, match="was not kept: its outputs differ by"):
         export_member("exp", tmp_path / "net.pt")
     assert list(tmp_path.iterdir()) == []
     use(monkeypatch, replace(VARIANTS[0], normalised="reading"))
@@ -110,14 +125,3 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage, match="onnxruntime"):
         export_member("exp", tmp_path / "net.onnx")
-
-
-def test_a_system_of_a_number_says_that_it_cannot_be_applied(tmp_path: Path) -> None:
-    from sertools.prediction.runs import load_runs
-
-    (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint/config.yaml").write_text("system: tdnn\n")
-    target = '{"name": "arousal", "kind": "number", "classes": [], "low": 1, "high": 5}'
-    (tmp_path / "checkpoint/info.json").write_text(f'{{"classes": [], "target": {target}}}')
-    with pytest.raises(UserError, match=r"predicts a number \(arousal\).*predictions.csv"):
-        load_runs({"fold_1/seed_1": tmp_path})

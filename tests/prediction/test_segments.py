@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sertools.errors import UserError
+from sertools.partitions.target import Target
 from sertools.prediction.apply import EmotionModel, Prediction
 from sertools.prediction.audio import Source, array_source
 from sertools.prediction.ensemble import Recognised
@@ -17,10 +18,11 @@ from sertools.prediction.speech import SpeechConfig, Stretch, find_speech, stret
 from sertools.prediction.timed import Segment, to_srt, to_textgrid
 
 RATE = 8000
+TARGET = Target("emotion", classes=("angry", "sad"))
 
 
 def prediction(p: float = 0.8, words: tuple[str, ...] | None = None) -> Prediction:
-    return Prediction("x", 1.0, ("angry", "sad"), (p, 1 - p), words=words)
+    return Prediction("x", 1.0, TARGET, (p, 1 - p), words=words)
 
 
 def test_stretches_join_pauses_drop_shreds_and_do_not_overlap() -> None:
@@ -68,7 +70,12 @@ def test_subtitles_and_textgrid() -> None:
 class Loudness:
     """An ensemble that says how loud it is."""
 
-    classes, members, temperatures, trained_on = ("quiet", "loud"), ("one",), (None,), (frozenset[str](),)
+    target, members, temperatures, trained_on = (
+        Target("emotion", classes=("quiet", "loud")),
+        ("one",),
+        (None,),
+        (frozenset[str](),),
+    )
     sampling_rate, needs_speakers = RATE, False
 
     def recognise(self, source: Source, normal: object = None, course: object = None) -> Recognised:

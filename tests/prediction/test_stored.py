@@ -5,7 +5,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from sertools.features.pipeline import collect_features, compute_features, featu
 from sertools.partitions.examples import Example
 from sertools.partitions.folds import Folds, write_folds
 from sertools.partitions.making import FoldsConfig, make_folds
+from sertools.partitions.target import Target
 from sertools.prediction.apply import Failure, Prediction, load_emotion
 from sertools.prediction.audio import array_source, find_sources
 from sertools.prediction.course import CourseConfig
@@ -109,6 +110,37 @@ def test_head_on_frames(corpus: Corpus) -> None:
         assert one.probabilities == pytest.approx(list(expected), abs=1e-3)
 
 
+def test_numbers(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a kind on stored features and of the TDNN-F, which computes pieces: values of the table, and words of them."""
+    labels = {name: 1.0 + int(name[3:]) / 4 for name in corpus.folds.labels}
+    target = Target("arousal", "number", low=1.0, high=5.0)
+    numbers = replace(corpus, folds=replace(corpus.folds, target=target, labels=labels))  # type: ignore[arg-type]
+    cuts = corpus.features("mfcc6", mfcc={"sampling_rate": 8000, "num_ceps": 6, "num_mel_bins": 8, "high_freq": 0})
+    trunk = "model.trunk={feature_dim: 6, hidden_dim: 8, bottleneck_dim: 4, prefinal_dim: 4, strides: [0, 3]}"
+    tdnn = (trunk, "model.layers=[prefinal]", "model.head_dim=4")
+    for name, settings in (("head", ("system=features_head", "head_dim=4")), ("tdnn", tdnn)):
+        run = numbers.train(
+            *settings, "training.epochs=1", "training.select_by=dev_ccc", cuts=(cuts,), name=f"n_{name}"
+        )
+        table = read_predictions(run / "predictions.csv").select(part="test")
+        model = load_emotion(run)
+        files = [str(corpus.folder / f"{utterance}.wav") for utterance in table.utterances]
+        found = {Path(p.name).stem: p for p in model.predict_all(files)}
+        for utterance, expected in zip(table.utterances, table.outputs, strict=True):
+            one = found[utterance]
+            assert isinstance(one, Prediction), one
+            assert one.outputs == pytest.approx([expected], abs=1e-4)
+        assert np.ptp(table.outputs) > 1e-3, "must be able to fail"
+        out = corpus.folder / f"{name}.csv"
+        arguments = ["--csv", str(out), "--srt", str(corpus.folder), "--textgrid", str(corpus.folder)]
+        plot = ["--plot", str(corpus.folder)]
+        assert main(["predict", "--experiment", str(run), *arguments, *plot, files[0]]) == 0
+        assert "arousal" in capsys.readouterr().out
+        (row,) = csv.DictReader(out.open())
+        assert float(row["prediction"]) == pytest.approx(table.outputs[0], abs=1e-4)
+        assert 'name = "arousal"' in (corpus.folder / f"{table.utterances[0]}.TextGrid").read_text()
+
+
 def check_files(corpus: Corpus, run: Path) -> None:
     """Windows of a recording, with words, in files of all kinds."""
     recogniser, out = corpus.folder / "recogniser", corpus.folder / "out"
@@ -139,7 +171,7 @@ def test_course_is_of_windows(corpus: Corpus) -> None:
     assert whole.course is not None
     assert whole.course.times == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5])
     alone = model.predict(array_source(samples[RATE : 2 * RATE], RATE))
-    assert list(whole.course.probabilities[2]) == pytest.approx(list(alone.probabilities), abs=1e-5)
+    assert list(whole.course.outputs[2]) == pytest.approx(list(alone.probabilities), abs=1e-5)
     check_files(corpus, run)
     short = next(model.predict_all([array_source(samples[:100], RATE)]))
     assert isinstance(short, Failure)

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from sertools.errors import UserError
+from sertools.partitions.target import Target
 from sertools.prediction.apply import CourseConfig, EmotionModel
 from sertools.prediction.audio import Source, file_source
 from sertools.prediction.course import Course
@@ -29,7 +30,12 @@ RATE = 8000
 class Loudness:
     """An ensemble that says how loud a recording is."""
 
-    classes, members, temperatures, trained_on = ("quiet", "loud"), ("one",), (None,), (frozenset[str](),)
+    target, members, temperatures, trained_on = (
+        Target("emotion", classes=("quiet", "loud")),
+        ("one",),
+        (None,),
+        (frozenset[str](),),
+    )
     sampling_rate, needs_speakers = RATE, False
 
     def recognise(self, source: Source, normal: object = None, course: CourseConfig | None = None) -> Recognised:

@@ -26,7 +26,7 @@ from sertools.prediction.audio import Source
 from sertools.prediction.course import CourseConfig, Floats
 from sertools.prediction.ensemble import Recognised, Standard
 from sertools.prediction.pieces import Piece, Plan, pieces
-from sertools.prediction.runs import MADE_BY, temperature_of
+from sertools.prediction.runs import MADE_BY, target_of, temperature_of
 from sertools.runs.folder import PREDICTIONS, TRAINED_ON
 from sertools.training.checkpoint import WEIGHTS, load_checkpoint, load_weights
 from sertools.training.run import CHECKPOINT
@@ -67,15 +67,15 @@ class S4Ensemble:
 
     needs_speakers = False
 
-    def __init__(self, members: Sequence[Member], classes: tuple[str, ...], extractor: Any, device: str) -> None:
+    def __init__(self, members: Sequence[Member], target: Target, extractor: Any, device: str) -> None:
         self.runs = tuple(members)
-        self.classes = classes
+        self.target = target
         self.members = tuple(member.name for member in members)
         self.temperatures = tuple(member.temperature for member in members)
         self.trained_on = tuple(member.trained_on for member in members)
         self.sampling_rate = int(extractor.config.sampling_rate)
         self._extractor = extractor
-        self._objective = Objective.of(Target("emotion", classes=classes), None)
+        self._objective = Objective.of(target, None)
         self._device = device
 
     @torch.inference_mode()
@@ -95,7 +95,7 @@ class S4Ensemble:
                 words = heard[spoken.id].words
             config = member.network.config
             _, found, _ = predict(member.network, [spoken], config, None, heard or {}, self._objective, self._device)
-            raw: Floats = found.numpy()
+            raw: Floats = found.numpy().reshape(1, -1)
             values.append(raw if member.temperature is None else apply_temperature(raw, member.temperature))
         return Recognised(piece.own[1], piece.source_rate, np.concatenate(values).mean(0), None, words)
 
@@ -130,21 +130,21 @@ def load(runs: dict[str, Path], *, calibrated: bool = True, device: str = "cpu")
         values = {key: value for key, value in checkpoint.config.items() if key not in ("seed", "fold")}
         config, info = from_dict(S4Config, values, f"{where}/config.yaml"), checkpoint.info
         _check_audio_is_enough(config, directory)
-        made = config, info["classes"], info.get("features")
+        made = config, target_of(info), info.get("features")
         if first is not None and made != first:
             raise UserError(
-                f"{directory} differs from the other runs in configuration, classes or features; the experiment is "
+                f"{directory} differs from the other runs in configuration, target or features; the experiment is "
                 f"only half trained again: finish {MADE_BY}, or choose runs that belong together (--members)"
             )
         first = made
         recogniser = _recogniser(directory, info, device) if config.reads_states else None
-        network = JointNetwork(config, len(info["classes"]), None, recogniser)
+        network = JointNetwork(config, made[1].num_outputs, None, recogniser)
         load_weights(network, checkpoint.weights, str(where))
-        temperature = temperature_of(directory) if calibrated else None
+        temperature = temperature_of(directory) if calibrated and made[1].kind != "number" else None
         trained_on = frozenset(info.get(TRAINED_ON, ()))
         members.append(Member(name, network.to(device).eval(), recogniser, temperature, trained_on))
     assert first is not None
-    return S4Ensemble(members, tuple(first[1]), _extractor(first[2], next(iter(runs.values()))), device)
+    return S4Ensemble(members, first[1], _extractor(first[2], next(iter(runs.values()))), device)
 
 
 def _check_audio_is_enough(config: S4Config, directory: Path) -> None:

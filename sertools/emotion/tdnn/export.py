@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import inspect
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,22 @@ from sertools.emotion.tdnn.members import PLACE_ONLY, TdnnRuns
 from sertools.errors import MissingPackage, UserError
 from sertools.evaluation.stats.calibration import apply_temperature
 from sertools.files import replacing, write_json
-from sertools.models.emotion import aggregate_frames, pool
+from sertools.models.emotion import aggregate_frames, mean_of_frames, pool
 
 TOLERANCE = 1e-5
 LENGTHS = (1, 2, 3, 50, 301, 1000)  # frames of the utterances that an export is tried on
 OPSET = 13
-IVECTORS, OUTPUT = "ivectors", "probabilities"
+IVECTORS = "ivectors"
 
 
 def export_network(system: TdnnRuns, output: Path, *, check: bool) -> tuple[str, float | None]:
     """Write a system of one member as ``output`` and what it is as ``.json`` beside it.
 
     The network takes features (1, T, F) float32, lengths (1,) int64 (frames beyond it are ignored), and
-    ivectors (1, D) if it was trained with them; it gives calibrated probabilities (1, C).
+    ivectors (1, D) if it was trained with them; it gives calibrated probabilities (1, C), or a value (1, 1).
 
     Returns:
-        Its inputs and output, and the largest difference of a probability to the system's; None if it was not run.
+        Its inputs and output, and the largest difference of an output to the system's; None if it was not run.
 
     Raises:
         UserError: the system normalises what its head reads, which needs more than one utterance; what was
@@ -55,12 +56,17 @@ def export_network(system: TdnnRuns, output: Path, *, check: bool) -> tuple[str,
             difference = _difference(system, temporary, onnx)
             if not difference <= TOLERANCE:
                 raise UserError(
-                    f"{output} was not kept: its probabilities differ by {difference:.1e} from those of {member.name}; "
+                    f"{output} was not kept: its outputs differ by {difference:.1e} from those of {member.name}; "
                     f"at most {TOLERANCE:.0e} is accepted"
                 )
     write_json(output.with_suffix(".json"), _about(system, member.name, difference))
     shapes = [f"{n} {s}" for n, s in _inputs(system).items()]
-    return f"{', '.join(shapes)} to {OUTPUT} [1, {len(system.classes)}]", difference
+    return f"{', '.join(shapes)} to {_output(system)} [1, {system.target.num_outputs}]", difference
+
+
+def _output(system: TdnnRuns) -> str:
+    """Name of the output."""
+    return "value" if system.target.kind == "number" else "probabilities"
 
 
 def _inputs(system: TdnnRuns) -> dict[str, str]:
@@ -81,7 +87,7 @@ def _example(system: TdnnRuns, frames: int, more: int = 0) -> tuple[Tensor, ...]
 
 @torch.no_grad()
 def _expected(system: TdnnRuns, inputs: tuple[Tensor, ...]) -> Any:
-    """Probabilities (1, C) by the modules that were trained."""
+    """Probabilities (1, C), or a value (1, 1), by the modules that were trained."""
     (branch,), config = system.branches, system.config
     (member,) = branch.members
     features, lengths = inputs[0], inputs[1]
@@ -89,13 +95,15 @@ def _expected(system: TdnnRuns, inputs: tuple[Tensor, ...]) -> Any:
     x, counts = pool(
         torch.cat([found[name] for name in config.layers], 2), branch.trunk.output_lengths(lengths), config.pooling
     )
-    log_posteriors, counts = member.head(x, counts)
-    probabilities = aggregate_frames(log_posteriors.double(), counts, config.aggregate).numpy()
+    outputs, counts = member.head(x, counts)
+    if system.target.kind == "number":
+        return mean_of_frames(outputs.double(), counts).numpy()
+    probabilities = aggregate_frames(outputs.double(), counts, config.aggregate).numpy()
     return probabilities if member.temperature is None else apply_temperature(probabilities, member.temperature)
 
 
 def _difference(system: TdnnRuns, path: Path, onnx: bool) -> float:
-    """Largest difference of a probability over :data:`LENGTHS`, by what is in the file."""
+    """Largest difference of an output over :data:`LENGTHS`, by what is in the file."""
     if onnx:
         session = importlib.import_module("onnxruntime").InferenceSession(
             path.read_bytes(), providers=["CPUExecutionProvider"]
@@ -127,7 +135,7 @@ def _write_onnx(network: nn.Module, system: TdnnRuns, path: Path) -> None:
         warnings.simplefilter("ignore")  # that this exporter is the older one, and what it makes of constants
         torch.onnx.export(
             network, _example(system, 100), str(path), opset_version=OPSET,
-            input_names=list(_inputs(system)), output_names=[OUTPUT], dynamic_axes={"features": {1: "frames"}},
+            input_names=list(_inputs(system)), output_names=[_output(system)], dynamic_axes={"features": {1: "frames"}},
             **options,
         )  # fmt: skip
 
@@ -135,9 +143,10 @@ def _write_onnx(network: nn.Module, system: TdnnRuns, path: Path) -> None:
 def _about(system: TdnnRuns, member: str, difference: float | None) -> dict[str, Any]:
     """What a user of the file has to know."""
     return {
-        "classes": list(system.classes),
+        "target": asdict(system.target),
+        "classes": list(system.target.classes),
         "inputs": _inputs(system),
-        "output": f"{OUTPUT} [1, {len(system.classes)}]",
+        "output": f"{_output(system)} [1, {system.target.num_outputs}]",
         "mfcc": {key: value for key, value in vars(system.mfcc).items() if key not in PLACE_ONLY},
         "samples": "MFCC are of 16-bit samples (-32768 .. 32767), as Kaldi's",
         "normalised": "MFCC to mean 0 and variance 1 over the speaker"

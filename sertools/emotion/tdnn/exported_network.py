@@ -29,6 +29,7 @@ class ExportedNetwork(nn.Module):
         trunk, config = branch.trunk, branch.trunk.config
         self.context, self.subsampling = config.context, config.subsampling
         self.statistics = system.config.pooling == "statistics"
+        self.number = system.target.kind == "number"
         self.log_sum = system.config.aggregate == "log_probabilities"
         self.temperature = 1.0 if member.temperature is None else float(member.temperature)
         self.calibrated = member.temperature is not None
@@ -56,7 +57,7 @@ class ExportedNetwork(nn.Module):
         self.head = _Head(member.head)
 
     def forward(self, features: Tensor, lengths: Tensor, ivectors: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
-        """Probabilities (1, C) of features (1, T, F), of which the first ``lengths`` (1,) count."""
+        """Probabilities (1, C), or a value (1, 1), of features (1, T, F), of which the first ``lengths`` (1,) count."""
         length = lengths[0]
         outputs = torch.div(length + (self.subsampling - 1), self.subsampling, rounding_mode="floor")
         span = self.subsampling * (outputs - 1) + 1 + 2 * self.context
@@ -77,19 +78,21 @@ class ExportedNetwork(nn.Module):
                 read.append(self.prefinal(x))
             else:
                 read.append(found[wanted].index_select(2, frames * step + margin))
-        return self._classes(torch.cat(read, 1).transpose(1, 2))
+        return self._outputs(torch.cat(read, 1).transpose(1, 2))
 
-    def _classes(self, x: Tensor) -> Tensor:
-        """Probabilities (1, C) of what the head reads (1, T', C)."""
+    def _outputs(self, x: Tensor) -> Tensor:
+        """Probabilities (1, C), or a value (1, 1), of what the head reads (1, T', C)."""
         if self.statistics:
             mean = x.mean(1, keepdim=True)
             variance = (x - mean).square().mean(1, keepdim=True)
             x = torch.cat([mean, variance.clamp(min=1e-8).sqrt()], 2)
-        log_posteriors = self.head(x)
+        outputs = self.head(x)
+        if self.number:
+            return outputs.mean(1)
         if self.log_sum:
-            probabilities = log_posteriors.sum(1).softmax(-1)
+            probabilities = outputs.sum(1).softmax(-1)
         else:
-            probabilities = log_posteriors.exp().mean(1)
+            probabilities = outputs.exp().mean(1)
         if self.calibrated:
             probabilities = (probabilities.clamp(min=self.smallest).log() / self.temperature).softmax(-1)
         return probabilities
@@ -130,7 +133,7 @@ class _Layer(nn.Module):
 
 
 class _Head(nn.Module):
-    """See :class:`sertools.models.emotion.EmotionHead`; (1, T, C) to log-posteriors."""
+    """See :class:`sertools.models.emotion.EmotionHead`; (1, T, C) to log-posteriors, or values."""
 
     input_mean: Tensor
     input_scale: Tensor
@@ -141,11 +144,17 @@ class _Head(nn.Module):
         self.register_buffer("input_scale", head.input_scale.clone())
         self.hidden = head.hidden
         self.output = head.output
+        self.number = head.number
+        self.output_mean, self.output_scale = 0.0, 1.0
+        if head.number:
+            self.output_mean, self.output_scale = float(head.output_mean), float(head.output_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         x = (x - self.input_mean) * self.input_scale
         if self.hidden is not None:
             x = F.relu(self.hidden(x))
+        if self.number:
+            return self.output(x) * self.output_scale + self.output_mean
         return F.log_softmax(self.output(x), dim=-1)
 
 

@@ -13,7 +13,8 @@ from sertools.features.frames.mfcc import MfccConfig
 from sertools.files import content_hash
 from sertools.models.emotion import EmotionHead, EmotionModelConfig, make_head
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig
-from sertools.prediction.runs import MADE_BY, temperature_of
+from sertools.partitions.target import Target
+from sertools.prediction.runs import MADE_BY, target_of, temperature_of
 from sertools.provenance import stage_settings
 from sertools.runs.folder import TRAINED_ON
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_weights
@@ -78,7 +79,7 @@ class TdnnRuns:
     """Runs of one configuration.
 
     Attributes:
-        classes: names, in the order of probabilities.
+        target: what is predicted.
         config: of the network.
         normalised: what has mean 0 and variance 1 over a speaker's utterances: nothing, the MFCC, or
             what the head reads.
@@ -86,7 +87,7 @@ class TdnnRuns:
         branches: at least one.
     """
 
-    classes: tuple[str, ...]
+    target: Target
     config: EmotionModelConfig
     normalised: Normalised
     mfcc: MfccConfig
@@ -140,7 +141,7 @@ def load_system(runs: dict[str, Path], *, calibrated: bool = True, device: str =
             "on audio; make the features with the feature stage, and train it again"
         )
     return TdnnRuns(
-        classes=tuple(info["classes"]),
+        target=target_of(info),
         config=first.config,
         normalised="none" if normalise == "none" else ("reading" if first.head_alone else "features"),
         mfcc=from_dict(MfccConfig, mfcc | {"engine": "auto", "device": "cpu"}, f"{first.directory}: features"),
@@ -164,7 +165,7 @@ def _check_same(one: _Loaded, other: _Loaded) -> None:
     def settings(run: _Loaded) -> list[tuple[str, Any]]:
         mfcc = stage_settings(run.checkpoint.info.get("features"), "mfcc") or {}
         return [
-            ("classes", run.checkpoint.info["classes"]),
+            ("target", target_of(run.checkpoint.info)),
             ("model", run.config),
             ("transfer.train", run.head_alone),
             ("data.normalise", run.checkpoint.config["data"]["normalise"]),
@@ -192,10 +193,12 @@ def _branch(runs: Sequence[_Loaded], calibrated: bool, device: str) -> Branch:
     load_weights(trunk, _part(weights, "trunk."), str(directory))
     members = []
     for run in runs:
-        head = make_head(run.config, run.trunk_config, len(run.checkpoint.info["classes"]))
+        target = target_of(run.checkpoint.info)
+        number = target.kind == "number"
+        head = make_head(run.config, run.trunk_config, target.num_outputs, number)
         own = run.checkpoint.weights if run.head_alone else _part(run.checkpoint.weights, "head.")
         load_weights(head, own, str(run.directory / CHECKPOINT))
-        temperature = temperature_of(run.directory) if calibrated else None
+        temperature = temperature_of(run.directory) if calibrated and not number else None
         trained_on = frozenset(run.checkpoint.info.get(TRAINED_ON, ()))
         members.append(Member(run.name, head.to(device).eval(), temperature, trained_on))
     ivectors = _ivectors(first) if first.trunk_config.ivector_dim else None

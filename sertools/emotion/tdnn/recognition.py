@@ -39,7 +39,7 @@ class TdnnEnsemble:
     def __init__(self, system: TdnnRuns, device: str = "cpu") -> None:
         self.system = system
         self.device = device
-        self.classes = system.classes
+        self.target = system.target
         self.members = tuple(member.name for member in system.members)
         self.temperatures = tuple(member.temperature for member in system.members)
         self.trained_on = tuple(member.trained_on for member in system.members)
@@ -54,7 +54,7 @@ class TdnnEnsemble:
     def recognise(
         self, source: Source, normal: Sequence[Standard] | None = None, course: CourseConfig | None = None
     ) -> Recognised:
-        """Probabilities of a recording, and their course.
+        """What the runs say of a recording, and its course.
 
         Args:
             source: the recording.
@@ -87,8 +87,8 @@ class TdnnEnsemble:
         if course:
             found = Course(np.concatenate(times), np.concatenate(values), window, np.concatenate(envelopes),
                            system.mfcc.frame_shift)  # fmt: skip
-        probabilities = np.concatenate([u.probabilities() for u in sums]).mean(0)
-        return Recognised(piece.own[1], piece.source_rate, probabilities, found)
+        outputs = np.concatenate([u.outputs() for u in sums]).mean(0)
+        return Recognised(piece.own[1], piece.source_rate, outputs, found)
 
     def export(self, output: Path, *, check: bool) -> tuple[str, float | None]:
         """As TorchScript or ONNX; see :mod:`sertools.emotion.tdnn.export`."""
@@ -201,7 +201,8 @@ class _Utterance:
         self.normal = normal if system.normalised == "reading" else None
         self.moments = Moments()
         self.count = 0
-        self.sums = [torch.zeros(len(system.classes), dtype=torch.float64) for _ in branch.members]
+        self.number = system.target.kind == "number"
+        self.sums = [torch.zeros(system.target.num_outputs, dtype=torch.float64) for _ in branch.members]
 
     def add(self, x: Tensor) -> None:
         """Add rows (T', C)."""
@@ -216,8 +217,8 @@ class _Utterance:
         mean, variance = self.moments.result()
         return torch.cat([mean, variance.clamp(min=1e-8).sqrt()]).float()
 
-    def probabilities(self) -> Floats:
-        """Of each member, calibrated if it is: (members, C)."""
+    def outputs(self) -> Floats:
+        """Probabilities of each member, calibrated if it is, (members, C), or values (members, 1)."""
         if self.system.config.pooling == "statistics":
             return self._of_statistics(self.statistics()[None])[:, 0]
         return np.stack([
@@ -235,19 +236,22 @@ class _Utterance:
         ])  # fmt: skip
 
     def _frames(self, member: Member, x: Tensor) -> Tensor:
-        """What is averaged over frames: probabilities or their logarithms, float64 (T', C)."""
-        log_posteriors = self._head(member, x)
-        return log_posteriors.exp() if self.system.config.aggregate == "probabilities" else log_posteriors
+        """What is averaged over frames: probabilities, their logarithms, or values, float64 (T', C)."""
+        outputs = self._head(member, x)
+        return outputs.exp() if not self.number and self.system.config.aggregate == "probabilities" else outputs
 
     def _of_mean(self, mean: Tensor, count: int) -> Tensor:
         """See :func:`sertools.models.emotion.aggregate_frames`."""
-        return mean if self.system.config.aggregate == "probabilities" else F.softmax(mean * count, -1)
+        if self.number or self.system.config.aggregate == "probabilities":
+            return mean
+        return F.softmax(mean * count, -1)
 
     def _of_statistics(self, x: Tensor) -> Floats:
-        return np.stack([_calibrated(member, self._head(member, x).exp()) for member in self.members])
+        found = [(member, self._head(member, x)) for member in self.members]
+        return np.stack([_calibrated(member, x if self.number else x.exp()) for member, x in found])
 
     def _head(self, member: Member, x: Tensor) -> Tensor:
-        """Log-posteriors, float64 (N, C)."""
+        """Log-posteriors, or values, float64 (N, C)."""
         x = x.to(member.head.input_mean.device)
         if self.normal is not None:
             x = (x - self.normal[0]) / self.normal[1]
