@@ -49,8 +49,8 @@ continue_backbone() {
   if [[ " $system $curve_system " != *_tapt* ]]; then return; fi
   config s3/tapt
   num_folds=$(count_runs.py --num-seeds 1 "$folds")
-  $cuda_cmd --gpu "$gpu" JOB=1:"$num_folds" "$data/log/continue_$protocol$from.JOB.log" pretrain_ssl.py "${config[@]}" \
-    --folds "$folds" --fold-number JOB --init "$backbone" \
+  $cuda_cmd --gpu "$gpu" --max-jobs-run "$train_nj" JOB=1:"$num_folds" "$data/log/continue_$protocol$from.JOB.log" \
+    pretrain_ssl.py "${config[@]}" --folds "$folds" --fold-number JOB --init "$backbone" \
     --cuts "$data/manifests/${dataset}_cuts_all.jsonl.gz" "$(continued)/FOLD"
 }
 
