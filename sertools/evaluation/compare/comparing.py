@@ -177,6 +177,7 @@ def to_html(
     system_headers, system_rows = tables.system_table(compared)
     comparison_headers, comparison_rows = tables.comparison_table(compared)
     repeated_headers, repeated_rows = tables.repeated_table(compared)
+    votes_headers, votes_rows = tables.votes_table(compared)
     chosen_headers, chosen_rows = tables.chosen_rows(compared)
     filters: dict[str, Callable[..., Any]] = {
         "verdict": tables.verdict,
@@ -199,6 +200,8 @@ def to_html(
         comparison_rows=comparison_rows,
         repeated_headers=repeated_headers,
         repeated_rows=repeated_rows,
+        votes_headers=votes_headers,
+        votes_rows=votes_rows,
         class_headers=tables.CLASSES,
         class_rows=[tables.class_rows(compared, comparison) for comparison in compared.comparisons],
         notes=tables.notes(compared),

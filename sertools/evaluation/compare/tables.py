@@ -166,6 +166,23 @@ def repeated_table(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def votes_table(table: ComparisonTable) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the divergences from the raters' votes; no rows where tables have none."""
+    header = ["second − first", "from the raters", "first", "second", "difference", "95 % CI", "p exchange", "Holm"]
+    results = {system.name: system.test for system in table.systems}
+    rows = [
+        [
+            f"{c.second} − {c.first}", found.name, found.metric.show(results[c.first].of(found.name).pooled.value),
+            found.metric.show(results[c.second].of(found.name).pooled.value),
+            found.metric.show_difference(found.pooled.value), between(found.pooled.interval, found.metric),
+            probability(found.permutation.p), probability(found.permutation_holm),
+        ]
+        for c in table.comparisons
+        for found in c.metrics if found.metric.kind == "distribution"
+    ]  # fmt: skip
+    return header, rows
+
+
 def class_rows(table: ComparisonTable, comparison: Comparison) -> list[list[str]]:
     """Rows under :data:`CLASSES`."""
     counts = {c.name: c.count for c in table.systems[0].test.by_class}
@@ -259,9 +276,9 @@ def to_text(table: ComparisonTable, title: str = "") -> str:
     """The tables of comparison.txt."""
     lines = [*([title] if title else []), *warnings(table), summary(table), "", *map(verdict, table.comparisons), ""]
     lines += [*aligned(*system_table(table)), "", *aligned(*comparison_table(table)), ""]
-    header, repeated = repeated_table(table)
-    if repeated:
-        lines += [*aligned(header, repeated, left=2), ""]
+    for header, rows in (repeated_table(table), votes_table(table)):
+        if rows:
+            lines += [*aligned(header, rows, left=2), ""]
     header, chosen = chosen_rows(table)
     if chosen:
         lines += [*aligned(header, chosen), ""]
@@ -280,9 +297,9 @@ def to_markdown(table: ComparisonTable, title: str = "") -> str:
     lines += [f"**{line}.**\n" for line in warnings(table)]
     lines += [summary(table), "", *(f"- {verdict(c)}" for c in table.comparisons), ""]
     lines += [*_markdown(*system_table(table)), "", *_markdown(*comparison_table(table)), ""]
-    header, repeated = repeated_table(table)
-    if repeated:
-        lines += [*_markdown(header, repeated), ""]
+    for header, rows in (repeated_table(table), votes_table(table)):
+        if rows:
+            lines += [*_markdown(header, rows), ""]
     header, chosen = chosen_rows(table)
     if chosen:
         lines += [*_markdown(header, chosen), ""]

@@ -33,9 +33,14 @@ def baselines(results: Results) -> tuple[Baseline, ...]:
     chance = np.repeat(counts[:, None] / len(counts), len(counts), axis=1)
     frequent = np.zeros_like(chance)
     frequent[:, counts.argmax()] = counts
-    return tuple(
-        Baseline(name, {found.name: float(found.metric.of(matrix)) for found in results.metrics})
-        for name, matrix in (("chance", chance), ("most frequent class", frequent))
+    of_classes = [found for found in results.metrics if found.metric.kind == "classes"]
+    # of raters' votes: all classes alike, which is chance as well
+    votes = {
+        found.name: found.chance for found in results.metrics if found not in of_classes and found.chance is not None
+    }
+    return (
+        Baseline("chance", {found.name: float(found.metric.of(chance)) for found in of_classes} | votes),
+        Baseline("most frequent class", {found.name: float(found.metric.of(frequent)) for found in of_classes}),
     )
 
 

@@ -9,7 +9,10 @@ import pytest
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparison import compare
 from sertools.evaluation.compare.pairing import System
+from sertools.evaluation.compare.tables import to_markdown, votes_table
+from sertools.evaluation.score.baselines import baselines
 from sertools.evaluation.score.results import score
+from sertools.evaluation.score.tables import to_text
 from sertools.evaluation.stats.divergence import jensen_shannon, kullback_leibler
 from sertools.runs.predictions import Predictions, make_predictions, read_predictions, write_predictions
 
@@ -59,12 +62,20 @@ def test_scores_have_divergences_with_intervals() -> None:
     assert js.chance == pytest.approx(jensen_shannon(one.shares, np.full((12, 2), 0.5)).mean())
     assert js.pooled.interval is not None
     assert js.pooled.interval.low < js.pooled.value < js.pooled.interval.high
+    chance, frequent = baselines(results)
+    assert chance.values["JSD"] == js.chance
+    assert "JSD" not in frequent.values
+    text = to_text(results)
+    assert "JSD" in text
     assert "JSD" not in [metric.name for metric in score(dataclasses.replace(one, shares=None)).metrics]
 
 
 def test_the_nearer_system_is_found() -> None:
     near, far = System("near", table(0.9)), System("far", table(0.1))
-    difference = compare([far, near]).comparisons[0].of("JSD")
+    compared = compare([far, near])
+    difference = compared.comparisons[0].of("JSD")
+    assert [row[:2] for row in votes_table(compared)[1]] == [["near − far", "JSD"], ["near − far", "KLD"]]
+    assert "from the raters" in to_markdown(compared)
     assert difference.pooled.value < 0
     assert difference.pooled.interval.high < 0
     without = System("old", dataclasses.replace(table(0.1), shares=None))
