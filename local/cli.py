@@ -284,6 +284,11 @@ def explain(error: Exception) -> str | None:
             return f"the disk is full{where}; make room, and run the same command again"
     if isinstance(error, UserError):
         return str(error)
+    if any("CUDA out of memory" in str(one) for one in chain):
+        return (
+            "the GPU's memory is full; smaller batches need less (--set data.batch_frames=N, or data.batch_size; a "
+            "training says at its start what it needs), or other programs on this GPU take it (nvidia-smi shows them)"
+        )
     if isinstance(error, BrokenExecutor) or "DataLoader worker" in str(error):
         return (
             "one of the processes of this program was killed, perhaps for want of memory; "

@@ -14,6 +14,8 @@ processor time, which other programs on the machine disturb less.
 """
 
 import argparse
+import ctypes
+import gc
 import os
 import statistics
 import tempfile
@@ -36,12 +38,13 @@ from sertools.asr.graphs import Graphs, GraphsConfig, phone_sequences
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.data.entries import Entry, Stored
 from sertools.data.reader import Reader
-from sertools.data.transcribed import DataConfig
+from sertools.data.transcribed import DataConfig, batches_in_order
 from sertools.lang.lexicon import Lexicon
 from sertools.lang.text import TextConfig
 from sertools.lfmmi import Topology, TopologyConfig, estimate_phone_lm, make_denominator
 from sertools.models.asr import AcousticModelConfig
 from sertools.models.tdnnf import TdnnfConfig
+from sertools.training import footprint
 from sertools.training.loop import TrainingConfig
 from sertools.training.memory import keep_freed_memory
 from sertools.training.optimizer import make_optimizer
@@ -149,6 +152,35 @@ def measure(task: AsrTask, batches: int, clock: Clock) -> tuple[list[float], lis
     return rates, by_processor
 
 
+def memory(task: AsrTask, batch_frames: int) -> None:
+    """Print what sertools.training.footprint foretells, and what one update then takes of this process."""
+
+    def status(field: str) -> float:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith(field))
+
+    network = sum(p.numel() * 4 for p in task.model.parameters()) / 1e9  # is there already
+    batch = next(task.batches(1, 0))
+    largest = batch_frames / batch.features.shape[:2].numel()
+    small = next(iter(batches_in_order(task.train, task.objective.target, batch_frames // 8).load(0, 0, False)))
+    scale = batch.features.shape[:2].numel() / small.features.shape[:2].numel()
+    found = footprint.measure(task, task.config.training, small, scale)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    held = status("VmRSS")
+    optimizer = make_optimizer(task.model, task.config.training)
+    task.model.train()
+    for _ in range(2):
+        optimizer.zero_grad(set_to_none=True)
+        task.loss(batch)[0].backward()
+        optimizer.step()
+    of_batch = found.batch * scale / 1e9
+    print(f"foretold {found.total / 1e9:.2f} GB ({found.fixed / 1e9:.2f} and {of_batch:.2f} for a batch, "
+          f"from one of 1/{scale:.1f}), taken {status('VmHWM') - held + network:.2f} GB; the largest batch is "
+          f"{largest:.2f} times as large")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
@@ -160,6 +192,7 @@ def main() -> None:
     parser.add_argument("--optimizer", default="adam", choices=["adam", "adamw", "sgd"])
     parser.add_argument("--workers", type=int, default=0, help="processes that read; 0: features in memory")
     parser.add_argument("--usual-memory", action="store_true", help="without sertools.training.memory")
+    parser.add_argument("--memory", action="store_true", help="the peak of one batch beside what was foretold")
     parser.add_argument("--profile", action="store_true", help="seconds a batch by section")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -186,6 +219,9 @@ def main() -> None:
             dev = Reader(entries[:1], 1.0)
             task = AsrTask(config, graphs, lexicon, Reader(entries, config.data.memory_gb), dev, seed=1,
                            device=options.device)  # fmt: skip
+            if options.memory:
+                memory(task, batch_frames=options.batch_frames)
+                continue
             clock = Clock(wait, time.perf_counter if options.device == "cuda" else time.process_time)
             rates, by_processor = measure(task, options.batches, clock)
         size = sum(p.numel() for p in task.model.parameters())

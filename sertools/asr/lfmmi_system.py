@@ -176,6 +176,15 @@ class AsrTask:
         # no utterance is possible: an update without gradient, through all that has one
         return 0.0 * (scores.sum() if xent is None else scores.sum() + xent.sum()), 0.0
 
+    def working_bytes(self, batch: Batch) -> int:
+        """Of LF-MMI; see :class:`sertools.training.footprint.Working`."""
+        if not isinstance(self.objective, LfmmiObjective):
+            return 0
+        frames = int(self.model.trunk.output_lengths(batch.lengths).max())
+        return self.objective.lfmmi.working_bytes(
+            len(batch.lengths), frames, self.graphs.topology.num_pdfs, self.device.type
+        )
+
     def after_step(self, step: int) -> None:
         """The semi-orthogonal constraint."""
         if self.config.orthonormal_every and step % self.config.orthonormal_every == 0:

@@ -102,6 +102,14 @@ class SharedGraph:
             final=per_slot(hmm.final, -torch.inf).double().exp().to(device, dtype),
         )
 
+    def working_bytes(self, utterances: int, frames: int, outputs: int, device: str) -> int:
+        """Alphas of all frames, and emissions and posteriors of as many as are made at a time; float32."""
+        slots = max(len(self._blocks.state_of_slot), self._hmm.num_states)
+        cells = max(slots, outputs) * utterances
+        limit = CHUNK_ELEMENTS.get(device, CHUNK_ELEMENTS["cuda"])
+        chunk = max(1, min(frames, limit // max(cells, 1)))
+        return 4 * ((frames + 1) * slots * utterances + 4 * chunk * cells)
+
     def forward_backward(
         self, outputs: Tensor, lengths: Tensor, leaky: float = 0.0, posteriors: bool = True
     ) -> tuple[Tensor, Tensor | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sertools.files import json_hash, only_writer
 from sertools.provenance import Stamp, begin, why_stale, write_stamp
+from sertools.training.footprint import announce
 from sertools.training.loop import HERE, HISTORY, STATE, Conditions, Task, Trained, TrainingConfig, train
 
 CHECKPOINT = "checkpoint"
@@ -70,6 +71,8 @@ def run_training(
             begin(directory)
             prepared.clear()
         log.info("%d parameters", sum(p.numel() for p in prepared.task.model.parameters()))
+        if group.size == 1:
+            announce(prepared.task, config, stamp.config)
         key = json_hash([stamp.config, stamp.inputs])
         trained = train(prepared.task, config, directory, seed=seed, key=key, conditions=conditions)
         if group.first:
