@@ -47,6 +47,9 @@ def test_a_plain_network_learns(corpus: Path) -> None:
     for run in runs:
         table = read_predictions(run / "predictions.csv").select(part="test")
         assert (table.recognised == table.labels).mean() > 0.55
+    # another seed of the fold is another network
+    one, other = (load_checkpoint(run / "checkpoint").weights["column.layers.0.weight"] for run in runs[1:])
+    assert not torch.allclose(one, other)
     info = load_checkpoint(runs[0] / "checkpoint").info
     assert (runs[0] / "history.jsonl").read_text().count("\n") == 25
     assert info["best_epoch"] >= 1
@@ -95,6 +98,10 @@ def test_fine_tuning_and_controls(corpus: Path) -> None:
     (multi, *_) = train(corpus, "multitask", ["multitask={field: speaker}", "training.epochs=2"])
     assert load_checkpoint(multi / "checkpoint").weights["column.layers.2.weight"].shape == (1, 8, 3 + 8)
     assert read_predictions(multi / "predictions.csv").probabilities.shape[1] == 3
+    heavier = ["multitask={field: speaker, weight: 1.0}", "training.epochs=2"]
+    (other,) = train(corpus, "multitask_1", heavier, runs=RUNS[:1])
+    first, second = (load_checkpoint(run / "checkpoint").weights["column.layers.0.weight"] for run in (multi, other))
+    assert not torch.allclose(first, second)
 
 
 def test_statistics_of_the_corpus_are_said(corpus: Path) -> None:

@@ -11,9 +11,11 @@ from vector_corpus import make_vector_corpus
 from sertools.emotion.experiment import Experiment, train_run
 from sertools.emotion.kinds import load_system
 from sertools.emotion.svm.machine import Machine, fit_classes, fit_number
+from sertools.emotion.vectors import load_vectors
 from sertools.evaluation.score.results import score
 from sertools.partitions.folds import read_folds
 from sertools.runs.predictions import read_predictions
+from sertools.training.checkpoint import load_checkpoint
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
@@ -41,6 +43,11 @@ def test_as_a_system(tmp_path: Path) -> None:
     maker = load_system(overrides=["system=svm", "costs=[0.1, 1.0]"])
     experiment = Experiment(maker, read_folds(folds), tmp_path / "exp", (cuts,))
     run = train_run(experiment, "Session1", 1)
+    # standardised by the training part alone
+    fold = experiment.folds.folds[0]
+    vectors = load_vectors((cuts,), dict.fromkeys(fold.train, 0), ("functionals",))
+    kept = load_checkpoint(run / "checkpoint").weights["mean"]
+    assert kept.numpy() == pytest.approx(torch.stack([v.features for v in vectors.values()]).mean(0).numpy(), abs=1e-6)
     table = read_predictions(run / "predictions.csv")
     assert len(table) == 48
     assert score(table.select(fold="Session1"), "test").of("UA").pooled.value > 0.6

@@ -1,0 +1,26 @@
+"""Cuts of parts of a fold: those and no others, whatever a model is pretrained on."""
+
+from pathlib import Path
+
+import pytest
+from vector_corpus import make_vector_corpus
+
+from sertools.errors import UserError
+from sertools.manifests import read_cuts, write_cuts
+from sertools.partitions.folds import read_folds
+from sertools.partitions.selecting import select_cuts
+
+
+def test_the_parts_that_are_asked_for(tmp_path: Path) -> None:
+    cuts, folds, _ = make_vector_corpus(tmp_path)
+    fold = read_folds(folds).folds[0]
+    for parts, wanted in ((["train"], fold.train), (["train", "dev"], [*fold.train, *fold.dev])):
+        made = select_cuts(cuts, folds, fold, parts, tmp_path / "out")
+        assert [cut.id for cut in read_cuts(made)] == sorted(wanted)
+    assert not {cut.id for cut in read_cuts(made)} & set(fold.test)
+    time = made.stat().st_mtime_ns
+    select_cuts(cuts, folds, fold, ["train", "dev"], tmp_path / "out")
+    assert made.stat().st_mtime_ns == time
+    write_cuts(list(read_cuts(cuts))[1:], tmp_path / "fewer.jsonl.gz")
+    with pytest.raises(UserError, match="1 utterances of the fold .* are not in"):
+        select_cuts(tmp_path / "fewer.jsonl.gz", folds, fold, ["train", "dev", "test"], tmp_path / "other")
