@@ -22,5 +22,5 @@ def test_the_parts_that_are_asked_for(tmp_path: Path) -> None:
     select_cuts(cuts, folds, fold, ["train", "dev"], tmp_path / "out")
     assert made.stat().st_mtime_ns == time
     write_cuts(list(read_cuts(cuts))[1:], tmp_path / "fewer.jsonl.gz")
-    with pytest.raises(UserError, match="1 utterances of the fold .* are not in"):
+    with pytest.raises(UserError, match=r"1 utterances of the fold .* are not in"):
         select_cuts(tmp_path / "fewer.jsonl.gz", folds, fold, ["train", "dev", "test"], tmp_path / "other")

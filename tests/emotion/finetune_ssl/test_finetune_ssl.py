@@ -1,6 +1,7 @@
 """Fine-tuning tiny models: what learns, adapters, masks, exact resume, and as a system."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,17 @@ from tiny_models import tiny_speech, tiny_whisper
 
 from sertools.backbones.encoder import hidden_states
 from sertools.backbones.load import load_speech
+from sertools.data.reader import Kept
 from sertools.emotion.experiment import Experiment, train_run
-from sertools.emotion.finetune_ssl.config import FinetuneConfig, HeadShape, TunedConfig
+from sertools.emotion.finetune_ssl.config import FinetuneConfig, HeadShape, TunedConfig, TuningDataConfig
 from sertools.emotion.finetune_ssl.network import LowRank, TunedNetwork
+from sertools.emotion.finetune_ssl.task import FinetuneTask, Speech, predict
 from sertools.emotion.kinds import load_system
 from sertools.errors import UserError
 from sertools.partitions.examples import Example
 from sertools.partitions.folds import read_folds, write_folds
 from sertools.partitions.making import FoldsConfig, make_folds
+from sertools.partitions.target import Target
 from sertools.runs.folder import read_run
 from sertools.runs.predictions import read_predictions
 from sertools.training.loop import Stopped
@@ -199,6 +203,36 @@ def test_two_stages_and_one(corpus: tuple[Path, Path], hubert: Path, tmp_path: P
     # the best epoch is the first one: in it the head learns alone, or nothing does
     assert not moved("two", "training.epochs=1", "tuned.head_part=0.99")
     assert moved("one", "training.epochs=1")
+
+
+def ramps(count: int) -> list[Speech]:
+    """Utterances of 3000 samples that say where they are, two of three of the second class."""
+    wave = torch.arange(3000) / 3000
+    return [Speech(f"r{n}", "s", "c", (0, 1, 1)[n % 3], 3000, lambda: wave, Kept(None)) for n in range(count)]
+
+
+def test_settings_of_batches_and_losses_count(hubert: Path) -> None:
+    data = TuningDataConfig(
+        batch_seconds=1.0, max_seconds=0.1, mask_starts=0.3, mask_length=2, class_weights="balanced"
+    )
+    config, target = FinetuneConfig(data=data), Target("emotion", classes=("angry", "sad"))
+    network = TunedNetwork(config, load_speech(hubert), 2, False)
+    task = FinetuneTask(config, target, network, ramps(6), ramps(3), seed=1, device="cpu")
+    (batch,) = task.batches(1, 0)
+    # other stretches of max_seconds every time
+    assert batch.lengths.tolist() == [1600] * 6
+    begins = {round(float(wave[0]) * 3000) for wave in batch.waveforms}
+    assert len(begins) > 3
+    assert max(begins) <= 1400
+    assert batch.mask is not None
+    assert 0 < batch.mask.float().mean() < 1
+    task.model = lambda *inputs: torch.zeros(6, 2)  # type: ignore[assignment, misc]
+    batch = replace(batch, labels=torch.tensor([0, 0, 0, 0, 1, 1]))
+    # 2 of 6 utterances that train are of class 0, and count 1.5; 4 of class 1, and count 0.75
+    assert float(task.loss(batch)[0]) == pytest.approx(np.log(2) * (4 * 1.5 + 2 * 0.75) / 6, rel=1e-5)
+    network.train()
+    one, other = (predict(network, ramps(2), config, task.objective, "cpu")[0] for _ in range(2))
+    assert torch.equal(one, other)
 
 
 def test_bfloat16(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path) -> None:

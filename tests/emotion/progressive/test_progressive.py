@@ -101,7 +101,7 @@ def test_fine_tuning_and_controls(corpus: Path) -> None:
     heavier = ["multitask={field: speaker, weight: 1.0}", "training.epochs=2"]
     (other,) = train(corpus, "multitask_1", heavier, runs=RUNS[:1])
     first, second = (load_checkpoint(run / "checkpoint").weights["column.layers.0.weight"] for run in (multi, other))
-    assert not torch.allclose(first, second)
+    assert not torch.allclose(first, second, atol=1e-3)
 
 
 def test_statistics_of_the_corpus_are_said(corpus: Path) -> None:

@@ -11,6 +11,7 @@ from vector_corpus import make_vector_corpus
 from sertools.emotion.experiment import Experiment, train_run
 from sertools.emotion.kinds import load_system
 from sertools.emotion.svm.machine import Machine, fit_classes, fit_number
+from sertools.emotion.svm.system import SvmSystem
 from sertools.emotion.vectors import load_vectors
 from sertools.evaluation.score.results import score
 from sertools.partitions.folds import read_folds
@@ -55,3 +56,12 @@ def test_as_a_system(tmp_path: Path) -> None:
     before = (run / "predictions.csv").stat().st_mtime_ns
     train_run(experiment, "Session1", 1)
     assert (run / "predictions.csv").stat().st_mtime_ns == before
+
+
+def test_the_cost_is_the_first_of_the_best_on_dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.2, 0.9, 0.9])
+    monkeypatch.setattr(SvmSystem, "_dev_score", lambda *_: next(scores))
+    cuts, folds, _ = make_vector_corpus(tmp_path)
+    maker = load_system(overrides=["system=svm", "costs=[10, 0.1, 1]"])
+    run = train_run(Experiment(maker, read_folds(folds), tmp_path / "exp", (cuts,)), "Session1", 1)
+    assert load_checkpoint(run / "checkpoint").info["cost"] == 1
