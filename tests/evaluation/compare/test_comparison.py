@@ -35,6 +35,34 @@ def mean_ua(table: Predictions) -> float:
     return float(np.mean([unweighted_accuracy(confusion(s.labels, s.recognised, 3)) for s in seeds]))
 
 
+def mean_wa(table: Predictions) -> float:
+    return float(np.mean([table.select(seed=seed).recognised == table.select(seed=seed).labels for seed in (0, 1)]))
+
+
+def by_brute_force(table: Predictions, other: Predictions, metric: Callable[[Predictions], float]) -> float:
+    """Whole speakers exchanged, with all seeds, and everything scored again."""
+    one, two = table.select(part="test"), other.select(part="test")
+    names, reached, seen = np.unique(one.speakers), 0, abs(metric(two) - metric(one))
+    for swapped in product((False, True), repeat=len(names)):
+        swap = np.isin(one.speakers, names[np.array(swapped)])[:, None]
+        x = dataclasses.replace(one, outputs=np.where(swap, two.probabilities, one.probabilities))
+        y = dataclasses.replace(two, outputs=np.where(swap, one.probabilities, two.probabilities))
+        reached += abs(metric(y) - metric(x)) >= seen - 1e-12
+    return float(reached / 2 ** len(names))
+
+
+def test_permutation_is_of_each_metric_where_classes_are_not_as_many(table: Predictions) -> None:
+    # with as many of each class for every speaker UA is WA
+    last = table.speakers == np.unique(table.speakers)[-1]
+    first = table.speakers == np.unique(table.speakers)[0]
+    table = table.rows(~(last & (table.labels == 0)) & ~(first & (table.labels == 1)))
+    other = pushed(table, 0.4)
+    (found,) = compare([System("A", table), System("B", other)]).comparisons
+    expected = [by_brute_force(table, other, metric) for metric in (mean_ua, mean_wa)]
+    assert expected[0] != expected[1]
+    assert [found.of(name).permutation.p for name in ("UA", "WA")] == pytest.approx(expected)
+
+
 def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds: Folds) -> None:
     other = pushed(table, 0.6)
     (found,) = compare([System("A", table), System("B", other)], folds).comparisons
@@ -44,15 +72,7 @@ def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds
     assert found.main.folds == pytest.approx(b.of("UA").folds.value - a.of("UA").folds.value)
     assert found.main.pooled.interval.low < found.main.pooled.value < found.main.pooled.interval.high
     assert found.smallest == pytest.approx((found.main.pooled.interval.high - found.main.pooled.interval.low) / 2)
-    # whole speakers exchanged, with all seeds, and everything scored again
-    one, two = table.select(part="test"), other.select(part="test")
-    names, reached = np.unique(one.speakers), 0
-    for swapped in product((False, True), repeat=len(names)):
-        swap = np.isin(one.speakers, names[np.array(swapped)])[:, None]
-        x = dataclasses.replace(one, outputs=np.where(swap, two.probabilities, one.probabilities))
-        y = dataclasses.replace(two, outputs=np.where(swap, one.probabilities, two.probabilities))
-        reached += abs(mean_ua(y) - mean_ua(x)) >= abs(found.main.pooled.value) - 1e-12
-    assert found.main.permutation.p == pytest.approx(reached / 2 ** len(names))
+    assert found.main.permutation.p == pytest.approx(by_brute_force(table, other, mean_ua))
     assert found.t_test is not None
     # 18 utterances are tested, 36 train (strict: of four sessions one tests, one is dev)
     assert found.t_test.ratio == pytest.approx(0.5)
