@@ -89,5 +89,5 @@ def test_costs_are_what_runs_left(systems: dict[str, Path]) -> None:
 
 
 def test_numbers_are_short() -> None:
-    values = (None, 0.00123, 0.5, 12.3, 456, 12_345, 2_500_000)
-    assert [show_number(value) for value in values] == ["–", "0.0012", "0.5", "12", "456", "12 k", "2.5 M"]
+    values = (None, 0.00123, 0.5, 12.3, 456, 12_345, 110_000, 2_500_000)
+    assert [show_number(value) for value in values] == ["–", "0.0012", "0.5", "12", "456", "12 k", "110 k", "2.5 M"]

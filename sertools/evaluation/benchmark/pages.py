@@ -58,14 +58,16 @@ def show_number(value: float | None, digits: int = 2) -> str:
     """A few digits; a dash for what is not known; thousands and millions as k and M."""
     if value is None:
         return "–"
-    for size, letter in ((1e6, "M"), (1e4, "k")):
+    scaled, letter = value, ""
+    for size, name in ((1e6, " M"), (1e4, " k")):
         if value >= size:
-            return f"{value / (1e6 if letter == 'M' else 1e3):.{digits}g} {letter}".replace("e+02", "00")
-    return f"{value:.{digits}g}" if value < 100 else f"{value:.0f}"
+            scaled, letter = value / (1e6 if name == " M" else 1e3), name
+            break
+    return f"{scaled:.0f}{letter}" if scaled >= 100 else f"{scaled:.{digits}g}{letter}"
 
 
 def task_table(task: TaskResult) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a task: systems from best to worst on dev, then what hears nothing."""
+    """Header and rows of a task: systems from best to worst on test, then what hears nothing."""
     metrics = task.rows[0].test.metrics
     main, second = metrics[0].metric, metrics[1].metric if len(metrics) > 1 else None
     header = ["system", f"{main.name}{main.unit} (95 % CI)", *([f"{second.name}{second.unit}"] if second else []),
