@@ -43,6 +43,8 @@ def test_continued_pretraining_is_of_each_fold_alone() -> None:
     assert "--backbone D/continued/four_from_w2v/FOLD/backbone" in lines[1]
     assert "--backbone /m/w2v" in lines[2]
     assert would_run("continue_backbone", system="s3_sum") == []
+    (own,) = would_run("continue_backbone", system="s3_finetune_tapt", backbone="exp/hubert/backbone")
+    assert "D/continued/four_from_hubert/FOLD" in own
 
 
 def test_s3b_for_backbones_and_acoustic_models_alike() -> None:

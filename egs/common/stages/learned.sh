@@ -19,7 +19,9 @@ backbone_inputs() {
     from=_from_demo_hubert
   else
     backbone=${backbone%/}
-    from=_from_${backbone##*/}
+    # pretrain_ssl.py makes EXPERIMENT/backbone
+    from=${backbone%/backbone}
+    from=_from_${from##*/}
   fi
   suffix=_$protocol$from
 }
