@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from sertools.files import json_hash
 
 Supervision = Literal["self-supervised", "supervised", "random", "unknown"]
 UNKNOWN: Final = "unknown"
@@ -24,6 +26,7 @@ class Card:
         do_normalize: whether each utterance is brought to mean 0 and variance 1, for a folder
             without preprocessor_config.json.
         sampling_rate: in Hz, for a folder without preprocessor_config.json.
+        utterances: :func:`of_utterances` of all that it was trained on of ``corpora``; empty where that is not known.
     """
 
     name: str = ""
@@ -33,6 +36,7 @@ class Card:
     supervision: Supervision = UNKNOWN
     do_normalize: bool | None = None
     sampling_rate: int | None = None
+    utterances: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Origin:
         supervision, licence, training_data, corpora: see :class:`Card`; "random" for weights that
             were never trained.
         hash: SHA-256 of configuration and weights (of configuration and seed for random weights).
+        utterances: see :class:`Card`.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Origin:
     training_data: str
     corpora: tuple[str, ...] | None
     hash: str
+    utterances: str = field(default="", kw_only=True)
 
     def seen(self, corpus: str) -> bool | None:
         """Whether it has been trained on a corpus; None where that is not known."""
@@ -73,14 +79,21 @@ class Origin:
             f"licence: {self.licence} ({self.hash[:12]})"
         )
 
-    def remarks(self, corpora: Iterable[str]) -> list[str]:
-        """What every output that rests on this model must say, where ``corpora`` are tested on."""
+    def remarks(self, corpora: Iterable[str], trains: str = "") -> list[str]:
+        """What every output that rests on this model must say.
+
+        Args:
+            corpora: that are tested on.
+            trains: :func:`of_utterances` of the fold's train part, which the model may have seen.
+        """
         said = [self.describe()]
         if self.supervision == "supervised":
             said.append(f"{self.name} was trained with transcripts or labels: it is supervised, not self-supervised.")
         for corpus in corpora:
             seen = self.seen(corpus)
-            if seen:
+            if seen and trains and trains == self.utterances:
+                said.append(f"{self.name} has seen {corpus}'s train part of the fold alone, nothing that is tested.")
+            elif seen:
                 said.append(f"WARNING: {self.name} was trained on {corpus}, on which it is tested here.")
             elif seen is None:
                 said.append(f"Whether {self.name} was trained on {corpus} is not known ({CARD}: corpora).")
@@ -102,6 +115,11 @@ class Backbone(Origin):
     dimension: int
     frame_rate: float | None
     sampling_rate: int | None
+
+
+def of_utterances(names: Iterable[str]) -> str:
+    """SHA-256 of the names of utterances, in whatever order."""
+    return json_hash(sorted(names))
 
 
 def _plain(name: str) -> str:

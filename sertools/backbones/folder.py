@@ -67,6 +67,7 @@ class Folder:
             licence=self.card.licence,
             training_data=self.card.training_data,
             corpora=self.card.corpora,
+            utterances=self.card.utterances if seed is None else "",
             hash=self.hash() if seed is None else json_hash([self.config, self.preprocessor, "random weights", seed]),
         )
 

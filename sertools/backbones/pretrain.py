@@ -12,7 +12,7 @@ import yaml
 from lhotse.cut import Cut
 from torch import Tensor
 
-from sertools.backbones.card import CARD
+from sertools.backbones.card import CARD, of_utterances
 from sertools.backbones.encoder import SpeechEncoder, check_length
 from sertools.backbones.folder import CONFIG, PREPROCESSOR, WEIGHTS, open_folder
 from sertools.backbones.load import load_speech
@@ -116,7 +116,13 @@ def card(cuts: Sequence[Cut], hours: float, name: str, init: Path | None) -> dic
         licence = before.licence
         known = before.corpora is not None
         corpora = own | set(before.corpora or ())
-    made = {"name": name, "licence": licence, "training_data": data, "supervision": "self-supervised"}
+    # what is gone on from may have seen others of them
+    told = (
+        {}
+        if init is not None and (not known or own & set(before.corpora or ()))
+        else {"utterances": of_utterances(cut.id for cut in cuts)}
+    )
+    made = told | {"name": name, "licence": licence, "training_data": data, "supervision": "self-supervised"}
     return made | ({"corpora": sorted(corpora)} if known and own else {})
 
 

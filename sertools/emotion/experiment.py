@@ -209,7 +209,7 @@ class _Run:
                 *self.folds.remarks,
                 *self.system.remarks(features),
                 *backbone_remarks(features, self.folds.corpora),
-                *self.inputs.remarks(self.folds.corpora),
+                *self.inputs.remarks(self.folds.corpora, self.fold.train),
                 *([MAJORITY] if self.target.raters and not isinstance(self.system, LoopTrained) else []),
             ],
             TRAINED_ON: list(self.fold.train),

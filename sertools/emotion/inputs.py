@@ -33,7 +33,8 @@ class Need:
         hashes: role to hash of what a run depends on; None for that of the weights, the file or all files.
         check: called with its path, what made the cuts (:func:`sertools.provenance.made_with`), and their
             name for messages; raises UserError if it does not go with such features.
-        remarks: what every output of results must say of it, given its path and the corpora that are tested on.
+        remarks: what every output of results must say of it, given its path, the corpora that are tested on, and the
+            names of the utterances that train in the run's fold.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Need:
     kept: bool = False
     hashes: Callable[[Path], dict[str, str]] | None = None
     check: Callable[[Path, Any, str], None] | None = None
-    remarks: Callable[[Path, Sequence[str]], Sequence[str]] | None = None
+    remarks: Callable[[Path, Sequence[str], Sequence[str]], Sequence[str]] | None = None
 
 
 def check_given(needs: Sequence[Need], given: Mapping[str, Path], kind: str, where: str) -> None:
@@ -128,10 +129,10 @@ class Inputs:
             if need.check is not None:
                 need.check(self.paths[need.name], features, where)
 
-    def remarks(self, corpora: Sequence[str]) -> list[str]:
-        """What every output must say of what was given, where ``corpora`` are tested on."""
+    def remarks(self, corpora: Sequence[str], train: Sequence[str]) -> list[str]:
+        """What every output must say of what was given, where ``corpora`` are tested on and ``train`` trains."""
         told = [(need.remarks, self.paths[need.name]) for need in self._used()]
-        return [line for remarks, path in told if remarks is not None for line in remarks(path, corpora)]
+        return [line for remarks, path in told if remarks is not None for line in remarks(path, corpora, train)]
 
     def keep(self, run: Path) -> dict[str, str]:
         """Copy what a run cannot be used without into the experiment.

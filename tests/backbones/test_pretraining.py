@@ -12,6 +12,7 @@ from lhotse import CutSet, Recording, SupervisionSegment
 from safetensors.torch import load_file
 from tiny_models import tiny_speech
 
+from sertools.backbones.card import of_utterances
 from sertools.backbones.clusters import cepstra, cluster, nearest, targets
 from sertools.backbones.encoder import hidden_states
 from sertools.backbones.load import load_speech
@@ -104,6 +105,11 @@ def test_goes_on_from_a_model(tmp_path: Path) -> None:
     assert after.backbone.family == "wav2vec2"
     assert after.backbone.training_data == "LibriSpeech; then 0.00 h of tones"
     assert after.backbone.corpora == ("tones",)
+    names = of_utterances(f"1-{number}" for number in range(3))
+    assert after.backbone.utterances == names
+    # gone on from once more, it may have seen more of the corpus than that
+    twice = pretrain_ssl(TINY, train, dev, tmp_path / "twice", init=folder)
+    assert load_speech(twice).backbone.utterances == ""
     pairs = zip(before.state_dict().values(), after.state_dict().values(), strict=True)
     changes = [float((a - b).abs().max()) for a, b in pairs]
     assert 0 < max(changes) < 0.5

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sertools.backbones.card import of_utterances
 from sertools.backbones.folder import open_folder
 from sertools.config import from_dict
 from sertools.emotion.finetune_ssl.config import FinetuneConfig
@@ -27,9 +28,11 @@ def _hashes(path: Path) -> dict[str, str]:
 def _backbone(config: FinetuneConfig) -> Need:
     random = config.tuned.start == "random"
 
-    def remarks(path: Path, corpora: Sequence[str]) -> list[str]:
+    def remarks(path: Path, corpora: Sequence[str], train: Sequence[str]) -> list[str]:
         # the seed of random weights is the run's
-        return open_folder(path, weights=not random).origin(0 if random else None).remarks(corpora)
+        return (
+            open_folder(path, weights=not random).origin(0 if random else None).remarks(corpora, of_utterances(train))
+        )
 
     return Need(
         "backbone", "the folder of a pretrained speech model", "whoever published it (README, Pretrained models)",

@@ -1,5 +1,6 @@
 """Fine-tuning tiny models: what learns, adapters, masks, exact resume, and as a system."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 from lhotse import CutSet, Recording, SupervisionSegment
 
 pytest.importorskip("transformers")
@@ -16,6 +18,7 @@ pytest.importorskip("transformers")
 from safetensors.torch import load_file
 from tiny_models import tiny_speech, tiny_whisper
 
+from sertools.backbones.card import of_utterances
 from sertools.backbones.encoder import hidden_states
 from sertools.backbones.load import load_speech
 from sertools.data.reader import Kept
@@ -24,6 +27,7 @@ from sertools.emotion.finetune_ssl.config import FinetuneConfig, HeadShape, Tune
 from sertools.emotion.finetune_ssl.network import LowRank, TunedNetwork
 from sertools.emotion.finetune_ssl.task import FinetuneTask, Speech, predict
 from sertools.emotion.kinds import load_system
+from sertools.emotion.system import RunId
 from sertools.errors import UserError
 from sertools.partitions.examples import Example
 from sertools.partitions.folds import read_folds, write_folds
@@ -275,3 +279,15 @@ def test_from_random_weights_as_a_control(corpus: tuple[Path, Path], hubert: Pat
     assert any("random weights" in line for line in read_run("run", runs[0]).info["remarks"])
     with pytest.raises(ValueError, match="random weights must all learn"):
         TunedConfig(start="random")
+
+
+def test_a_model_that_saw_the_train_part_of_the_fold_alone(
+    corpus: tuple[Path, Path], hubert: Path, tmp_path: Path
+) -> None:
+    fold = read_folds(corpus[1]).folds[0]
+    shutil.copytree(hubert, tmp_path / "continued")
+    for names, told in ((fold.train, "nothing that is tested"), (fold.train[1:], "WARNING"), ((), "WARNING")):
+        card = {"corpora": ["tones"], "utterances": of_utterances(reversed(names)) if names else ""}
+        (tmp_path / "continued/sertools.yaml").write_text(yaml.safe_dump(card))
+        _, inputs = load_system(overrides=QUICK, given={"backbone": tmp_path / "continued"})(RunId(fold.name, 1))
+        assert told in " ".join(inputs.remarks(["tones"], fold.train))
