@@ -6,8 +6,8 @@
 #   ./run_s5.sh --stage 5 --system "cnn14_random cnn14_mine_all" --others mine=../iemocap/exp/EXP/fold_F/seed_1/checkpoint
 #
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  A source of one's own is
-# one more column: conf/s5/cnn14_NAME_all.yaml with the line "base: cnn14_all.yaml", and NAME among --sources (a field of
-# the manifest) or --others.
+# one more column: cnn14_NAME_all or cnn14_NAME_linear among --system, and NAME among --sources (a field of the manifest,
+# or bandHZ, such as band100: this task through so narrow a band around 500 Hz) or --others.
 #
 # shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
 . "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
@@ -26,7 +26,7 @@ option train_nj 1       "jobs that share a system's trainings (folds x seeds)"
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-dataset=cremad paper=s5 data=data results=exp/
+dataset=cremad paper=s5 file_of=cnn14_file data=data results=exp/
 folds=$data/folds/$protocol cuts=$data/logmel/cuts.jsonl.gz
 suffix=_$protocol
 
@@ -38,7 +38,10 @@ if stage 2 "Folds of the target and of the sources"; then
   make_folds
   source_folds
 fi
-if stage 3 "Log-mel spectra"; then compute_features logmel; fi
+if stage 3 "Log-mel spectra"; then
+  compute_features logmel
+  band_features
+fi
 if stage 4 "Source networks"; then train_sources; fi
 if stage 5 "Systems of S5"; then train_transfer_systems cnn14_inputs; fi
 if stage 6 "Scores and comparison of S5's systems"; then

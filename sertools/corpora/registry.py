@@ -16,6 +16,7 @@ CORPORA: dict[str, str] = {
     "prompts": "sertools.corpora.prompts",
     "ravdess": "sertools.corpora.ravdess",
     "tedlium2": "sertools.corpora.tedlium2",
+    "voxceleb1": "sertools.corpora.voxceleb1",
 }
 """Name to module, which has a :class:`sertools.corpora.corpus.Corpus` called ``CORPUS``."""
 

@@ -170,3 +170,23 @@ def test_a_new_protocol_is_a_module_and_a_line(monkeypatch: pytest.MonkeyPatch, 
     write_folds(tmp_path, folds)
     assert {read_folds(tmp_path).speakers[u] for u in folds.folds[0].dev} == {"one_s2"}
     assert folds.remarks == ("a remark",)
+
+
+def test_dealt_parts() -> None:
+    """Few large folds of speakers; one fold of each speaker's utterances."""
+    folds = made(corpus(), protocol="dealt_speakers", options={"num_folds": 3})
+    assert [fold.name for fold in folds.folds] == ["part1", "part2", "part3"]
+    for fold in folds.folds:
+        told = [{folds.speakers[u] for u in part} for part in (fold.train, fold.dev, fold.test)]
+        assert [len(one) for one in told] == [2, 2, 2]
+        assert not told[0] & told[1]
+        assert not told[2] & (told[0] | told[1])
+    once = made(corpus(), protocol="dealt_utterances", options={"num_folds": 10, "tested_parts": 1})
+    assert (len(once.folds), once.tested, once.speaker_dependent) == (1, "some", True)
+    assert [len(part) for part in (once.folds[0].train, once.folds[0].dev, once.folds[0].test)] == [96, 12, 12]
+    # a tenth of every speaker
+    assert set(Counter(once.speakers[u] for u in once.folds[0].test).values()) == {2}
+    with pytest.raises(UserError, match="6 speakers cannot be dealt into 7 parts"):
+        made(corpus(), protocol="dealt_speakers", options={"num_folds": 7})
+    with pytest.raises(UserError, match="tested_parts must be 0 to 3"):
+        made(corpus(), protocol="dealt_speakers", options={"num_folds": 3, "tested_parts": 4})

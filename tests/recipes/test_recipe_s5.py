@@ -25,10 +25,12 @@ def test_s5_configurations(root: Path) -> None:
         path.stem: load_config(Cnn14SystemConfig, ConfigFiles((path,), ()))
         for path in sorted((root / "egs/common/conf/s5").glob("*.yaml"))
     }
-    assert len(found) > 15
+    assert {"cnn14_random", "cnn14_all", "cnn14_linear", "cnn14_audioset_all", "cnn14_audioset_linear"} < found.keys()
     for name, config in found.items():
         starts = {"random": "random", "cnn14": "random", "source": "random", "audioset": "audioset"}
-        key = name.removeprefix("cnn14_").removesuffix("_all").removesuffix("_linear")
+        key = name.removesuffix("_all").removesuffix("_linear").removeprefix("cnn14_")
+        if name in ("cnn14_all", "cnn14_linear"):
+            key = "source of any name"
         assert config.transfer.start == starts.get(key, "source"), name
         assert config.transfer.train == ("linear" if name.endswith("linear") else "all"), name
         # the paper's numbers

@@ -33,11 +33,12 @@ divide() {
     --supervisions "$data/manifests/${dataset}_supervisions_all.jsonl.gz" "$data/folds/$2"
 }
 
-# compute_features KIND [CUTS [PART [CONFIG]]]: features of a kind by $nj jobs, then one manifest of them.  Without CUTS
-# they are of the whole corpus; with PART they go to a folder of that name, by conf/features/CONFIG.yaml.
+# compute_features KIND [CUTS [PART [CONFIG [OPTION...]]]]: features of a kind by $nj jobs, then one manifest of them.  Without CUTS
+# they are of the whole corpus; with PART they go to a folder of that name, by conf/features/CONFIG.yaml and OPTIONs.
 compute_features() {
   local kind=$1 cuts=${2:-$data/manifests/${dataset}_cuts_all.jsonl.gz} part=${3-}
   config "features/${4:-$kind}"
+  config+=("${@:5}")
   $train_cmd JOB=1:"$nj" "$data/log/$kind${part:+_$part}.JOB.log" compute_features.py "${config[@]}" \
     --job JOB --num-jobs "$nj" "$cuts" "$data/$kind${part:+/$part}"
   $train_cmd "$data/log/collect_$kind${part:+_$part}.log" collect_features.py "${config[@]}" \

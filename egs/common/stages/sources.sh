@@ -10,6 +10,8 @@
 source_folds() {
   local source how
   for source in $sources; do
+    # the same task through a narrow band: the same folds
+    if [[ $source == band* ]]; then continue; fi
     how=(--set "target={field: $source}")
     if [[ " ${ratings-} " == *" $source "* ]]; then how=(--set "target.field=$source"); fi
     if [ "$source" = speaker ] && ! grep -q '"speaker_dependent": true' "$data/folds/$protocol/folds.json"; then
@@ -19,23 +21,43 @@ source_folds() {
   done
 }
 
+# band_of SOURCE: the bandwidth in Hz of a source called bandHZ, around what conf/features/logmel_band.yaml says
+band_of() {
+  [[ $1 =~ ^band([0-9]+)$ ]] || recipe_error "--sources $1: a band is called band and its width in Hz, such as band100"
+  echo "${BASH_REMATCH[1]}"
+}
+
+# band_features: of each source that hears a narrow band only
+band_features() {
+  local source width
+  for source in $sources; do
+    if [[ $source != band* ]]; then continue; fi
+    width=$(band_of "$source")
+    compute_features logmel "" "$source" logmel_band --set "perturb.band_pass.bandwidth=$width"
+  done
+}
+
 # source_experiment SOURCE: where its network is trained
 source_experiment() {
   echo "${results}source_$1$suffix"
 }
 
 train_sources() {
-  local source exp own
+  local source exp own heard source_folds
   config "$paper/source"
   for source in $sources; do
-    own=()
+    own=() heard=$cuts source_folds=$data/folds/${protocol}_$source
+    if [[ $source == band* ]]; then
+      heard=$data/logmel/$source/cuts.jsonl.gz source_folds=$data/folds/$protocol
+      own=(${settings[@]+"${settings[@]}"})
+    fi
     # where the target is a number, ratings as sources are numbers too
     if [[ " ${ratings-} " == *" $source "* ]]; then own=(${settings[@]+"${settings[@]}"}); fi
     exp=$(source_experiment "$source")
     $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py "${config[@]}" "${own[@]}" \
-      --cuts "$cuts" --folds "$data/folds/${protocol}_$source" \
+      --cuts "$heard" --folds "$source_folds" \
       --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
-    score.py "${config[@]}" "${own[@]}" --folds "$data/folds/${protocol}_$source" --num-seeds "$num_seeds" \
+    score.py "${config[@]}" "${own[@]}" --folds "$source_folds" --num-seeds "$num_seeds" \
       --command "$(command_line)" "$exp"
   done
 }
@@ -53,6 +75,18 @@ source_inputs() {
     [ -n "$other" ] || recipe_error "--system $1 needs --other, the dnn experiment of another corpus"
     inputs+=(--input "other=$other/fold_FOLD/seed_SEED/checkpoint") ;;
   esac
+}
+
+# cnn14_file SYSTEM: the file with its settings: cnn14_NAME_all is that of cnn14_all, whatever it starts from, unless
+# there is one of its own
+cnn14_file() {
+  local how=${1##*_}
+  if [[ $1 == cnn14_*_all || $1 == cnn14_*_linear ]] \
+    && [ ! -e "../common/conf/s5/$1.yaml" ] && [ ! -e "conf/s5/$1.yaml" ]; then
+    echo "cnn14_$how"
+  else
+    echo "$1"
+  fi
 }
 
 # cnn14_inputs SYSTEM: set inputs to what cnn14_NAME_all or cnn14_NAME_linear of S5 starts from: a source, AudioSet or

@@ -2,7 +2,8 @@
 #
 # They read the options system, num_seeds, train_nj and gpu, and set by the script (transfer_inputs, heard_words):
 # paper (the folder in conf/), folds, cuts, inputs (options of train_emotion.py), suffix (of experiments' names), and
-# settings (options over each system's configuration, if set).
+# settings (options over each system's configuration, if set), and file_of (if set: the function that says which file a
+# system's settings are in, if it is not called like the system).
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # target_settings: set settings, where conf/folds/PROTOCOL.yaml predicts a number: what systems' files say is for classes
@@ -18,7 +19,7 @@ number_settings() {
 # experiment SYSTEM[:LAYER[+LAYER]]: set exp, config (of the system) and layer (options of train_emotion.py)
 experiment() {
   check_name --system "$1"
-  config "$paper/${1%%:*}"
+  config "$paper/$("${file_of:-echo}" "${1%%:*}")"
   local layers=${1#*:}
   layer=(${settings[@]+"${settings[@]}"})
   if [[ $1 == *:* ]]; then layer+=(--set "model.layers=[${layers//+/,}]"); fi

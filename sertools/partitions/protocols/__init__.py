@@ -3,15 +3,15 @@
 from sertools.errors import UserError
 from sertools.partitions.protocol import Protocol
 from sertools.partitions.protocols.cross import CROSS
+from sertools.partitions.protocols.dealt import SPEAKERS_DEALT, UTTERANCES_DEALT
 from sertools.partitions.protocols.fixed import FIXED
 from sertools.partitions.protocols.groups import PAPER, STRICT
 from sertools.partitions.protocols.known_speakers import KNOWN_SPEAKERS
 from sertools.partitions.protocols.random_parts import RANDOM
 from sertools.partitions.protocols.repeated import REPEATED
 
-PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (STRICT, PAPER, RANDOM, REPEATED, FIXED, CROSS, KNOWN_SPEAKERS)
-}
+_ALL = (STRICT, PAPER, RANDOM, REPEATED, FIXED, CROSS, KNOWN_SPEAKERS, SPEAKERS_DEALT, UTTERANCES_DEALT)
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
 
 
 def find_protocol(name: str, where: str) -> Protocol:

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# S5 on RAVDESS: what emotion gains from networks of other tasks, all layers or the linear ones only.
+#
+#   ./run_s5.sh --corpus /data/RAVDESS             with a narrow network, conf/s5/cnn14.yaml
+#   ./run_s5.sh --stage 5 --system "cnn14_random cnn14_audioset_all" --audioset "/models/Cnn14_16k_mAP=0.438.pth"
+#   ./run_s5.sh --stage 5 --system "cnn14_random cnn14_mine_all" --others mine=../iemocap/exp/EXP/fold_F/seed_1/checkpoint
+#
+# Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  A source of one's own is
+# one more column: cnn14_NAME_all or cnn14_NAME_linear among --system, and NAME among --sources (a field of the manifest,
+# or bandHZ, such as band100: this task through so narrow a band around 500 Hz) or --others.
+#
+# shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+
+option corpus ""        "folder that holds Actor_01 to Actor_24; free: zenodo.org/record/1188976"
+option skip_bad false   "go on without utterances whose audio or labels are broken"
+option system "cnn14_random cnn14_gender_all cnn14_speaker_all cnn14_gender_linear cnn14_speaker_linear" \
+                        "what is trained: conf/s5/SYSTEM.yaml; the first is compared with each other"
+option sources "gender speaker" "tasks whose networks are trained first"
+option audioset ""      "PANNs' file Cnn14_16k_mAP=0.438.pth, for cnn14_audioset_all and cnn14_audioset_linear"
+option others ""        "NAME=CHECKPOINT ...: trained elsewhere, for cnn14_NAME_all and cnn14_NAME_linear"
+option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), two (happy, sad), six, ..."
+option num_seeds 1      "trainings of every fold, with seeds 1 to N"
+option nj 2             "jobs of feature extraction"
+option train_nj 1       "jobs that share a system's trainings (folds x seeds)"
+option gpu 0            "GPUs of a training job"
+parse_options "$@"
+
+dataset=ravdess paper=s5 file_of=cnn14_file data=data results=exp/
+folds=$data/folds/$protocol cuts=$data/logmel/cuts.jsonl.gz
+suffix=_$protocol
+
+if stage 1 "Manifests"; then
+  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of Actor_01 to Actor_24; see --help"
+  prepare_corpus
+fi
+if stage 2 "Folds of the target and of the sources"; then
+  make_folds
+  source_folds
+fi
+if stage 3 "Log-mel spectra"; then
+  compute_features logmel
+  band_features
+fi
+if stage 4 "Source networks"; then train_sources; fi
+if stage 5 "Systems of S5"; then train_transfer_systems cnn14_inputs; fi
+if stage 6 "Scores and comparison of S5's systems"; then
+  score_systems
+  compare_systems "comparison_s5$suffix"
+fi
+if stage 7 "Page of S5"; then paper_page comparison_s5; fi
+finish

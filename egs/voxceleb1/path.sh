@@ -1,0 +1,2 @@
+# shellcheck shell=bash source=../../path.sh
+. ../../path.sh
