@@ -8,7 +8,8 @@
 
 The configuration says which utterances count (class_set), what is predicted (target: the emotion if
 nothing is said), and who is tested when (protocol: strict, paper, random, repeated, fixed, cross,
-known_speakers, dealt_speakers, dealt_utterances).  Writes OUT/folds.json, and refuses to if a speaker were in two parts of a fold.
+known_speakers, dealt_speakers, dealt_utterances).  Writes OUT/folds.json, and refuses to if a speaker
+were in two parts of a fold.
 """
 
 import logging

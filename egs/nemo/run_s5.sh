@@ -18,7 +18,7 @@ option system "cnn14_random cnn14_gender_all cnn14_speaker_all cnn14_gender_line
                         "what is trained: conf/s5/SYSTEM.yaml; the first is compared with each other"
 option sources "gender speaker" "tasks whose networks are trained first"
 option audioset ""      "PANNs' file Cnn14_16k_mAP=0.438.pth, for cnn14_audioset_all and cnn14_audioset_linear"
-option others ""        "NAME=CHECKPOINT ...: trained elsewhere, for cnn14_NAME_all and cnn14_NAME_linear"
+option others ""        "NAME=CHECKPOINT[,FOLDS,CUTS] ...: trained elsewhere, for cnn14_NAME_all; with FOLDS and CUTS in the picture, too"
 option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), six; four_25, ..."
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
@@ -47,6 +47,7 @@ if stage 5 "Systems of S5"; then train_transfer_systems cnn14_inputs; fi
 if stage 6 "Scores and comparison of S5's systems"; then
   score_systems
   compare_systems "comparison_s5$suffix"
+  transfer_picture "transfer_s5$suffix" "comparison_s5$suffix"
 fi
 if stage 7 "Page of S5"; then paper_page comparison_s5; fi
 finish

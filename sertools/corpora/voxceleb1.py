@@ -170,7 +170,8 @@ def _ids(speakers: dict[str, dict[str, str]]) -> dict[str, str]:
 
 def _audio(root: Path, speakers: dict[str, dict[str, str]], found: Found) -> dict[str, Path]:
     """Utterance to file, of both archives."""
-    ids, there = _ids(speakers), {}
+    ids = _ids(speakers)
+    there: dict[str, Path] = {}
     for folder in FOLDERS:
         for path in sorted((root / folder).glob("*/*/*.wav")):
             if path.name.startswith("."):

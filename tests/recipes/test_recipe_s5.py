@@ -63,6 +63,22 @@ def test_from_the_demo_corpus_over_a_source_to_the_page(recipe: Callable[[str], 
         assert words in text, words
     rows = json.loads(iemocap.read("exp/demo_cnn14_valence_all_arousal_bins/results/results.json"))["layers"]
     assert all(row["last"] > 0.0 for row in rows if row["kind"] in ("convolution", "linear"))
+    # what valence tells of arousal, and that both are of the same speech
+    picture = json.loads(iemocap.read("exp/demo_transfer_s5_arousal_bins/transfer.json"))
+    assert [(one["source"], one["system"]) for one in picture["gains"]] == [("valence", "cnn14_valence_all")]
+    assert 0.0 <= picture["gains"][0]["task"]["value"] < 1.0
+    assert picture["gains"][0]["distance"] < 1e-3
+    assert [(one["one"], one["other"]) for one in picture["ratings"]] == [
+        ("arousal", "valence"), ("arousal", "dominance"), ("valence", "dominance"),
+    ]  # fmt: skip
+    # a source of one's own is one more column, without any new file
+    own = "exp/demo_source_valence_arousal_bins/fold_Session5/seed_1/checkpoint"
+    data = "data/demo/folds/arousal_bins_valence,data/demo/logmel/cuts.jsonl.gz"
+    iemocap.run("--stage", "5", "--stop-stage", "6", "--system", "cnn14_random cnn14_mine_linear",
+                "--others", f"mine={own},{data}")  # fmt: skip
+    rows = json.loads(iemocap.read("exp/demo_cnn14_mine_linear_arousal_bins/results/results.json"))["layers"]
+    assert {row["last"] for row in rows if row["kind"] == "convolution"} == {0.0}
+    assert "mine" in iemocap.read("exp/demo_transfer_s5_arousal_bins/transfer.txt")
     for option, message in (
         (("--system", "cnn14_audioset_all"), "needs --audioset"),
         (("--system", "cnn14_gender_all", "--sources", "valence"), "neither among --sources nor among --others"),

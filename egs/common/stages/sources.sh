@@ -80,17 +80,17 @@ source_inputs() {
 # cnn14_file SYSTEM: the file with its settings: cnn14_NAME_all is that of cnn14_all, whatever it starts from, unless
 # there is one of its own
 cnn14_file() {
-  local how=${1##*_}
+  local layers=${1##*_}
   if [[ $1 == cnn14_*_all || $1 == cnn14_*_linear ]] \
     && [ ! -e "../common/conf/s5/$1.yaml" ] && [ ! -e "conf/s5/$1.yaml" ]; then
-    echo "cnn14_$how"
+    echo "cnn14_$layers"
   else
     echo "$1"
   fi
 }
 
 # cnn14_inputs SYSTEM: set inputs to what cnn14_NAME_all or cnn14_NAME_linear of S5 starts from: a source, AudioSet or
-# one of --others
+# one of --others, NAME=CHECKPOINT[,FOLDS,CUTS]
 cnn14_inputs() {
   local name=${1#cnn14_} one
   name=${name%_all}
@@ -103,7 +103,10 @@ cnn14_inputs() {
     return
   fi
   for one in $others; do
-    if [ "${one%%=*}" = "$name" ]; then inputs=(--input "source=${one#*=}"); fi
+    if [ "${one%%=*}" = "$name" ]; then
+      one=${one#*=}
+      inputs=(--input "source=${one%%,*}")
+    fi
   done
   if [ ${#inputs[@]} -gt 0 ]; then return; fi
   [[ " $sources " == *" $name "* ]] \
@@ -120,4 +123,28 @@ train_transfer_systems() {
     train_systems
   done
   system=$all
+}
+
+# transfer_picture NAME COMPARISON: what each source gained, by similarity of its task and its acoustics; of --sources,
+# and of --others that are given with their folds and features
+transfer_picture() {
+  local source one given=() rated=()
+  for source in $sources; do
+    if [[ " $system " != *"_${source}_"* ]]; then continue; fi
+    case $source in
+      band*) given+=("$source=$folds,$data/logmel/$source/cuts.jsonl.gz") ;;
+      *) given+=("$source=$data/folds/${protocol}_$source,$cuts") ;;
+    esac
+  done
+  for one in $others; do
+    if [[ $one == *,*,* && " $system " == *"_${one%%=*}_"* ]]; then given+=("${one%%=*}=${one#*,}"); fi
+  done
+  if [ -n "${ratings-}" ]; then
+    rated=(--supervisions "$data/manifests/${dataset}_supervisions_all.jsonl.gz" --ratings)
+    for one in $ratings; do rated+=("$one"); done
+  fi
+  if [ ${#given[@]} -gt 0 ] && [ -e "$results$2/comparison.json" ]; then
+    plot_transfer.py --comparison "$results$2" --folds "$folds" --cuts "$cuts" --output "$results$1" "${given[@]}" \
+      "${rated[@]}"
+  fi
 }

@@ -1,0 +1,155 @@
+"""What each source gains, beside how near its task and its acoustics are: table and plot."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sertools.errors import UserError
+from sertools.evaluation.compare.plots import COLOURS
+from sertools.evaluation.score.plots import new_figure, png
+from sertools.evaluation.similarity.task import TaskSimilarity
+from sertools.evaluation.stats.registry import find_metric
+from sertools.files import replacing, write_json, write_text
+
+TEXT, CSV, JSON, PICTURE = "transfer.txt", "transfer.csv", "transfer.json", "transfer.png"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A system that starts from a source.
+
+    Attributes:
+        source, system: their names.
+        value, low, high: of the main metric over the reference, in its units of tables, with its interval (None
+            where the comparison gives none).
+        p: Holm's, of the permutation test.
+        task: similarity of the source's task.
+        distance: of the source's acoustics, in dB.
+    """
+
+    source: str
+    system: str
+    value: float
+    low: float | None
+    high: float | None
+    p: float
+    task: TaskSimilarity
+    distance: float
+
+
+def gains(
+    comparison: Mapping[str, Any], where: Path, tasks: Mapping[str, TaskSimilarity], distances: Mapping[str, float]
+) -> tuple[str, str, list[Gain]]:
+    """Name of the metric, reference, and the gain of each system whose name has a source in it.
+
+    Raises:
+        UserError: a source has no system, or nothing is compared.
+    """
+    found: list[Gain] = []
+    if not comparison["comparisons"]:
+        raise UserError(f"{where} compares nothing")
+    reference, metric = "", ""
+    for one in comparison["comparisons"]:
+        reference, metric = str(one["first"]), str(one["metrics"][0]["name"])
+        main, scale = one["metrics"][0], find_metric(metric).scale
+        interval = main["pooled"]["interval"]
+        for source in tasks:
+            if f"_{source}_" in f"_{one['second']}_" and not any(
+                len(other) > len(source) and f"_{other}_" in f"_{one['second']}_" for other in tasks
+            ):
+                low, high = (scale * interval[end] if interval else None for end in ("low", "high"))
+                found.append(
+                    Gain(source, one["second"], scale * main["pooled"]["value"], low, high,
+                         main["permutation_holm"], tasks[source], distances[source])
+                )  # fmt: skip
+    if missing := sorted(set(tasks) - {one.source for one in found}):
+        raise UserError(f"{where} has no system from {missing[0]}; its systems are compared with {reference}")
+    return metric, reference, found
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Spearman's, of three or more points; None where one side does not vary."""
+    from scipy.stats import spearmanr  # takes a moment
+
+    if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    return float(spearmanr(x, y)[0])
+
+
+def write_picture(
+    metric: str, reference: str, found: Sequence[Gain], ratings: Sequence[tuple[str, str, float]], output: Path
+) -> list[str]:
+    """Write all files to ``output``; their names.  ``ratings``: pairs and their correlation."""
+    write_text(output / TEXT, to_text(metric, reference, found, ratings))
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["source", "system", "gain", "low", "high", "p_holm", "task_similarity", "task_measure", "distance"])
+    for one in found:
+        table.writerow([one.source, one.system, one.value, one.low, one.high, one.p, one.task.value, one.task.how,
+                        one.distance])  # fmt: skip
+    write_text(output / CSV, stream.getvalue())
+    write_json(
+        output / JSON,
+        {"metric": metric, "reference": reference, "gains": [asdict(one) for one in found],
+         "ratings": [{"one": a, "other": b, "correlation": r} for a, b, r in ratings]},
+    )  # fmt: skip
+    with replacing(output / PICTURE) as temporary:
+        temporary.write_bytes(draw(metric, reference, found))
+    return [TEXT, CSV, JSON, PICTURE]
+
+
+def to_text(metric: str, reference: str, found: Sequence[Gain], ratings: Sequence[tuple[str, str, float]] = ()) -> str:
+    """A table and what it says."""
+    lines = [f"Gain in {metric} over {reference}, by similarity of the source", ""]
+    lines.append(f"{'system':32}  {'gain':>6}  {'95 % CI':>16}  {'p (Holm)':>8}  {'task':>5}  {'by':17}  acoustics, dB")
+    for one in found:
+        ends = "-" if one.low is None or one.high is None else f"{one.low:+.1f} to {one.high:+.1f}"
+        lines.append(
+            f"{one.system:32}  {one.value:+6.1f}  {ends:>16}  {one.p:8.3f}  {one.task.value:5.2f}  {one.task.how:17}"
+            f"  {one.distance:.1f}"
+        )
+    lines.append("")
+    for how in sorted({_how(one) for one in found}):
+        chosen = [one for one in found if _how(one) == how]
+        values = [one.value for one in chosen]
+        for what, x in (("similarity of task", [one.task.value for one in chosen]),
+                        ("nearness of acoustics", [-one.distance for one in chosen])):  # fmt: skip
+            r = rank_correlation(x, values)
+            told = "cannot be said (fewer than three sources, or all alike)" if r is None else f"{r:+.2f}"
+            lines.append(f"{how}: rank correlation of gain with {what}, {len(chosen)} sources: {told}")
+    lines.append("Few sources: such a correlation is a description, and no test.")
+    lines += [f"correlation of {one} and {other}: {r:+.3f}" for one, other, r in ratings]
+    return "\n".join(lines) + "\n"
+
+
+def _how(one: Gain) -> str:
+    """What learns: the last word of the system's name."""
+    return one.system.rsplit("_", 1)[-1]
+
+
+def draw(metric: str, reference: str, found: Sequence[Gain]) -> bytes:
+    """Gain over similarity of task, and over distance of acoustics."""
+    figure, _ = new_figure(11.0, 4.4)
+    figure.clear()
+    first, second = figure.subplots(1, 2, sharey=True)
+    groups = sorted({_how(one) for one in found})
+    for axes, label in ((first, "similarity of task"), (second, "distance of acoustics, dB")):
+        for number, one in enumerate(found):
+            x = one.task.value if axes is first else one.distance
+            group = groups.index(_how(one))
+            colour = COLOURS[group % len(COLOURS)]
+            if one.low is not None and one.high is not None:
+                axes.vlines(x, one.low, one.high, color=colour, alpha=0.5)
+            named = all(_how(other) != _how(one) for other in found[:number])
+            axes.scatter(x, one.value, color=colour, s=36, zorder=3, label=_how(one) if named else None)
+            axes.annotate(one.source, (x, one.value), textcoords="offset points", xytext=(5, 3), fontsize=8)
+        axes.axhline(0.0, color="#888888", linewidth=0.8)
+        axes.set_xlabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes is first:
+            axes.set_ylabel(f"gain in {metric} over {reference}")
+            axes.legend(frameon=False, fontsize=9)
+    return png(figure)
