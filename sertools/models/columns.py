@@ -174,8 +174,3 @@ class Columns(nn.Module):
                     f"a layer is {tuple(own.weight.shape[1:])}, the source's {tuple(other.weight.shape[1:])}"
                 )
             own.load_state_dict(other.state_dict())
-
-
-def rows(state: dict[str, Tensor], index: Tensor) -> dict[str, Tensor]:
-    """The networks ``index`` (int64) out of the state dictionary of a stack."""
-    return {name: value.index_select(0, index) for name, value in state.items()}

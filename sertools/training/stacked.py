@@ -15,15 +15,21 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sertools.data.weights import balanced_weights
 from sertools.errors import UserError
 from sertools.files import json_hash, replacing
+from sertools.models.column_passes import Passes
+from sertools.models.columns import Columns
 from sertools.training.row_optimizer import RowOptimizer
+from sertools.training.stacked_batches import EpochBatches, dev_scores, dropout_masks, loss_and_gradient, padded
 from sertools.training.state import load_summed, save_summed
 
 log = logging.getLogger(__name__)
+
+VERSION = 2
+"""Of the state that is written."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,9 @@ class Learnt:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-Forward = Callable[[Tensor, Tensor, Sequence[Tensor] | None], Tensor]
-"""Scores (n, B, C) of the networks ``which`` (n,) for utterances (n, B), with dropout masks or without."""
+Inputs = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
+"""What the networks ``which`` (n,) read of utterances (n, B): features (n, B, F), and of each hidden layer what their
+frozen columns say (n, B, D), or nothing.  ``which`` are positions in the lessons."""
 
 
 @dataclass(frozen=True)
@@ -101,24 +108,20 @@ class Stack:
     """The networks that learn together.
 
     Attributes:
-        model: its parameters have the networks as first dimension, and change.
-        forward: see :data:`Forward`; ``which`` are positions in ``lessons``, in the order of the model's rows.
+        columns: initialised; their parameters change.
+        inputs: see :data:`Inputs`.
         lessons: one a network.
         labels: int64 (N, heads): class of every utterance, for each output block.
         heads: number of classes of each output block; the first is the one that is scored.
         head_weights: of each block's loss.
-        hidden: widths of the layers that have dropout.
-        dropout: proportion.
     """
 
-    model: nn.Module
-    forward: Forward
+    columns: Columns
+    inputs: Inputs
     lessons: Sequence[Lesson]
     labels: Tensor
     heads: tuple[int, ...]
-    hidden: tuple[int, ...] = ()
-    dropout: float = 0.0
-    head_weights: tuple[float, ...] = ()
+    head_weights: tuple[float, ...] = (1.0,)
 
 
 def train_stack(
@@ -145,7 +148,9 @@ def train_stack(
         UserError: a loss is not finite.
     """
     trainer = _Trainer(stack, config)
-    key = json_hash([asdict(config), [lesson.key for lesson in stack.lessons], [one.seed for one in stack.lessons]])
+    key = json_hash(
+        [VERSION, asdict(config), [lesson.key for lesson in stack.lessons], [one.seed for one in stack.lessons]]
+    )
     if state is not None and state.exists():
         trainer.load(state, key)
     saved = time.monotonic()
@@ -174,9 +179,10 @@ class _Trainer:
         self.learnt = [Learnt() for _ in stack.lessons]
         self.updates = [0] * len(stack.lessons)
         self.epoch = 0
-        self.device = next(stack.model.parameters()).device
-        self.optimizer = RowOptimizer(stack.model, config.optimizer, config.learning_rate, config.momentum,
-                                      config.weight_decay)  # fmt: skip
+        self.passes = Passes(stack.columns)
+        self.device = self.passes.weights.device
+        self.optimizer = RowOptimizer(self.passes.weights, self.passes.gradients, config.optimizer,
+                                      config.learning_rate, config.momentum, config.weight_decay)  # fmt: skip
         self.weights = self._class_weights()
 
     def _class_weights(self) -> Tensor | None:
@@ -195,110 +201,66 @@ class _Trainer:
         self.epoch += 1
         lessons = [self.stack.lessons[n] for n in self.active.tolist()]
         generators = [np.random.Generator(np.random.SFC64([lesson.seed, self.epoch])) for lesson in lessons]
-        plans = [self._plan(lesson, generator) for lesson, generator in zip(lessons, generators, strict=True)]
+        batches = EpochBatches([one.train for one in lessons], self.config.batch_size, generators, self.device)
         total = torch.zeros(len(lessons), device=self.device)
-        count = torch.zeros(len(lessons), device=self.device)
-        self.stack.model.train()
-        for step in range(max(map(len, plans))):
-            loss, size = self._update([plan[step] if step < len(plan) else None for plan in plans], generators)
-            total, count = total + loss * size, count + size
-        for n, plan in zip(self.active.tolist(), plans, strict=True):
-            self.updates[n] += len(plan)
-        train_loss = (total / count).tolist()
-        for n, value in zip(self.active.tolist(), train_loss, strict=True):
+        for step in range(len(batches)):
+            index, counts, sizes = batches[step]
+            total += self._update(index, counts, sizes, generators) * counts.sum(1)
+            for n, size in zip(self.active.tolist(), sizes, strict=True):
+                self.updates[n] += size > 0
+        means = [loss / len(lesson.train) for loss, lesson in zip(total.tolist(), lessons, strict=True)]
+        for n, value in zip(self.active.tolist(), means, strict=True):
             if not np.isfinite(value):
                 raise UserError(
                     f"the loss is not finite in epoch {self.epoch} (network {n + 1} of {len(self.learnt)}); "
                     "a lower training.learning_rate may help"
                 )
-        self._score(train_loss)
-
-    def _plan(self, lesson: Lesson, generator: np.random.Generator) -> list[Tensor]:
-        order = lesson.train[torch.from_numpy(generator.permutation(len(lesson.train)))]
-        return list(order.split(self.config.batch_size or len(order)))
+        self._score(means)
 
     def _update(
-        self, batches: Sequence[Tensor | None], generators: Sequence[np.random.Generator]
-    ) -> tuple[Tensor, Tensor]:
-        """One update of every network that still has a batch; the loss of each, and its utterances."""
-        sizes = torch.tensor([0 if batch is None else len(batch) for batch in batches], device=self.device)
-        index, counts = _padded([torch.zeros(0, dtype=torch.int64) if b is None else b for b in batches], self.device)
-        masks = self._masks(sizes.tolist(), index.shape[1], generators)
-        scores = self.stack.forward(self.active, index, masks)
-        loss = self._loss(scores, index, counts)
-        self.stack.model.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        self.optimizer.step(sizes > 0)
-        return loss.detach(), sizes
-
-    def _masks(
-        self, sizes: Sequence[int], width: int, generators: Sequence[np.random.Generator]
-    ) -> list[Tensor] | None:
-        """Dropout of each hidden layer (n, B, D); what a network draws depends on its own batches alone."""
-        dim = sum(self.stack.hidden)
-        if not self.stack.dropout or not dim:
-            return None
-        drawn = np.zeros((len(sizes), width, dim), dtype=np.uint16)
-        for row, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
-            if size:
-                drawn[row, :size] = np.frombuffer(generator.bytes(2 * size * dim), np.uint16).reshape(size, dim)
-        dropped = round(self.stack.dropout * 65536)
-        kept = torch.from_numpy(drawn >= dropped).to(self.device).float().mul_(65536 / (65536 - dropped))
-        return list(kept.split(list(self.stack.hidden), 2))
-
-    def _loss(self, scores: Tensor, index: Tensor, counts: Tensor) -> Tensor:
-        """Mean loss of each network's batch (n,); 0 for an empty one."""
-        labels = self.stack.labels[index]
-        total = torch.zeros(len(scores), device=self.device)
-        blocks = scores.split(list(self.stack.heads), 2)
-        for head, block in enumerate(blocks):
-            loss = -torch.log_softmax(block, -1).gather(2, labels[..., head, None])[..., 0]
-            weight = counts
-            if head == 0 and self.weights is not None:
-                weight = counts * self.weights[self.active].gather(1, labels[..., 0])
-            mean = (weight * loss).sum(1) / weight.sum(1).clamp(min=1e-12)
-            total = total + (self.stack.head_weights[head] if self.stack.head_weights else 1.0) * mean
-        return total
+        self, index: Tensor, counts: Tensor, sizes: Sequence[int], generators: Sequence[np.random.Generator]
+    ) -> Tensor:
+        """One update of every network that still has a batch; the loss (n,) of each."""
+        shape = self.stack.columns.config
+        masks = dropout_masks(sizes, shape.hidden, shape.dropout, generators, self.device)
+        scores = self.passes.forward(*self.stack.inputs(self.active, index), masks)
+        weights = self.weights[self.active] if self.weights is not None else None
+        loss, gradient = loss_and_gradient(
+            scores, self.stack.labels[index], counts, self.stack.heads, self.stack.head_weights, weights
+        )
+        self.passes.backward(gradient)
+        self.optimizer.step([size > 0 for size in sizes])
+        return loss
 
     def _score(self, train_loss: Sequence[float]) -> None:
         """Dev scores of all active networks; keeps the best weights, and lets go who has stopped."""
-        self.stack.model.eval()
-        lessons = [self.stack.lessons[n] for n in self.active.tolist()]
-        index, counts = _padded([lesson.dev for lesson in lessons], self.device)
-        with torch.no_grad():
-            scores = self.stack.forward(self.active, index, None).split(list(self.stack.heads), 2)[0]
-        labels = self.stack.labels[index][..., 0]
-        losses = (-torch.log_softmax(scores, -1).gather(2, labels[..., None])[..., 0] * counts).sum(1) / counts.sum(1)
-        ua = _unweighted_accuracy(scores.argmax(-1), labels, counts, self.stack.heads[0])
-        better, keep = [], []
+        index, counts = padded([self.stack.lessons[n].dev for n in self.active.tolist()], self.device)
+        scores = self.passes.forward(*self.stack.inputs(self.active, index))[..., : self.stack.heads[0]]
+        losses, ua = dev_scores(scores, self.stack.labels[index][..., 0], counts)
+        keep = []
         for row, n in enumerate(self.active.tolist()):
             one = self.learnt[n]
             entry = {"epoch": self.epoch, "updates": self.updates[n], "train_loss": train_loss[row],
-                     "dev_loss": float(losses[row]), "dev_ua": float(ua[row])}  # fmt: skip
+                     "dev_loss": losses[row], "dev_ua": ua[row]}  # fmt: skip
             best = one.history[one.best_epoch - 1] if one.best_epoch else None
             one.history.append(entry)
             if best is None or (entry["dev_ua"], -entry["dev_loss"]) > (best["dev_ua"], -best["dev_loss"]):
                 one.best_epoch = self.epoch
-                better.append(row)
+                one.weights = self.passes.network(row)
             if not self.config.patience or self.epoch - one.best_epoch < self.config.patience:
                 keep.append(row)
-        state = self.stack.model.state_dict()
-        for row in better:
-            self.learnt[int(self.active[row])].weights = {k: v[row : row + 1].clone() for k, v in state.items()}
         if len(keep) < len(self.active):
             self._shrink(torch.tensor(keep, dtype=torch.int64))
 
     def _shrink(self, keep: Tensor) -> None:
         self.active = self.active[keep]
         keep = keep.to(self.device)
-        for parameter in self.stack.model.parameters():
-            parameter.data = parameter.data.index_select(0, keep)
-            parameter.grad = None
-        self.optimizer.select(keep)
+        self.passes.select(keep)
+        self.optimizer.select(keep, self.passes.weights, self.passes.gradients)
 
     def save(self, path: Path, key: str) -> None:
         """Write all that is needed to go on exactly."""
-        tensors = {f"model.{name}": value for name, value in self.stack.model.state_dict().items()}
+        tensors = {"weights": self.passes.weights}
         tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
         for n, one in enumerate(self.learnt):
             tensors |= {f"best.{n}.{name}": value for name, value in one.weights.items()}
@@ -316,7 +278,7 @@ class _Trainer:
             return
         tensors = found[0]
         self._shrink(torch.tensor(told["active"], dtype=torch.int64))
-        self.stack.model.load_state_dict(_group(tensors, "model."))
+        self.passes.weights.copy_(tensors["weights"])
         self.optimizer.load(_group(tensors, "optimizer."))
         self.epoch, self.updates = told["epoch"], told["updates"]
         self.learnt = [
@@ -327,24 +289,3 @@ class _Trainer:
 
 def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _padded(indices: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Indices (n, B), padded with 0, and what counts: 1.0, or 0.0 for padding."""
-    width = max(1, *(len(one) for one in indices)) if indices else 1
-    index = torch.zeros(len(indices), width, dtype=torch.int64)
-    counts = torch.zeros(len(indices), width)
-    for row, one in enumerate(indices):
-        index[row, : len(one)] = one
-        counts[row, : len(one)] = 1.0
-    return index.to(device), counts.to(device)
-
-
-def _unweighted_accuracy(found: Tensor, labels: Tensor, counts: Tensor, classes: int) -> Tensor:
-    """Mean recall (n,) of the classes that occur."""
-    of_class = torch.zeros(len(labels), classes, dtype=torch.float64, device=labels.device).scatter_add_(
-        1, labels, counts.double()
-    )
-    right = torch.zeros_like(of_class).scatter_add_(1, labels, (counts * (found == labels)).double())
-    there = of_class > 0
-    return torch.where(there, right / of_class.clamp(min=1), 0.0).sum(1) / there.sum(1).clamp(min=1)

@@ -1,6 +1,7 @@
 """A stack trains each network as torch would train it alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,12 @@ SIZES = (33, 40, 24)
 
 def stack(which: Sequence[int] = (0, 1, 2), dropout: float = 0.5) -> Stack:
     lessons = [Lesson(torch.arange(SIZES[n]), torch.arange(SIZES[n], SIZES[n] + 15), seed=10 + n) for n in which]
-    model = Columns(SHAPE, 4, 3, [lesson.seed for lesson in lessons])
+    model = Columns(replace(SHAPE, dropout=dropout), 4, 3, [lesson.seed for lesson in lessons])
+    return Stack(model, inputs, lessons, LABELS, (3,))
 
-    def forward(active: Tensor, index: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
-        return model(FEATURES[index], masks=masks)
 
-    return Stack(model, forward, lessons, LABELS, (3,), SHAPE.hidden, dropout)
+def inputs(active: Tensor, index: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    return FEATURES[index], ()
 
 
 def same(one: Learnt, other: Learnt, tolerance: float = 1e-5) -> None:
@@ -56,8 +57,8 @@ def test_a_network_trains_as_if_it_were_alone(kind: str) -> None:
 def test_updates_are_torchs(kind: str) -> None:
     """Rows that skip updates, against one torch optimiser a row."""
     start = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(1))
-    model = torch.nn.ParameterList([torch.nn.Parameter(start.clone())])
-    rows = RowOptimizer(model, kind, 0.01, 0.9, 0.1)  # type: ignore[arg-type]
+    weights, gradients = start.view(3, 8).clone(), torch.zeros(3, 8)
+    rows = RowOptimizer(weights, gradients, kind, 0.01, 0.9, 0.1)  # type: ignore[arg-type]
     alone = [torch.nn.Parameter(start[r].clone()) for r in range(3)]
     make = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}[kind]
     more = {"momentum": 0.9} if kind == "sgd" else {}
@@ -65,22 +66,22 @@ def test_updates_are_torchs(kind: str) -> None:
     generator = torch.Generator().manual_seed(2)
     for step in range(7):
         gradient = torch.randn(3, 4, 2, generator=generator)
-        active = torch.tensor([True, step % 2 == 0, step < 3])
-        model[0].grad = gradient * active[:, None, None]
+        active = [True, step % 2 == 0, step < 3]
+        gradients.copy_(gradient.view(3, 8))
         rows.step(active)
         for r in range(3):
             if active[r]:
                 alone[r].grad = gradient[r].clone()
                 optimizers[r].step()
     for r in range(3):
-        assert torch.allclose(model[0][r], alone[r], atol=1e-6)
+        assert torch.allclose(weights[r].view(4, 2), alone[r], atol=1e-6)
 
 
 def test_batches_losses_and_dev_scores_by_hand() -> None:
     """One network without dropout, trained by torch's own layers, loss and optimiser."""
     config = StackConfig(epochs=3, batch_size=10, learning_rate=0.02)
     one = stack([0], dropout=0.0)
-    weights = [(layer.weight[0].detach().clone(), layer.bias[0, 0].detach().clone()) for layer in one.model.layers]
+    weights = [(layer.weight[0].detach().clone(), layer.bias[0, 0].detach().clone()) for layer in one.columns.layers]
     learnt = train_stack(one, config)
     assert learnt is not None
     linear = [torch.nn.Linear(w.shape[0], w.shape[1]) for w, _ in weights]
@@ -111,9 +112,8 @@ def test_balanced_weights_and_two_heads() -> None:
     """The loss of the first update against torch's weighted cross-entropy of each head."""
     one = stack([0], dropout=0.0)
     labels = torch.cat([LABELS, (FEATURES[:, 2:3] > 0).long()], 1)
-    model = Columns(SHAPE, 4, 5, [1])
-    two = Stack(model, lambda a, i, m: model(FEATURES[i], masks=m), one.lessons, labels, (3, 2), SHAPE.hidden, 0.0,
-                (1.0, 0.3))  # fmt: skip
+    model = Columns(replace(SHAPE, dropout=0.0), 4, 5, [1])
+    two = Stack(model, inputs, one.lessons, labels, (3, 2), (1.0, 0.3))
     counts = torch.bincount(LABELS[:33, 0], minlength=3).float()
     with torch.no_grad():
         scores = model(FEATURES[None, :33])[0]
@@ -151,6 +151,6 @@ def test_an_interrupted_training_goes_on(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
     bad = stack([0])
     with torch.no_grad():
-        bad.model.layers[0].weight[0, 0, 0] = float("nan")
+        bad.columns.layers[0].weight[0, 0, 0] = float("nan")
     with pytest.raises(UserError, match="not finite in epoch 1"):
         train_stack(bad, StackConfig(epochs=2))

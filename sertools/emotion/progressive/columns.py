@@ -10,7 +10,7 @@ from torch import Tensor
 from sertools.config import from_dict
 from sertools.emotion.progressive.config import ProgressiveConfig
 from sertools.errors import UserError
-from sertools.models.columns import ColumnConfig, Columns, rows
+from sertools.models.columns import ColumnConfig, Columns
 from sertools.training.checkpoint import load_checkpoint
 
 MADE_BY = "the training of the source (local/train_emotion.py)"
@@ -63,38 +63,61 @@ def random_source(config: ColumnConfig, num_features: int, seed: int, features: 
     return Source(config, dict(Columns(config, num_features, 1, [seed]).state_dict()), features)
 
 
-class Frozen:
-    """The frozen columns of R networks: R sources side by side in each of several stacks.
+@torch.no_grad()
+def frozen_layers(sources: Sequence[Source], x: Tensor) -> list[list[Tensor]]:
+    """Of each frozen column the outputs of its hidden layers (N, D), in evaluation mode, without gradients.
 
     Args:
-        sources: of each network the same number, of the same shapes.
+        sources: frozen columns of one network.
+        x: (N, F), as the network reads them.
+    """
+    layers = []
+    for source in sources:
+        column = Columns(source.config, source.num_features, source.num_outputs, [0])
+        column.load_state_dict(source.weights)
+        layers.append([h[0] for h in column.to(x.device).eval().hidden(x[None])])
+    return layers
+
+
+class Reading:
+    """What the networks of a stack read of utterances: computed once, as frozen columns do not change.
+
+    Args:
+        method: of :class:`sertools.emotion.progressive.config.ProgressiveConfig`.
+        x: (N, F), utterances.
+        scales: of each network mean and standard deviation (F,) of the features.
+        sources: of each network its frozen columns, if it reads them.
     """
 
-    def __init__(self, sources: Sequence[Sequence[Source]], device: str = "cpu") -> None:
-        self.widths = [one.config.hidden for one in sources[0]] if sources else []
-        self._stacks = []
-        for of_all in zip(*sources, strict=True):
-            state = {name: torch.cat([one.weights[name] for one in of_all]).to(device) for name in of_all[0].weights}
-            self._stacks.append((of_all[0], state))
-        self._which: Tensor | None = None
-        self._columns: list[Columns] = []
+    def __init__(
+        self, method: str, x: Tensor, scales: Sequence[tuple[Tensor, Tensor]], sources: Sequence[Sequence[Source]]
+    ) -> None:
+        self._count = len(x)
+        features, sides = [], []
+        for (mean, std), own in zip(scales, sources, strict=True):
+            standard = (x - mean.to(x.device)) / std.to(x.device)
+            layers = frozen_layers(own, standard) if method in ("progressive", "probe") else []
+            if method == "probe":
+                standard = torch.cat([h for column in layers for h in column], 1)
+            elif layers:
+                of_layer = [torch.cat(same, 1) for same in zip(*layers, strict=True)]
+                self._widths = [one.shape[1] for one in of_layer]
+                sides.append(torch.cat(of_layer, 1))
+            features.append(standard)
+        self._features = torch.cat(features)
+        self._sides = torch.cat(sides) if sides else None
 
-    @torch.no_grad()
-    def __call__(self, which: Tensor, x: Tensor) -> list[list[Tensor]]:
-        """Of each frozen column the outputs of its hidden layers (n, B, D), in evaluation mode, without gradients.
-
-        Args:
-            which: int64 (n,): networks.
-            x: (n, B, F).
-        """
-        if self._which is None or not torch.equal(self._which, which):
-            self._columns = [_columns(first, rows(state, which.to(x.device))) for first, state in self._stacks]
-            self._which = which
-        return [columns.hidden(x) for columns in self._columns]
+    def __call__(self, which: Tensor, index: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """See :data:`sertools.training.stacked.Inputs`."""
+        rows = (index + self._count * which.to(index.device)[:, None]).view(-1)
+        shape = (*index.shape, -1)
+        x = self._features.index_select(0, rows).view(shape)
+        if self._sides is None:
+            return x, ()
+        return x, self._sides.index_select(0, rows).view(shape).split(self._widths, 2)
 
 
-def _columns(shape: Source, state: dict[str, Tensor]) -> Columns:
-    count = len(next(iter(state.values())))
-    columns = Columns(shape.config, shape.num_features, shape.num_outputs, [0] * count)
-    columns.load_state_dict(state)
-    return columns.to(next(iter(state.values())).device).eval().requires_grad_(False)
+def bytes_of_a_network(method: str, sources: Sequence[Source], utterances: int) -> int:
+    """What :class:`Reading` holds of frozen columns for one network."""
+    reads = method in ("progressive", "probe")
+    return 4 * utterances * sum(sum(source.config.hidden) for source in sources) * reads

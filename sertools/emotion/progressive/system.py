@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sertools.config import from_dict, to_dict
-from sertools.emotion.progressive.columns import OWN, Frozen, Source, random_source
+from sertools.emotion.progressive.columns import OWN, Reading, Source, bytes_of_a_network, random_source
 from sertools.emotion.progressive.config import ProgressiveConfig
 from sertools.emotion.system import Applied, Fit, Label, Predicted, RunData, predict_parts
 from sertools.emotion.vectors import Vector, load_vectors, matrix_of, moments
@@ -23,6 +23,8 @@ from sertools.training.loop import Conditions
 from sertools.training.run import CHECKPOINT
 from sertools.training.stacked import Lesson, Stack, train_stack
 
+MEMORY = 2**30
+"""Bytes that a stack may hold of frozen columns; networks that do not fit in are trained as the next stack."""
 OVER_CORPUS = "features standardised over the whole corpus, tested utterances among them (as S2 does)"
 
 
@@ -51,7 +53,7 @@ class ProgressiveSystem:
 
     def fit_together(self, runs: Sequence[RunData], conditions: Conditions) -> Iterator[tuple[int, Fit]]:
         """Train the networks of runs, so many at once as ``training.networks_at_once`` says."""
-        size = self.config.training.networks_at_once
+        size = min(self.config.training.networks_at_once, self._fitting(runs))
         for start in range(0, len(runs), size):
             some = runs[start : start + size]
             done = len(runs[:start])
@@ -64,25 +66,18 @@ class ProgressiveSystem:
             for number, fit in enumerate(self._train(some, conditions, progress)):
                 yield start + number, fit
 
+    def _fitting(self, runs: Sequence[RunData]) -> int:
+        """How many networks' frozen columns fit into memory at once, for all utterances."""
+        num_features = len(runs[0].train[0].features)
+        sources = _all_sources(self.config, self.sources, num_features, 0)
+        return max(1, MEMORY // max(1, bytes_of_a_network(self.config.method, sources, len(self._everything))))
+
     def _train(self, runs: Sequence[RunData], conditions: Conditions, progress: Any) -> list[Fit]:
         group = _Group.of(runs, self.config)
-        columns, frozen = group.columns.to(conditions.device), group.frozen(conditions.device)
-        x, mean, std = (value.to(conditions.device) for value in (group.x, group.mean, group.std))
-        probe = self.config.method == "probe"
-
-        def forward(which: Tensor, index: Tensor, masks: Sequence[Tensor] | None) -> Tensor:
-            which_there = which.to(index.device)
-            inputs = (x[index] - mean[which_there][:, None]) / std[which_there][:, None]
-            layers = frozen(which, inputs) if frozen is not None else []
-            if probe:
-                scores: Tensor = columns(torch.cat([h for column in layers for h in column], -1))
-                return scores
-            return columns(inputs, layers, masks)  # type: ignore[no-any-return]
-
-        shape = columns.config
-        weights = (1.0, self.config.multitask.weight) if self.config.multitask is not None else ()
-        stack = Stack(columns, forward, group.lessons, group.labels.to(conditions.device), group.heads, shape.hidden,
-                      shape.dropout, weights)  # fmt: skip
+        weights = (1.0, self.config.multitask.weight) if self.config.multitask is not None else (1.0,)
+        device = conditions.device
+        reading = Reading(self.config.method, group.x.to(device), group.scales, group.sources)
+        stack = Stack(group.columns.to(device), reading, group.lessons, group.labels.to(device), group.heads, weights)
         key = json_hash([lesson.key for lesson in group.lessons])[:16]
         state = runs[0].directory.parents[1] / f".stack-{key}.safetensors"
         learnt = train_stack(stack, self.config.training, state, should_stop=conditions.should_stop, progress=progress)
@@ -93,7 +88,7 @@ class ProgressiveSystem:
             kept = {f"{OWN}{name}": value.cpu() for name, value in one.weights.items()}
             for position, source in enumerate(group.sources[number]):
                 kept |= {f"source.{position}.{name}": value for name, value in source.weights.items()}
-            kept |= {"mean": group.mean[number], "std": group.std[number]}
+            kept |= {"mean": group.scales[number][0], "std": group.scales[number][1]}
             entry = one.history[one.best_epoch - 1]
             about = {"best_epoch": one.best_epoch, "dev": entry, "heads": list(group.heads)}
             about["sources"] = [to_dict(source.config) for source in group.sources[number]]
@@ -113,20 +108,16 @@ class ProgressiveSystem:
         checkpoint = load_checkpoint(run / CHECKPOINT)
         weights, heads = checkpoint.weights, [int(size) for size in checkpoint.info["heads"]]
         sources = _kept_sources(self.config, weights, checkpoint.info, run)
-        reads = self.config.method in ("progressive", "probe")
-        frozen = Frozen([sources], device) if reads else None
         columns = _own_columns(self.config, len(weights["mean"]), heads, sources, [0])
         columns.load_state_dict({n[len(OWN) :]: v for n, v in weights.items() if n.startswith(OWN)})
         columns.to(device).eval()
 
         @torch.no_grad()
         def applied(rows: Sequence[Vector]) -> tuple[Sequence[Vector], Tensor]:
-            x = ((matrix_of(rows) - weights["mean"]) / weights["std"])[None].to(device)
-            layers = frozen(torch.zeros(1, dtype=torch.int64), x) if frozen is not None else []
-            if self.config.method == "probe":
-                scores = columns(torch.cat([h for column in layers for h in column], -1))
-            else:
-                scores = columns(x, layers)
+            x = matrix_of(rows).to(device)
+            reading = Reading(self.config.method, x, [(weights["mean"], weights["std"])], [sources])
+            read, sides = reading(torch.zeros(1, dtype=torch.int64), torch.arange(len(x), device=device)[None])
+            scores = columns(read, [sides] if sides else ())
             return rows, torch.softmax(scores[0, :, : heads[0]].cpu(), 1)
 
         return applied
@@ -138,23 +129,20 @@ class _Group:
 
     Attributes:
         x: (N, F) of all utterances of any of them.
-        mean, std: (R, F).
+        scales: mean and standard deviation (F,) of the features, of each run.
         labels: (N, heads).
         heads: sizes of output blocks.
         lessons, sources: of each run.
         columns: initialised.
-        reads: whether columns read the sources.
     """
 
     x: Tensor
-    mean: Tensor
-    std: Tensor
+    scales: list[tuple[Tensor, Tensor]]
     labels: Tensor
     heads: tuple[int, ...]
     lessons: list[Lesson]
     sources: list[list[Source]]
     columns: Columns
-    reads: bool
 
     @staticmethod
     def of(runs: Sequence[RunData], config: ProgressiveConfig) -> "_Group":
@@ -187,12 +175,7 @@ class _Group:
             )
             for run, seed, own in zip(runs, seeds, sources, strict=True)
         ]  # fmt: skip
-        mean, std = (torch.stack(values) for values in zip(*scales, strict=True))
-        return _Group(x, mean, std, labels, heads, lessons, sources, columns, config.method in ("progressive", "probe"))
-
-    def frozen(self, device: str) -> Frozen | None:
-        """What the columns read."""
-        return Frozen(self.sources, device) if self.reads else None
+        return _Group(x, scales, labels, heads, lessons, sources, columns)
 
 
 def _labels(
