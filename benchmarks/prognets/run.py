@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sertools.emotion.progressive.columns import Reading, random_source
+from sertools.models.column_passes import Passes
 from sertools.models.columns import ColumnConfig, Columns
 from sertools.training.stacked import Lesson, Stack, StackConfig, train_stack
 
@@ -90,7 +91,7 @@ def stacked(
     scale = torch.zeros(FEATURES), torch.ones(FEATURES)
     method = "progressive" if progressive else "plain"
     reading = Reading(method, features, [scale] * len(lessons), frozen)
-    stack = Stack(columns.to(options.device), reading, lessons, labels, (CLASSES,))
+    stack = Stack(Passes(columns.to(options.device)), reading, lessons, labels, (CLASSES,))
     train_stack(stack, StackConfig(epochs=options.epochs, batch_size=options.batch))
 
 

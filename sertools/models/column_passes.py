@@ -23,10 +23,12 @@ class Passes:
     Attributes:
         weights: (R, P): a row holds all parameters of a network.
         gradients: (R, P), filled by :meth:`backward`.
+        hidden, dropout: of the columns.
     """
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
+        self.hidden, self.dropout = columns.config.hidden, columns.config.dropout
         own = [p.detach() for p in columns.parameters()]
         self.weights = torch.cat([p.reshape(len(p), -1) for p in own], 1)
         self._names = [name for name, _ in columns.named_parameters()]

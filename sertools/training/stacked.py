@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,8 +20,6 @@ from torch import Tensor
 from sertools.data.weights import balanced_weights
 from sertools.errors import UserError
 from sertools.files import json_hash, replacing
-from sertools.models.column_passes import Passes
-from sertools.models.columns import Columns
 from sertools.training.row_optimizer import RowOptimizer
 from sertools.training.stacked_batches import EpochBatches, dev_scores, dropout_masks, loss_and_gradient, padded
 from sertools.training.state import load_summed, save_summed
@@ -103,12 +101,44 @@ Inputs = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
 frozen columns say (n, B, D), or nothing.  ``which`` are positions in the lessons."""
 
 
+class Networks(Protocol):
+    """Networks of one shape, such as :class:`sertools.models.column_passes.Passes`."""
+
+    @property
+    def weights(self) -> Tensor:
+        """(R, P): a row holds all parameters of a network; they change."""
+
+    @property
+    def gradients(self) -> Tensor:
+        """(R, P), filled by :meth:`backward`."""
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the layers that have dropout."""
+
+    @property
+    def dropout(self) -> float:
+        """Proportion."""
+
+    def forward(self, x: Tensor, sides: Sequence[Tensor] = (), masks: Sequence[Tensor] | None = None) -> Tensor:
+        """Scores (R, B, C) for what :data:`Inputs` gave, with dropout masks (R, B, D) of the layers or without."""
+
+    def backward(self, gradient: Tensor) -> None:
+        """Gradients of the loss from those by the scores of the last :meth:`forward`."""
+
+    def network(self, row: int) -> dict[str, Tensor]:
+        """Copies of a network's parameters."""
+
+    def select(self, keep: Tensor) -> None:
+        """Go on with some networks alone."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """The networks that learn together.
 
     Attributes:
-        columns: initialised; their parameters change.
+        networks: initialised; their weights change.
         inputs: see :data:`Inputs`.
         lessons: one a network.
         labels: int64 (N, heads): class of every utterance, for each output block.
@@ -116,7 +146,7 @@ class Stack:
         head_weights: of each block's loss.
     """
 
-    columns: Columns
+    networks: Networks
     inputs: Inputs
     lessons: Sequence[Lesson]
     labels: Tensor
@@ -179,9 +209,9 @@ class _Trainer:
         self.learnt = [Learnt() for _ in stack.lessons]
         self.updates = [0] * len(stack.lessons)
         self.epoch = 0
-        self.passes = Passes(stack.columns)
-        self.device = self.passes.weights.device
-        self.optimizer = RowOptimizer(self.passes.weights, self.passes.gradients, config.optimizer,
+        self.networks = stack.networks
+        self.device = self.networks.weights.device
+        self.optimizer = RowOptimizer(self.networks.weights, self.networks.gradients, config.optimizer,
                                       config.learning_rate, config.momentum, config.weight_decay)  # fmt: skip
         self.weights = self._class_weights()
 
@@ -221,21 +251,21 @@ class _Trainer:
         self, index: Tensor, counts: Tensor, sizes: Sequence[int], generators: Sequence[np.random.Generator]
     ) -> Tensor:
         """One update of every network that still has a batch; the loss (n,) of each."""
-        shape = self.stack.columns.config
-        masks = dropout_masks(sizes, shape.hidden, shape.dropout, generators, self.device)
-        scores = self.passes.forward(*self.stack.inputs(self.active, index), masks)
+        networks = self.networks
+        masks = dropout_masks(sizes, networks.hidden, networks.dropout, generators, self.device)
+        scores = self.networks.forward(*self.stack.inputs(self.active, index), masks)
         weights = self.weights[self.active] if self.weights is not None else None
         loss, gradient = loss_and_gradient(
             scores, self.stack.labels[index], counts, self.stack.heads, self.stack.head_weights, weights
         )
-        self.passes.backward(gradient)
+        self.networks.backward(gradient)
         self.optimizer.step([size > 0 for size in sizes])
         return loss
 
     def _score(self, train_loss: Sequence[float]) -> None:
         """Dev scores of all active networks; keeps the best weights, and lets go who has stopped."""
         index, counts = padded([self.stack.lessons[n].dev for n in self.active.tolist()], self.device)
-        scores = self.passes.forward(*self.stack.inputs(self.active, index))[..., : self.stack.heads[0]]
+        scores = self.networks.forward(*self.stack.inputs(self.active, index))[..., : self.stack.heads[0]]
         losses, ua = dev_scores(scores, self.stack.labels[index][..., 0], counts)
         keep = []
         for row, n in enumerate(self.active.tolist()):
@@ -246,7 +276,7 @@ class _Trainer:
             one.history.append(entry)
             if best is None or (entry["dev_ua"], -entry["dev_loss"]) > (best["dev_ua"], -best["dev_loss"]):
                 one.best_epoch = self.epoch
-                one.weights = self.passes.network(row)
+                one.weights = self.networks.network(row)
             if not self.config.patience or self.epoch - one.best_epoch < self.config.patience:
                 keep.append(row)
         if len(keep) < len(self.active):
@@ -255,12 +285,12 @@ class _Trainer:
     def _shrink(self, keep: Tensor) -> None:
         self.active = self.active[keep]
         keep = keep.to(self.device)
-        self.passes.select(keep)
-        self.optimizer.select(keep, self.passes.weights, self.passes.gradients)
+        self.networks.select(keep)
+        self.optimizer.select(keep, self.networks.weights, self.networks.gradients)
 
     def save(self, path: Path, key: str) -> None:
         """Write all that is needed to go on exactly."""
-        tensors = {"weights": self.passes.weights}
+        tensors = {"weights": self.networks.weights}
         tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
         for n, one in enumerate(self.learnt):
             tensors |= {f"best.{n}.{name}": value for name, value in one.weights.items()}
@@ -278,7 +308,7 @@ class _Trainer:
             return
         tensors = found[0]
         self._shrink(torch.tensor(told["active"], dtype=torch.int64))
-        self.passes.weights.copy_(tensors["weights"])
+        self.networks.weights.copy_(tensors["weights"])
         self.optimizer.load(_group(tensors, "optimizer."))
         self.epoch, self.updates = told["epoch"], told["updates"]
         self.learnt = [

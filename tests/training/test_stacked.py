@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sertools.errors import UserError
+from sertools.models.column_passes import Passes
 from sertools.models.columns import ColumnConfig, Columns
 from sertools.training.row_optimizer import RowOptimizer
 from sertools.training.stacked import Learnt, Lesson, Stack, StackConfig, train_stack
@@ -25,7 +26,12 @@ SIZES = (33, 40, 24)
 def stack(which: Sequence[int] = (0, 1, 2), dropout: float = 0.5) -> Stack:
     lessons = [Lesson(torch.arange(SIZES[n]), torch.arange(SIZES[n], SIZES[n] + 15), seed=10 + n) for n in which]
     model = Columns(replace(SHAPE, dropout=dropout), 4, 3, [lesson.seed for lesson in lessons])
-    return Stack(model, inputs, lessons, LABELS, (3,))
+    return Stack(Passes(model), inputs, lessons, LABELS, (3,))
+
+
+def layers_of(one: Stack) -> torch.nn.ModuleList:
+    assert isinstance(one.networks, Passes)
+    return one.networks.columns.layers
 
 
 def inputs(active: Tensor, index: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
@@ -81,7 +87,7 @@ def test_batches_losses_and_dev_scores_by_hand() -> None:
     """One network without dropout, trained by torch's own layers, loss and optimiser."""
     config = StackConfig(epochs=3, batch_size=10, learning_rate=0.02)
     one = stack([0], dropout=0.0)
-    weights = [(layer.weight[0].detach().clone(), layer.bias[0, 0].detach().clone()) for layer in one.columns.layers]
+    weights = [(layer.weight[0].detach().clone(), layer.bias[0, 0].detach().clone()) for layer in layers_of(one)]
     learnt = train_stack(one, config)
     assert learnt is not None
     linear = [torch.nn.Linear(w.shape[0], w.shape[1]) for w, _ in weights]
@@ -113,7 +119,7 @@ def test_balanced_weights_and_two_heads() -> None:
     one = stack([0], dropout=0.0)
     labels = torch.cat([LABELS, (FEATURES[:, 2:3] > 0).long()], 1)
     model = Columns(replace(SHAPE, dropout=0.0), 4, 5, [1])
-    two = Stack(model, inputs, one.lessons, labels, (3, 2), (1.0, 0.3))
+    two = Stack(Passes(model), inputs, one.lessons, labels, (3, 2), (1.0, 0.3))
     counts = torch.bincount(LABELS[:33, 0], minlength=3).float()
     with torch.no_grad():
         scores = model(FEATURES[None, :33])[0]
@@ -151,6 +157,6 @@ def test_an_interrupted_training_goes_on(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
     bad = stack([0])
     with torch.no_grad():
-        bad.columns.layers[0].weight[0, 0, 0] = float("nan")
+        layers_of(bad)[0].weight[0, 0, 0] = float("nan")
     with pytest.raises(UserError, match="not finite in epoch 1"):
         train_stack(bad, StackConfig(epochs=2))

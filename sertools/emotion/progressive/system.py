@@ -15,6 +15,7 @@ from sertools.emotion.system import Applied, Fit, Label, Predicted, RunData, pre
 from sertools.emotion.vectors import Vector, load_vectors, matrix_of, moments
 from sertools.errors import UserError
 from sertools.files import json_hash
+from sertools.models.column_passes import Passes
 from sertools.models.columns import ColumnConfig, Columns
 from sertools.partitions.target import Target
 from sertools.training.checkpoint import load_checkpoint
@@ -77,7 +78,9 @@ class ProgressiveSystem:
         weights = (1.0, self.config.multitask.weight) if self.config.multitask is not None else (1.0,)
         device = conditions.device
         reading = Reading(self.config.method, group.x.to(device), group.scales, group.sources)
-        stack = Stack(group.columns.to(device), reading, group.lessons, group.labels.to(device), group.heads, weights)
+        stack = Stack(
+            Passes(group.columns.to(device)), reading, group.lessons, group.labels.to(device), group.heads, weights
+        )
         key = json_hash([lesson.key for lesson in group.lessons])[:16]
         state = runs[0].directory.parents[1] / f".stack-{key}.safetensors"
         learnt = train_stack(stack, self.config.training, state, should_stop=conditions.should_stop, progress=progress)
