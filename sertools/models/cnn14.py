@@ -30,12 +30,15 @@ class Cnn14Config:
         blocks: number of blocks; all but the last halve time and frequency.
         dropout: ``s5``: 0.2 after each block, as the paper says ("after every second convolution");
             ``panns``: also 0.5 before fc1 and 0.5 on the embedding that a new head gets; ``none``.
+        spec_augment: as PANNs trained: two stripes of fewer than 64 frames and two of fewer than 8 bands are zero
+            behind bn0, in training.  S5 does not speak of it.
     """
 
     num_mel_bins: int = 64
     width: int = 64
     blocks: int = 6
     dropout: Literal["s5", "panns", "none"] = "s5"
+    spec_augment: bool = False
 
     def __post_init__(self) -> None:
         if self.dropout not in DROPOUTS:
@@ -67,6 +70,19 @@ def _cleared(x: Tensor, lengths: Tensor | None) -> Tensor:
         return x
     behind = torch.arange(x.shape[2], device=x.device) >= lengths[:, None]
     return x.masked_fill(behind[:, None, :, None], 0.0)
+
+
+def _striped(x: Tensor) -> Tensor:
+    """(N, 1, T, F) with stripes of zeros, two over time and two over frequency, others for each of N."""
+    for axis, widest in ((2, 64), (3, 8)):
+        size = x.shape[axis]
+        at = torch.arange(size, device=x.device)
+        for _ in range(2):
+            width = torch.randint(min(widest, size), (len(x), 1), device=x.device)
+            first = (torch.rand((len(x), 1), device=x.device) * (size - width)).long()
+            hidden = (at >= first) & (at < first + width)
+            x = x.masked_fill(hidden[:, None, :, None] if axis == 2 else hidden[:, None, None, :], 0.0)
+    return x
 
 
 class Block(nn.Module):
@@ -111,7 +127,7 @@ class Cnn14(nn.Module):
         self.fc1 = nn.Linear(before, before)
         self.embedding_dropout = nn.Dropout(on_embedding)
         self.head = nn.Linear(before, num_outputs)
-        self.frozen = False
+        self.frozen, self.frozen_in_evaluation = False, True
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -125,13 +141,15 @@ class Cnn14(nn.Module):
             assert isinstance(block, Block)
             yield block
 
-    def freeze(self) -> "Cnn14":
+    def freeze(self, evaluation: bool = True) -> "Cnn14":
         """Train only fc1 and the head (S5's "linear only").
 
         Everything before them stays in evaluation mode whatever :meth:`train` says: its weights, its
-        statistics and its outputs do not change, and it drops nothing out.
+        statistics and its outputs do not change, and it drops nothing out.  With ``evaluation`` false its
+        weights alone stay: in training, batches are normalised by themselves, statistics move, and dropout is
+        on, as where only gradients are switched off.
         """
-        self.frozen = True
+        self.frozen, self.frozen_in_evaluation = True, evaluation
         for module in (self.bn0, *self.blocks()):
             module.requires_grad_(False)
         self.train(self.training)
@@ -140,7 +158,7 @@ class Cnn14(nn.Module):
     def train(self, mode: bool = True) -> "Cnn14":
         """As of any module, but for the frozen part."""
         super().train(mode)
-        if self.frozen:
+        if self.frozen and self.frozen_in_evaluation:
             for module in (self.bn0, *self.blocks()):
                 module.eval()
         return self
@@ -148,6 +166,8 @@ class Cnn14(nn.Module):
     def _convolved(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = self.bn0(features.transpose(1, 2)[..., None])  # bands are its channels
         x = _cleared(x.squeeze(3).transpose(1, 2)[:, None], lengths)
+        if self.config.spec_augment and self.bn0.training:
+            x = _striped(x)
         for block in self.blocks():
             x, lengths = block(x, lengths)
         return x, lengths

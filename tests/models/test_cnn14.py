@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from sertools.features.frames.logmel import Logmel, LogmelConfig
-from sertools.models.cnn14 import DROPOUTS, Cnn14, Cnn14Config
+from sertools.models.cnn14 import DROPOUTS, Cnn14, Cnn14Config, _striped
 from sertools.models.layer_distance import LayerDistance, layer_distances
 
 SMALL = Cnn14Config(num_mel_bins=8, width=3, blocks=3, dropout="none")
@@ -153,6 +153,36 @@ def test_what_is_frozen_stays() -> None:
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {"fc1.weight", "fc1.bias", "head.weight", "head.bias"}
     assert network.fc1.training
+
+
+def test_frozen_weights_with_statistics_that_move() -> None:
+    """The other reading of "linear only": gradients alone are switched off."""
+    network = small(config=Cnn14Config(8, 3, 3)).freeze(evaluation=False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.train()
+    network(5 + torch.randn(4, 8, 8)).square().sum().backward()
+    torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1).step()
+    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    statistics = {name for name in before if ".running_" in name or name.endswith("num_batches_tracked")}
+    assert moved == statistics | {"fc1.weight", "fc1.bias", "head.weight", "head.bias"}
+
+
+def test_stripes_hide_some_frames_and_bands_in_training_alone() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(50, 1, 200, 64)
+    hidden = _striped(x) == 0
+    frames, bands = hidden.all(3)[:, 0].sum(1), hidden.all(2)[:, 0].sum(1)
+    assert 0 < float(frames.float().mean()) < 2 * 63
+    assert 0 < float(bands.float().mean()) < 2 * 7
+    assert int(frames.max()) <= 126
+    assert int(bands.max()) <= 14
+    assert len({tuple(row) for row in hidden.all(3)[:, 0].int().tolist()}) > 40  # others for each utterance
+    network = Cnn14(Cnn14Config(8, 3, 3, "none", spec_augment=True), 2)
+    plain = Cnn14(Cnn14Config(8, 3, 3, "none"), 2)
+    plain.load_state_dict(network.state_dict())
+    features = torch.randn(4, 16, 8)
+    assert torch.equal(network.eval()(features), plain.eval()(features))
+    assert not torch.equal(network.train()(features), plain.train()(features))
 
 
 def test_all_layers_learn() -> None:

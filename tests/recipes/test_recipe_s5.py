@@ -40,6 +40,8 @@ def test_s5_configurations(root: Path) -> None:
             8,
             60,
         )
+        # 350 hours of spectra are 32 GB
+        assert config.data.memory_gb == 1
         assert config.test_curve == (name != "source")
 
 

@@ -45,14 +45,19 @@ class Cnn14TransferConfig:
             ``audioset``: PANNs' file (``--input audioset=...``), without AudioSet's output layer.
         train: ``all`` layers, or the two ``linear`` ones only: what lies before them stays in evaluation mode, so
             that neither weights nor statistics of batch norm move, and nothing is dropped out.
+        frozen: with ``linear``; ``training``: only the weights of what lies before them stay, as where only gradients
+            are switched off (S5 does not say): statistics of batch norm move, and dropout is on.
     """
 
     start: Literal["random", "source", "audioset"] = "random"
     train: Literal["all", "linear"] = "all"
+    frozen: Literal["evaluation", "training"] = "evaluation"
 
     def __post_init__(self) -> None:
         if self.start == "random" and self.train != "all":
             raise ValueError("transfer.train: linear needs start: source or audioset; random convolutions must learn")
+        if self.frozen == "training" and self.train != "linear":
+            raise ValueError("transfer.frozen: training needs train: linear; with all layers nothing is frozen")
 
 
 def _training() -> TrainingConfig:

@@ -90,4 +90,6 @@ def make_network(config: Cnn14SystemConfig, target: Target, start: Start | None)
         head = {name: value for name, value in network.state_dict().items() if name.startswith(HEAD)}
         load_weights(network, {**start.weights, **head}, start.where)
         log.info("%s", start.sentence)
-    return network.freeze() if config.transfer.train == "linear" else network
+    if config.transfer.train == "linear":
+        network.freeze(evaluation=config.transfer.frozen == "evaluation")
+    return network
