@@ -9,7 +9,7 @@ PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # of the two environments the one that this machine's GPU wants, if there is one
 WHICH = $(shell utils/which_env.sh)
 
-.PHONY: help env env-full env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern env-serve demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern lint docs env-docs clean
+.PHONY: help env env-full env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern env-serve demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern test-next lint docs env-docs clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
@@ -27,6 +27,7 @@ help:
 	@echo "make lint         ruff, mypy and shellcheck alone"
 	@echo "make docs         the documentation as a site: docs/_build/index.html"
 	@echo "make test-full, make test-modern   the tests of one environment (PYTEST_ARGS=... is passed on)"
+	@echo "make test-next    some of the tests with the newest packages and Python 3.13, in .venv-next"
 	@echo "make clean        remove the environments; data/ and exp/ in egs/ are yours"
 
 env:
@@ -103,5 +104,20 @@ test-full: env-full
 test-modern: env-ssl-modern env-opensmile-modern
 	.venv-modern/bin/$(PYTEST) -m "(not recipe or modern) and not slurm" $(PYTEST_ARGS)
 
+# the newest packages, without k2 and kaldifeat: what they will break (requirements/README.md); PYTHON_NEXT names a Python
+PYTHON_NEXT ?= python3.13
+NEXT := tests/test_environment.py tests/test_manifests.py tests/test_fake_cuda.py tests/lfmmi tests/models tests/partitions \
+  tests/runs tests/data tests/features/frames tests/features/test_store.py tests/features/test_kinds.py \
+  tests/asr/test_asr_graphs.py tests/training/test_checkpoint.py tests/emotion/test_experiment.py \
+  tests/features/ivector/test_extraction.py tests/corpora/test_ravdess.py
+.venv-next/made: requirements/next.txt setup.py
+	rm -rf .venv-next
+	$(PYTHON_NEXT) -m venv .venv-next
+	.venv-next/bin/pip install -q -r requirements/next.txt
+	.venv-next/bin/pip install -q --no-deps -e .
+	touch $@
+test-next: .venv-next/made
+	.venv-next/bin/$(PYTEST) -q -W default::DeprecationWarning -W default::FutureWarning $(PYTEST_ARGS) $(NEXT)
+
 clean:
-	rm -rf .venv .venv-modern .venv.lock .venv-modern.lock
+	rm -rf .venv .venv-modern .venv-next .venv.lock .venv-modern.lock

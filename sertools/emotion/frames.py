@@ -111,7 +111,9 @@ class FrameTask:
         """Mean loss of frames (of utterances, for a number), and their weight."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
-        labels = self.objective.labels([utterance.label for utterance in batch.utterances]).to(self.device)
+        labels = self.objective.labels([utterance.label for utterance in batch.utterances]).to(
+            self.device, non_blocking=True
+        )
         with self.in_precision():
             outputs, lengths = forward(self.model, batch, self.device)
         counts = batch.part is None or batch.part.counts
@@ -147,8 +149,10 @@ class FrameTask:
 
 def forward(model: nn.Module, batch: Batch, device: str) -> tuple[Tensor, Tensor]:
     """Log-posteriors (or values) of a batch's frames (N, T', C), and their lengths (N,)."""
-    ivectors = batch.ivectors.to(device) if batch.ivectors is not None else None
-    result: tuple[Tensor, Tensor] = model(batch.features.to(device), batch.lengths.to(device), ivectors)
+    ivectors = batch.ivectors.to(device, non_blocking=True) if batch.ivectors is not None else None
+    result: tuple[Tensor, Tensor] = model(
+        batch.features.to(device, non_blocking=True), batch.lengths.to(device, non_blocking=True), ivectors
+    )
     return result
 
 

@@ -21,7 +21,9 @@ from sertools.features.maker import Archive
 from sertools.manifests import read_cuts
 from sertools.partitions.folds import read_folds
 from sertools.runs.predictions import read_predictions
+from sertools.training.distributed import SINGLE
 from sertools.training.loop import Conditions
+from sertools.training.optimizer import make_optimizer
 
 if TYPE_CHECKING:
     from fake_cuda import FakeCuda
@@ -155,3 +157,46 @@ def test_joint(cuda: "FakeCuda", told_little: Any, tmp_path: Path, name: str) ->
 def test_no_kind_is_left_out() -> None:
     tried = {settings[0].partition("=")[2] for settings in (*FRAMES.values(), *VECTORS.values())}
     assert tried | {"progressive", "finetune_ssl", "s4"} == set(KINDS)
+
+
+def waits(cuda: "FakeCuda", cuts: Path, folds_place: Path, settings: list[str]) -> dict[str, int]:
+    """How often one update waits for the device, by kind, once everything is there."""
+    folds = read_folds(folds_place)
+    fold = folds.folds[0]
+    system, _ = load_system(overrides=settings)(RunId(fold.name, 1))
+    experiment = Experiment(load_system(overrides=settings), folds, folds_place, (cuts,))
+    with cuda:
+        found = system.read([cuts], experiment.labels())
+        train, dev = ([found[name] for name in part] for part in (fold.train, fold.dev))
+        task = system.task(folds.target, train, dev, seed=1, device="cuda:0", group=SINGLE)  # type: ignore[attr-defined]
+        optimizer = make_optimizer(task.model, system.training)  # type: ignore[attr-defined]
+        task.model.train()
+        for batch in [next(iter(task.batches(1, 0)))] * 2:
+            with cuda.counting() as counted:
+                task.before_step(0.5)
+                optimizer.zero_grad(set_to_none=True)
+                task.loss(batch)[0].backward()
+                torch.nn.utils.clip_grad_norm_(task.model.parameters(), 5.0)
+                optimizer.step()
+                task.after_step(4)
+    by_kind: dict[str, int] = {}
+    for (kind, _), count in counted.items():
+        by_kind[kind] = by_kind.get(kind, 0) + count
+    return by_kind
+
+
+WAITS: dict[str, dict[str, int]] = {
+    "features_head": {"read": 1},
+    "tdnn": {"download": 2, "upload": 1, "read": 1},
+    "cnn14": {"read": 1},
+    "layers_head": {"read": 1},
+    "speech_text": {"upload": 5, "download": 3},
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_waits_of_a_step(
+    cuda: "FakeCuda", tiny_corpus: tuple[Path, Path], vectors: tuple[Path, Path, Path], name: str
+) -> None:
+    place = tiny_corpus if name in FRAMES else vectors[:2]
+    assert waits(cuda, *place, {**FRAMES, **VECTORS}[name]) == WAITS[name]

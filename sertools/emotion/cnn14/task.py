@@ -96,8 +96,8 @@ class Cnn14Task:
 
     def loss(self, batch: Spectra) -> tuple[Tensor, float]:
         """Mean loss of utterances, of classes weighted (as torch's), and the sum of the weights."""
-        outputs = self.model(batch.features.to(self.device))
-        labels = self.objective.labels([u.label for u in batch.utterances]).to(self.device)
+        outputs = self.model(batch.features.to(self.device, non_blocking=True))
+        labels = self.objective.labels([u.label for u in batch.utterances]).to(self.device, non_blocking=True)
         if self.class_weights is None:
             return self.objective.of_utterances(outputs, labels), float(len(labels))
         weights = weights_of(labels, self.class_weights)

@@ -122,11 +122,11 @@ class FinetuneTask:
         channels = [encoder.backbone.dimension] * len(waves)
         channel_mask = _masked(channels, data.channel_mask_starts, data.channel_mask_length, generator)
         return SpeechBatch(
-            torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device),
+            torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(self.device, non_blocking=True),
             torch.tensor([len(wave) for wave in waves]),
-            self.objective.labels([one.label for one in utterances]).to(self.device),
-            None if mask is None else mask.to(self.device),
-            None if channel_mask is None else channel_mask.to(self.device),
+            self.objective.labels([one.label for one in utterances]).to(self.device, non_blocking=True),
+            None if mask is None else mask.to(self.device, non_blocking=True),
+            None if channel_mask is None else channel_mask.to(self.device, non_blocking=True),
         )
 
     def before_step(self, progress: float) -> None:

@@ -67,10 +67,10 @@ def sequences_of(
     """What the branches of the emotion network read of a batch; ``states`` are those of the decoder."""
     found = {}
     if config.reads_audio:
-        found["audio"] = batch.audio.to(device), batch.lengths
+        found["audio"] = batch.audio.to(device, non_blocking=True), batch.lengths
     if words is not None:
         ids, lengths = words(batch.utterances, config.words.train if training else config.words.test)
-        found["words"] = ids.to(device), lengths
+        found["words"] = ids.to(device, non_blocking=True), lengths
     if states is not None:
         found["decoder_states"] = states
     return found
@@ -80,7 +80,7 @@ def stack_states(batch: Batch, heard: Mapping[str, Heard], device: str) -> tuple
     """States of a batch's utterances (N, L, D), padded with zeros, and their numbers (N,)."""
     rows = [heard[one.id].states for one in batch.utterances]
     lengths = torch.tensor([len(row) for row in rows])
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device), lengths
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device, non_blocking=True), lengths
 
 
 def padded_to(config: S4Config) -> int:

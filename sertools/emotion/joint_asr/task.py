@@ -130,7 +130,7 @@ class S4Task:
 
     def _emotion_loss(self, batch: Batch, states: tuple[Tensor, Tensor] | None) -> Tensor:
         """Mean loss of utterances; class weights are 1 in the mean over the train part."""
-        labels = self.objective.labels([one.label for one in batch.utterances]).to(self.device)
+        labels = self.objective.labels([one.label for one in batch.utterances]).to(self.device, non_blocking=True)
         sequences = sequences_of(self.config, batch, self.words, states, self.device, training=True)
         with autocast(self.dtype, torch.device(self.device)):
             scores = self.model.emotion(sequences, padded_to(self.config))
@@ -140,7 +140,7 @@ class S4Task:
         """Decoder states with gradients and how many each utterance has; the recogniser's loss."""
         joint, states = self.config.joint, self.config.states
         features, lengths = whole(batch.utterances)
-        features = features.to(self.device)
+        features = features.to(self.device, non_blocking=True)
         # first, without gradients and dropout, what the decoder is to read
         own = self._own(recogniser, features, lengths) if states.train == "hypothesis" else None
         encoding = encode(recogniser, features, lengths, self.dtype)

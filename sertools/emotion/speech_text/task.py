@@ -62,7 +62,7 @@ def sequences(utterances: Sequence[Utterance | None], device: str) -> Sequences 
     found = [one.features.float() for one in utterances if one is not None]
     if not found:
         return None
-    padded = torch.nn.utils.rnn.pad_sequence(found, batch_first=True).to(device)
+    padded = torch.nn.utils.rnn.pad_sequence(found, batch_first=True).to(device, non_blocking=True)
     return Sequences(padded, torch.tensor([len(one) for one in found]))
 
 
@@ -130,7 +130,7 @@ class SpeechTextTask:
 
     def loss(self, batch: list[Told]) -> tuple[Tensor, float]:
         """Mean over utterances, and how many they are."""
-        labels = self.objective.labels([one.label for one in batch]).to(self.device)
+        labels = self.objective.labels([one.label for one in batch]).to(self.device, non_blocking=True)
         scores = outputs_of(self.model, batch, self.device)
         return self.objective.of_utterances(scores, labels, self.class_weights), float(len(batch))
 
