@@ -127,10 +127,10 @@ def card(
     dev = own.select(part="dev")
     lines += [
         "", "## Protocol", "",
-        f"{folds.description[:1].upper()}{folds.description[1:]}: {len(folds.folds)} folds, no speaker in two parts of "
-        "one; epochs and temperatures are chosen on dev. The figures are those of all folds' networks, each on "
-        f"speakers that it never heard. The packaged network is that of fold {run_fold}, named before its score "
-        "was known; "
+        f"{folds.description[:1].upper()}{folds.description[1:].rstrip('.')}. {len(folds.folds)} folds; no speaker is "
+        "in two parts of one; epochs and temperatures are chosen on dev. The figures are those of all folds' "
+        "networks, each on speakers that it never heard. The packaged network is that of fold "
+        f"{run_fold}, named before its score was known; "
         f"its dev speakers ({len(set(dev.speakers.tolist()))}) gave its temperature, {temperature_of(output):.2f}.", "",
         "## Measured", "",
     ]  # fmt: skip
