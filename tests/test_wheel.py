@@ -1,9 +1,11 @@
 """A plain ``pip install .`` in one's own environment: every module imports with what the package asks for, alone."""
 
+import random
 import subprocess
 import sys
 import sysconfig
 import venv
+import wave
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -125,3 +127,13 @@ def test_recipes_are_laid_out(installed: Path, tmp_path: Path) -> None:
     again = subprocess.run([installed, "new", "mine"], capture_output=True, text=True, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (1, "error: mine is there already, and not empty; name a new folder\n")
     assert not list((tmp_path / "mine").rglob("__pycache__"))
+
+
+def test_the_packaged_model_predicts(installed: Path, tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "speech.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(random.Random(0).randbytes(32000))
+    header, line = said(installed, "predict", "speech.wav", cwd=tmp_path).splitlines()
+    assert header.split()[:5] == ["label", "angry", "happy", "sad", "neutral"]
+    assert line.split()[0] in header.split()[1:5]
+    assert line.endswith("speech.wav")
