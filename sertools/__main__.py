@@ -17,7 +17,7 @@ from sertools.helptext import Formatter
 
 RAW = Formatter
 
-EXPORT = """Write one run of an experiment as a network that needs nothing of sertools.
+EXPORT = """Write one run of an experiment (S1, Cnn14) as a network that needs nothing of sertools.
 
     sertools export exp/pooled_four emotion.pt
     sertools export --member fold_Session1/seed_2 exp/pooled_four emotion.onnx

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from tiny_models import tiny_bert, tiny_speech
 from untrained_recogniser import save_untrained_a2w
@@ -20,6 +21,7 @@ from sertools.__main__ import main
 from sertools.emotion.experiment import Experiment, train_run
 from sertools.emotion.kinds import load_system
 from sertools.errors import UserError
+from sertools.features.frames.logmel import Logmel, LogmelConfig
 from sertools.features.kind import Given
 from sertools.features.pipeline import collect_features, compute_features, features_config
 from sertools.partitions.examples import Example
@@ -29,6 +31,7 @@ from sertools.partitions.target import Target
 from sertools.prediction.apply import Failure, Prediction, load_emotion
 from sertools.prediction.audio import array_source, find_sources
 from sertools.prediction.course import CourseConfig
+from sertools.prediction.export import export_member
 from sertools.runs.predictions import read_predictions
 
 ROOT = Path(__file__).parents[2]
@@ -160,6 +163,23 @@ def check_files(corpus: Corpus, run: Path) -> None:
     assert 'name = "words"' in (out / "long.TextGrid").read_text()
 
 
+def check_export(corpus: Corpus, run: Path) -> None:
+    """What other programs get of a Cnn14."""
+    suffixes = ["pt", *(["onnx"] if importlib.util.find_spec("onnxruntime") else [])]
+    for suffix in suffixes:
+        exported = export_member(run, corpus.folder / f"cnn14.{suffix}")
+        assert exported.difference is not None
+        assert exported.difference < 1e-5
+    told = json.loads((corpus.folder / "cnn14.json").read_text())
+    assert told["fewest_frames"] == 20
+    assert told["logmel"]["window"] == 400
+    network = torch.jit.load(str(corpus.folder / "cnn14.pt"))
+    samples = np.random.default_rng(2).normal(0, 0.1, RATE).astype(np.float32)
+    logmel = Logmel(LogmelConfig(num_mel_bins=8, window=400))(torch.from_numpy(samples))
+    expected = load_emotion(run).predict(array_source(samples, RATE)).probabilities
+    assert network(logmel[None])[0].tolist() == pytest.approx(list(expected), abs=1e-5)
+
+
 def test_course_is_of_windows(corpus: Corpus) -> None:
     cuts = corpus.features("logmel", logmel={"num_mel_bins": 8, "window": 400})
     run = corpus.train("system=cnn14", "model.num_mel_bins=8", "model.width=2", "model.blocks=2", "data.crop_frames=20",
@@ -173,6 +193,7 @@ def test_course_is_of_windows(corpus: Corpus) -> None:
     alone = model.predict(array_source(samples[RATE : 2 * RATE], RATE))
     assert list(whole.course.outputs[2]) == pytest.approx(list(alone.probabilities), abs=1e-5)
     check_files(corpus, run)
+    check_export(corpus, run)
     short = next(model.predict_all([array_source(samples[:100], RATE)]))
     assert isinstance(short, Failure)
     assert "too short" in short.reason

@@ -32,9 +32,12 @@ def _make(config: Cnn14SystemConfig, given: Mapping[str, Path]) -> Cnn14System:
 
 
 def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.emotion.cnn14.export import Cnn14Ensemble
     from sertools.prediction.stored import load_stored
 
-    return load_stored(runs, Cnn14SystemConfig, lambda config, given: Cnn14System(config), **options)
+    return Cnn14Ensemble(
+        load_stored(runs, Cnn14SystemConfig, lambda config, given: Cnn14System(config), **options), runs
+    )
 
 
 KIND = Kind("cnn14", _read, _make, _needs, _load)

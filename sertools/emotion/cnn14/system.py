@@ -76,14 +76,15 @@ class Cnn14System:
     def predict(self, run: Path, target: Target, parts: Mapping[str, Sequence[Utterance]], device: str) -> Predicted:
         """Outputs of whole utterances; and the table of the layers' distances from their start."""
         applied = self.trained(run, target, device)
-        return predict_parts(applied, parts, (_write_distances(run, self._network(run, target)),))
+        return predict_parts(applied, parts, (_write_distances(run, self.network(run, target)),))
 
     def trained(self, run: Path, target: Target, device: str) -> Applied:
         """See :class:`sertools.emotion.system.Applicable`."""
-        model, objective = self._network(run, target).to(device), Objective.of_outputs(target)
+        model, objective = self.network(run, target).to(device), Objective.of_outputs(target)
         return lambda utterances: predict(model, utterances, self.config, objective, device)[:2]
 
-    def _network(self, run: Path, target: Target) -> Cnn14:
+    def network(self, run: Path, target: Target) -> Cnn14:
+        """The trained network of a run, in training mode."""
         model = Cnn14(self.config.model, target.num_outputs)
         load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
         return model

@@ -1,0 +1,141 @@
+"""A Cnn14 as a network for other programs: TorchScript or ONNX, from log-mel spectra to probabilities."""
+
+import importlib
+import importlib.util
+import inspect
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertools.emotion.cnn14.batches import SILENCE
+from sertools.emotion.cnn14.system import Cnn14System
+from sertools.errors import MissingPackage, UserError
+from sertools.evaluation.stats.calibration import apply_temperature
+from sertools.features.origin import kinds_of
+from sertools.files import replacing, write_json
+from sertools.models.cnn14 import Cnn14
+from sertools.prediction.stored import StoredEnsemble
+from sertools.training.checkpoint import load_checkpoint
+from sertools.training.run import CHECKPOINT
+
+TOLERANCE = 1e-5
+MORE = (0, 1, 7, 200)
+"""Frames beyond the fewest, of spectra on which an export is tried."""
+OPSET = 13
+INPUT, OUTPUT = "features", "probabilities"
+
+
+class Calibrated(nn.Module):
+    """Probabilities (1, C) of log-mel spectra (1, T, F), T no less than the fewest frames."""
+
+    def __init__(self, network: Cnn14, temperature: float | None) -> None:
+        super().__init__()
+        self.network = network
+        # p ** (1 / T), divided by the sum, is a softmax of scores / T
+        self.scale = 1.0 if temperature is None else 1.0 / temperature
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See above."""
+        return torch.softmax(self.network(features) * self.scale, 1)
+
+
+class Cnn14Ensemble(StoredEnsemble):
+    """Runs of S5's systems, which can be exported (:class:`sertools.prediction.ensemble.Exportable`).
+
+    Args:
+        loaded: see :func:`sertools.prediction.stored.load_stored`.
+        runs: name to folder.
+    """
+
+    def __init__(self, loaded: StoredEnsemble, runs: Mapping[str, Path]) -> None:
+        super().__init__(loaded.branches, loaded.target, loaded.needs_speakers)
+        self._runs = dict(runs)
+
+    def export(self, output: Path, *, check: bool) -> tuple[str, float | None]:
+        """Write it and what it is as ``.json`` beside it; see :mod:`sertools.prediction.export`.
+
+        Raises:
+            UserError: a number is predicted; what was written gives other probabilities.
+        """
+        ((name, run),) = self._runs.items()
+        (temperature,) = self.temperatures
+        if not self.classes:
+            raise UserError(f"{run} predicts a number; only systems of classes are exported")
+        system = self.branches[0].system
+        assert isinstance(system, Cnn14System)
+        network = system.network(run, self.target).eval()
+        shortest = system.config.data.crop_frames
+        whole = Calibrated(network, temperature).eval()
+        onnx, difference = output.suffix == ".onnx", None
+        with replacing(output) as temporary:
+            _write(whole, _example(network, shortest), temporary, onnx)
+            if check or not onnx:
+                difference = _difference(network, temperature, shortest, temporary, onnx)
+                if not difference <= TOLERANCE:
+                    raise UserError(
+                        f"{output} was not kept: its probabilities differ by {difference:.1e} from those of {name}; "
+                        f"at most {TOLERANCE:.0e} is accepted"
+                    )
+        shape = f"{INPUT} [1, frames, {network.config.num_mel_bins}]"
+        info = load_checkpoint(run / CHECKPOINT).info
+        about = {
+            "classes": list(self.classes), "inputs": shape, "output": f"{OUTPUT} [1, {len(self.classes)}]",
+            "logmel": kinds_of(info.get("features")).get("logmel"), "fewest_frames": shortest,
+            "shorter": f"pad what is shorter with {SILENCE:g} dB at its end", "member": name,
+            "temperature": temperature, "largest_difference": difference,
+        }  # fmt: skip
+        write_json(output.with_suffix(".json"), about)
+        return f"{shape} to {OUTPUT} [1, {len(self.classes)}]", difference
+
+
+def _example(network: Cnn14, frames: int) -> Tensor:
+    generator = torch.Generator().manual_seed(frames)
+    return 20 * torch.randn(1, frames, network.config.num_mel_bins, generator=generator) - 40
+
+
+def _write(network: nn.Module, example: Tensor, path: Path, onnx: bool) -> None:
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # that checks of shapes are those of the example
+        if not onnx:
+            torch.jit.save(torch.jit.trace(network, (example,), check_trace=False), str(path))
+            return
+        options: dict[str, Any] = {}
+        if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+            options["dynamo"] = False  # the other exporter needs onnxscript too
+            if importlib.util.find_spec("onnx") is None:
+                raise MissingPackage("onnx", f"writing ONNX with torch {torch.__version__}", "Install it with pip.")
+        torch.onnx.export(
+            network, (example,), str(path), opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],
+            dynamic_axes={INPUT: {1: "frames"}}, **options,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def _difference(network: Cnn14, temperature: float | None, shortest: int, path: Path, onnx: bool) -> float:
+    """Largest difference of a probability to the trained network's, by what is in the file."""
+    session = written = None
+    if onnx:
+        runtime = importlib.import_module("onnxruntime")
+        session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    else:
+        written = torch.jit.load(str(path))
+    largest = 0.0
+    for more in MORE:
+        features = _example(network, shortest + more)
+        expected = torch.softmax(network(features).double(), 1).numpy()
+        if temperature is not None:
+            expected = apply_temperature(expected, temperature)
+        if session is not None:
+            found = session.run(None, {INPUT: features.numpy()})[0]
+        else:
+            assert written is not None
+            with torch.jit.optimized_execution(False):
+                found = written(features).numpy()
+        # NaN must not pass for small
+        largest = float(np.maximum(largest, np.abs(found - expected).max()))
+    return largest
