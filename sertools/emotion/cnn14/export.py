@@ -27,21 +27,29 @@ TOLERANCE = 1e-5
 MORE = (0, 1, 7, 200)
 """Frames beyond the fewest, of spectra on which an export is tried."""
 OPSET = 13
-INPUT, OUTPUT = "features", "probabilities"
+INPUT = "features"
 
 
 class Calibrated(nn.Module):
-    """Probabilities (1, C) of log-mel spectra (1, T, F), T no less than the fewest frames."""
+    """Probabilities (1, C), or a value (1, 1), of log-mel spectra (1, T, F), T no less than the fewest frames.
 
-    def __init__(self, network: Cnn14, temperature: float | None) -> None:
+    Args:
+        network: trained.
+        temperature: of its probabilities; None for as they are.
+        number: it predicts a number.
+    """
+
+    def __init__(self, network: Cnn14, temperature: float | None, number: bool) -> None:
         super().__init__()
         self.network = network
         # p ** (1 / T), divided by the sum, is a softmax of scores / T
         self.scale = 1.0 if temperature is None else 1.0 / temperature
+        self.number = number
 
     def forward(self, features: Tensor) -> Tensor:
         """See above."""
-        return torch.softmax(self.network(features) * self.scale, 1)
+        outputs: Tensor = self.network(features)
+        return outputs if self.number else torch.softmax(outputs * self.scale, 1)
 
 
 class Cnn14Ensemble(StoredEnsemble):
@@ -60,37 +68,37 @@ class Cnn14Ensemble(StoredEnsemble):
         """Write it and what it is as ``.json`` beside it; see :mod:`sertools.prediction.export`.
 
         Raises:
-            UserError: a number is predicted; what was written gives other probabilities.
+            UserError: what was written gives other outputs.
         """
         ((name, run),) = self._runs.items()
         (temperature,) = self.temperatures
-        if not self.classes:
-            raise UserError(f"{run} predicts a number; only systems of classes are exported")
         system = self.branches[0].system
         assert isinstance(system, Cnn14System)
         network = system.network(run, self.target).eval()
         shortest = system.config.data.crop_frames
-        whole = Calibrated(network, temperature).eval()
+        number = self.target.kind == "number"
+        whole, called = Calibrated(network, temperature, number).eval(), "value" if number else "probabilities"
         onnx, difference = output.suffix == ".onnx", None
         with replacing(output) as temporary:
-            _write(whole, _example(network, shortest), temporary, onnx)
+            _write(whole, _example(network, shortest), temporary, onnx, called)
             if check or not onnx:
-                difference = _difference(network, temperature, shortest, temporary, onnx)
+                difference = _difference(network, temperature, shortest, temporary, onnx, number)
                 if not difference <= TOLERANCE:
                     raise UserError(
-                        f"{output} was not kept: its probabilities differ by {difference:.1e} from those of {name}; "
+                        f"{output} was not kept: its outputs differ by {difference:.1e} from those of {name}; "
                         f"at most {TOLERANCE:.0e} is accepted"
                     )
         shape = f"{INPUT} [1, frames, {network.config.num_mel_bins}]"
         info = load_checkpoint(run / CHECKPOINT).info
         about = {
-            "classes": list(self.classes), "inputs": shape, "output": f"{OUTPUT} [1, {len(self.classes)}]",
+            "target": self.target.name, "classes": list(self.target.classes), "inputs": shape,
+            "output": f"{called} [1, {self.target.num_outputs}]",
             "logmel": kinds_of(info.get("features")).get("logmel"), "fewest_frames": shortest,
             "shorter": f"pad what is shorter with {SILENCE:g} dB at its end", "member": name,
             "temperature": temperature, "largest_difference": difference,
         }  # fmt: skip
         write_json(output.with_suffix(".json"), about)
-        return f"{shape} to {OUTPUT} [1, {len(self.classes)}]", difference
+        return f"{shape} to {called} [1, {self.target.num_outputs}]", difference
 
 
 def _example(network: Cnn14, frames: int) -> Tensor:
@@ -98,7 +106,7 @@ def _example(network: Cnn14, frames: int) -> Tensor:
     return 20 * torch.randn(1, frames, network.config.num_mel_bins, generator=generator) - 40
 
 
-def _write(network: nn.Module, example: Tensor, path: Path, onnx: bool) -> None:
+def _write(network: nn.Module, example: Tensor, path: Path, onnx: bool, called: str) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that checks of shapes are those of the example
         if not onnx:
@@ -110,14 +118,16 @@ def _write(network: nn.Module, example: Tensor, path: Path, onnx: bool) -> None:
             if importlib.util.find_spec("onnx") is None:
                 raise MissingPackage("onnx", f"writing ONNX with torch {torch.__version__}", "Install it with pip.")
         torch.onnx.export(
-            network, (example,), str(path), opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],
+            network, (example,), str(path), opset_version=OPSET, input_names=[INPUT], output_names=[called],
             dynamic_axes={INPUT: {1: "frames"}}, **options,
         )  # fmt: skip
 
 
 @torch.no_grad()
-def _difference(network: Cnn14, temperature: float | None, shortest: int, path: Path, onnx: bool) -> float:
-    """Largest difference of a probability to the trained network's, by what is in the file."""
+def _difference(
+    network: Cnn14, temperature: float | None, shortest: int, path: Path, onnx: bool, number: bool
+) -> float:
+    """Largest difference of an output to the trained network's, by what is in the file."""
     session = written = None
     if onnx:
         runtime = importlib.import_module("onnxruntime")
@@ -127,7 +137,8 @@ def _difference(network: Cnn14, temperature: float | None, shortest: int, path: 
     largest = 0.0
     for more in MORE:
         features = _example(network, shortest + more)
-        expected = torch.softmax(network(features).double(), 1).numpy()
+        outputs = network(features).double()
+        expected = outputs.numpy() if number else torch.softmax(outputs, 1).numpy()
         if temperature is not None:
             expected = apply_temperature(expected, temperature)
         if session is not None:
