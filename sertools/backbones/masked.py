@@ -64,8 +64,11 @@ class MaskedSpeechEncoder(SpeechEncoder):
 
     def checkpoint_gradients(self) -> None:
         """See :class:`SpeechEncoder`."""
+        network: Any = self.network
+        # renamed in transformers 5
+        enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
         # the other way gives no gradients where what the first layer reads has none
-        self.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        enable({"use_reentrant": False})
 
     def _encode(
         self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None,
