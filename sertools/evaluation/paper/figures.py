@@ -100,5 +100,50 @@ def epochs(title: str, systems: Sequence[System]) -> bytes | None:
     return png(figure)
 
 
+ALPHA = 0.05
+Points = Sequence[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]
+"""Of a system, for each protocol: what is written at the axis, the test part of its results, and its comparison with
+the protocol's first system; None where it was not run or compared."""
+
+
+def amounts(title: str, systems: Mapping[str, Points]) -> bytes | None:
+    """The main metric (mean of the folds) of systems over protocols, such as amounts of training data.
+
+    The band is the deviation over folds (of several repetitions the mean of each one's), which is no error bar of a
+    difference.  A ring is a system that is better than the first of its protocol: corrected t-test over folds, p after
+    Holm's correction below 0.05.
+
+    None if no system was run with two of the protocols.
+    """
+    there = {name: [(at, *one) for at, one in enumerate(points) if one[1]] for name, points in systems.items()}
+    if max((len(points) for points in there.values()), default=0) < 2:
+        return None
+    figure, axes = new_figure(6.4, 4.2)
+    for number, (name, points) in enumerate(there.items()):
+        colour, ats = COLOURS[number % len(COLOURS)], [at for at, *_ in points]
+        means = [test["metrics"][0]["folds"] for _, _, test, _ in points if test is not None]
+        values = np.array([100 * mean["value"] for mean in means])
+        spread = np.array([100 * (mean["sd_folds"] or 0.0) for mean in means])
+        axes.fill_between(ats, values - spread, values + spread, color=colour, alpha=0.12, linewidth=0)
+        axes.plot(ats, values, marker=".", color=colour, linewidth=1.4, label=name)
+        better = [
+            row for row, (*_, difference) in enumerate(points) if difference is not None and is_better(difference)
+        ]
+        axes.scatter([ats[row] for row in better], values[better], s=90, facecolors="none", edgecolors=colour, zorder=3)
+    labels = [label for label, *_ in next(iter(systems.values()))]
+    axes.set_xticks(range(len(labels)), labels)
+    name = next(test for points in there.values() for _, _, test, _ in points if test is not None)["metrics"][0]["name"]
+    percent_axis(axes, f"{name}, mean of folds, %")
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(f"{title}\nbands: deviation over folds; rings: better than the first, p < 0.05", fontsize=11)
+    return png(figure)
+
+
+def is_better(difference: Mapping[str, Any]) -> bool:
+    """Whether a comparison's t-test over folds, corrected by Holm, says that the second system is the better one."""
+    p = difference.get("t_test_holm")
+    return p is not None and p < ALPHA and difference["metrics"][0]["folds"] > 0
+
+
 FIGURES: dict[str, Draw] = {"confusion": confusion, "intervals": intervals, "layers": layers, "epochs": epochs}
-"""Kind to what draws it."""
+"""Kind to what draws it; ``amounts`` is over several protocols, and not among them."""

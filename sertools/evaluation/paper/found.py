@@ -31,6 +31,7 @@ class Found:
     Attributes:
         systems: (protocol, system) to the test part of its results.
         extras: (protocol, system) to all of results.json.
+        differences: (protocol, system) to the comparison of the system with the first of its protocol.
         corpora: of the results.
         remarks: that results carry.
         files: everything that was read.
@@ -38,6 +39,7 @@ class Found:
 
     systems: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     extras: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    differences: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     corpora: set[str] = field(default_factory=set)
     remarks: dict[str, list[str]] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
@@ -52,6 +54,9 @@ class Found:
         values = read_json(path, MAKES_COMPARISON)
         for system in values["systems"]:
             self._add(protocol, str(system["name"]), system["test"])
+        for difference in values.get("comparisons", []):
+            if difference["first"] == values["systems"][0]["name"]:
+                self.differences[protocol, str(difference["second"])] = difference
         self.remarks.setdefault(protocol, []).extend(str(line) for line in values.get("remarks", []))
         self.files.append(path)
 

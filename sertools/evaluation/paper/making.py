@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sertools.errors import UserError
-from sertools.evaluation.paper.figures import FIGURES, System
+from sertools.evaluation.paper.figures import FIGURES, System, amounts
 from sertools.evaluation.paper.found import SYNTHETIC, Cell, Found, cell
 from sertools.evaluation.paper.published import Paper, Row, Table
 from sertools.evaluation.score.report import embedded, page
@@ -121,8 +121,16 @@ def was_run(lines: Sequence[Line]) -> bool:
 def _pictures(paper: Paper, found: Found) -> dict[str, bytes]:
     drawn = {}
     for number, figure in enumerate(paper.figures):
+        if figure.over:
+            lines = {name: [(label, found.systems.get((protocol, name)), found.differences.get((protocol, name)))
+                            for protocol, label in figure.over.items()] for name in figure.systems}  # fmt: skip
+            picture = amounts(figure.title, lines)
+            if picture is not None:
+                drawn[f"figure{number}"] = picture
+            continue
         if figure.kind not in FIGURES:
-            raise UserError(f"{paper.paper}: no figure of the kind {figure.kind}; there are {', '.join(FIGURES)}")
+            known = ", ".join([*FIGURES, "amounts"])
+            raise UserError(f"{paper.paper}: no figure of the kind {figure.kind}; there are {known}")
         systems: list[System] = []
         for name in figure.systems:
             here = found.lookup(figure.protocol, name)

@@ -69,12 +69,18 @@ class Figure:
         kind: a name in :mod:`sertools.evaluation.paper.figures`.
         systems: that it shows.
         protocol: of them, as a table's.
+        over: protocols along the axis of a figure over several, and what is written there (kind ``amounts``).
     """
 
     title: str
     kind: str
     systems: list[str]
     protocol: list[str] | str = ""
+    over: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.kind == "amounts") != bool(self.over):
+            raise ValueError(f"figure {self.title}: over is for figures of the kind amounts, which need it")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from inventions import Checker
 
 from sertools.config import load_config
 from sertools.errors import UserError
-from sertools.evaluation.paper.figures import FIGURES
+from sertools.evaluation.paper.figures import FIGURES, amounts, is_better
 from sertools.evaluation.paper.found import Found
 from sertools.evaluation.paper.making import JSON, PAGE, TEXT, knows, make_page
 from sertools.evaluation.paper.published import Paper
@@ -110,7 +110,7 @@ def test_the_five_papers_are_sound(root: Path) -> None:
     for path in sorted((root / "egs/common/papers").glob("*.yaml")):
         paper = load_config(Paper, path)
         assert paper.paper == path.stem.upper()
-        assert all(figure.kind in FIGURES for figure in paper.figures)
+        assert all(figure.kind in {*FIGURES, "amounts"} for figure in paper.figures)
         for table in paper.tables:
             for row in table.rows:
                 lists = row.published.values() if isinstance(row.published, dict) else [row.published]
@@ -128,3 +128,37 @@ def test_figures_of_what_runs_left() -> None:
         assert drawn is not None
         assert drawn.startswith(b"\x89PNG")
         assert FIGURES[kind]("a title", [("b", results(), {})]) is None
+
+
+def test_a_figure_over_protocols(tmp_path: Path) -> None:
+    def point(ua: float, p: float | None) -> tuple[str, Any, Any]:
+        gain = None if p is None else {"t_test_holm": p, "metrics": [{"folds": ua - 0.6}]}
+        return "1", results(ua=ua), gain
+
+    lines = {"dnn": [point(0.6, None), point(0.62, None)], "prognet": [point(0.66, 0.01), point(0.5, 0.01)]}
+    assert (amounts("gain", lines) or b"").startswith(b"\x89PNG")
+    assert amounts("gain", {"dnn": lines["dnn"][:1], "other": [("1", None, None)]}) is None
+    assert [is_better(gain) for _, _, gain in lines["prognet"]] == [True, False]
+    assert not is_better({"t_test_holm": 0.2, "metrics": [{"folds": 0.1}]})
+    assert not is_better({"t_test_holm": None, "metrics": [{"folds": 0.1}]})
+    # out of comparisons, on the page
+    found = Found()
+    for protocol in ("few", "many"):
+        directory = comparison(tmp_path / protocol)
+        values = json.loads((directory / "comparison.json").read_text())
+        values["comparisons"] = [
+            {"first": "s9:a", "second": "s9_b", "t_test_holm": 0.01, "metrics": [{"folds": 0.1}]},
+            {"first": "s9_b", "second": "s9_c", "t_test_holm": 0.01, "metrics": [{"folds": 0.1}]},
+        ]
+        (directory / "comparison.json").write_text(json.dumps(values))
+        found.add_comparison(protocol, directory)
+    assert set(found.differences) == {("few", "s9_b"), ("many", "s9_b")}
+    over = "over: {few: '1', many: '8'}"
+    text = PAPER.replace(
+        "{title: confusions, kind: confusion, systems", f"{{title: amounts, kind: amounts, {over}, systems"
+    )
+    (tmp_path / "over.yaml").write_text(text.replace("[paper, strict]", "many"))
+    assert "figure0.png" in make_page(load_config(Paper, tmp_path / "over.yaml"), found, tmp_path / "page")
+    (tmp_path / "bad.yaml").write_text(text.replace(f"{over}, ", ""))
+    with pytest.raises(UserError, match="kind amounts"):
+        load_config(Paper, tmp_path / "bad.yaml")
