@@ -129,7 +129,6 @@ def test_recipes_are_laid_out(installed: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "mine").rglob("__pycache__"))
 
 
-@pytest.mark.skipif(not (Path(sertools.__file__).parent / "packaged/four/checkpoint").is_dir(), reason="not made yet")
 def test_the_packaged_model_predicts(installed: Path, tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "speech.wav"), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))

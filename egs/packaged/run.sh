@@ -47,6 +47,7 @@ if stage 4 "Emotion systems"; then train_systems; fi
 if stage 5 "Scores"; then score_systems; fi
 if stage 6 "The packaged model"; then
   experiment "$system"
-  package_model.py --folds "$folds" --cuts "$data/cuts/cuts.jsonl.gz" --command "$(command_line)" "$exp" "$package"
+  package_model.py --folds "$folds" --cuts "$data/cuts/cuts.jsonl.gz" --command "egs/packaged/run.sh --ravdess DIR --nemo DIR" \
+    "$exp" "$package"
 fi
 finish

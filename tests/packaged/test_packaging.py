@@ -14,8 +14,6 @@ from sertools.files import content_hash
 from sertools.packaged import CARD, about, packaged_model
 from sertools.packaged.making import package
 
-ROOT = Path(__file__).parents[2]
-
 
 def test_a_run_is_copied_with_its_card(tmp_path: Path) -> None:
     folds = invented_folds(corpus="ravdess")
@@ -39,7 +37,6 @@ def test_a_run_is_copied_with_its_card(tmp_path: Path) -> None:
         package(experiment, "fold_x/seed_1", folds, sexes, tmp_path / "other")
 
 
-@pytest.mark.skipif(not (ROOT / "sertools/packaged/four/checkpoint").is_dir(), reason="egs/packaged has not made it")
 def test_the_packaged_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = packaged_model()
     for path in model.rglob("*"):
