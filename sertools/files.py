@@ -149,9 +149,17 @@ def only_writer(directory: Path | str, patience: float = SECONDS_TO_END) -> Iter
         patience: seconds to wait for another process, which may be about to end.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it; its name cannot stand in a manifest.
     """
     directory = Path(directory)
+    try:
+        str(directory.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{str(directory.absolute()).encode(errors='backslashreplace').decode()}: the name of this folder, or of "
+            "one above it, is not UTF-8, and manifests could not name what is in it; rename it (where the locale is C, "
+            "set PYTHONUTF8=1)"
+        ) from None
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / ".lock", "a+") as stream:
         deadline = time.monotonic() + patience

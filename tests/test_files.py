@@ -1,6 +1,7 @@
 """Files that are whole or absent."""
 
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,14 @@ def test_second_writer_waits_for_one_that_is_about_to_end(tmp_path: Path) -> Non
         assert other.stdout is not None
         assert "waiting up to 60 seconds" in other.stdout.readline()
     assert other.communicate()[0] == "free\n"
+
+
+def test_a_folder_whose_name_no_manifest_can_hold_is_refused_first(tmp_path: Path) -> None:
+    """Features were computed, and then could not be collected; a network was made, and then not trained."""
+    place = tmp_path / os.fsdecode(b"b\xfcro")
+    with pytest.raises(UserError, match=r"b\\udcfcro/out: the name of this folder, or of one above it, is not UTF-8"):
+        with only_writer(place / "out"):
+            pass
+    assert not place.exists()
+    with only_writer(tmp_path / "büro"):
+        pass
