@@ -1,4 +1,4 @@
-"""What the networks of S3 and S5 may learn from: nothing of dev before the first step, settings that each count."""
+"""What heads and networks of S3 and S5 may learn from: nothing of dev before the first step; settings that count."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,8 @@ from sertools.emotion.cnn14.config import Cnn14SystemConfig
 from sertools.emotion.cnn14.task import Cnn14Task
 from sertools.emotion.cnn14.task import predict as predict_cnn14
 from sertools.emotion.data import Utterance
+from sertools.emotion.features_head.config import HeadConfig, HeadDataConfig
+from sertools.emotion.features_head.system import HeadSystem
 from sertools.emotion.kinds import load_system
 from sertools.emotion.layers_head.system import LayersSystem
 from sertools.emotion.speech_text.system import SpeechTextSystem
@@ -37,6 +39,11 @@ def layers_head(dev_shift: float, seed: int) -> Any:
     return system.task(TARGET, utterances(9), utterances(4, dev_shift), seed=seed, device="cpu", group=SINGLE)
 
 
+def features_head(dev_shift: float, seed: int) -> Any:
+    system = HeadSystem(HeadConfig(head_dim=8, data=HeadDataConfig(400, 25, "balanced")))
+    return system.task(TARGET, utterances(9), utterances(4, dev_shift), seed=seed, device="cpu", group=SINGLE)
+
+
 def told(count: int, shift: float = 0.0) -> list[Told]:
     return [Told(one, one) for one in utterances(count, shift)]
 
@@ -55,7 +62,7 @@ def cnn14(dev_shift: float, seed: int, dropout: str = "none") -> Cnn14Task:
                      group=SINGLE)  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [layers_head, speech_text, cnn14])
+@pytest.mark.parametrize("make", [features_head, layers_head, speech_text, cnn14])
 def test_a_network_begins_by_its_seed_and_knows_nothing_of_dev(make: Callable[[float, int], Any]) -> None:
     first, shifted, other = make(0.0, 1).model.state_dict(), make(50.0, 1).model.state_dict(), make(0.0, 2)
     assert all(torch.equal(value, shifted[name]) for name, value in first.items())
