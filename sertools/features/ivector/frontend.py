@@ -6,6 +6,7 @@ i-vector has to tell.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -132,14 +133,24 @@ class Frontend:
         Returns:
             Both float32 (T, D): for the statistics, and for the posteriors.
         """
-        transform = self.transform.to(frames.values).t()
-        offset = self.offset.to(frames.values)
-        normalised = normalise_online(frames, self.global_mean, self.cmvn, speaker_sums, speaker_counts)
+        transform, offset, mean = self._on(frames.values)
+        normalised = normalise_online(frames, mean, self.cmvn, speaker_sums, speaker_counts)
         as_they_are, normalised = (
             torch.addmm(offset, splice(values, frames, self.context), transform)
             for values in (frames.values, normalised)
         )
         return as_they_are, normalised
+
+    @cached_property
+    def _there(self) -> dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, Tensor]]:
+        return {}
+
+    def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Transform and offset of the type of ``like``, and the mean, float64; on its device, copied once."""
+        where = like.device, like.dtype
+        if where not in self._there:
+            self._there[where] = self.transform.to(like).t(), self.offset.to(like), self.global_mean.to(like.device)
+        return self._there[where]
 
 
 class ScatterStatistics:

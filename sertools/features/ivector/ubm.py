@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -80,9 +81,16 @@ class DiagonalUbm:
         )
 
     def scorer(self, like: Tensor) -> "Scorer":
-        """The same mixture as one matrix, of the type and on the device of ``like``."""
-        linear = torch.cat([self.means / self.variances, -0.5 / self.variances], 1)
-        return Scorer(self.constants().to(like), linear.t().contiguous().to(like))
+        """The same mixture as one matrix, of the type and on the device of ``like``; made once."""
+        where = like.device, like.dtype
+        if where not in self._scorers:
+            linear = torch.cat([self.means / self.variances, -0.5 / self.variances], 1)
+            self._scorers[where] = Scorer(self.constants().to(like), linear.t().contiguous().to(like))
+        return self._scorers[where]
+
+    @cached_property
+    def _scorers(self) -> "dict[tuple[torch.device, torch.dtype], Scorer]":
+        return {}
 
 
 @dataclass(frozen=True)

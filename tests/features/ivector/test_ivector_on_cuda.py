@@ -46,8 +46,11 @@ def test_tables_are_copied_once(cuda: "FakeCuda", model: IvectorModel, speaker_o
     with cuda:
         extract(model, speaker_of(35), ExtractionConfig(), device="cuda:0")
         tables = model.extractor.tables_on("cuda:0")
-        extract(model, speaker_of(35), ExtractionConfig(), device="cuda:0")
+        with cuda.counting() as found:
+            extract(model, speaker_of(35), ExtractionConfig(), device="cuda:0")
         assert model.extractor.tables_on("cuda:0") is tables
+    uploads = {where.rpartition(".")[2] for kind, where in found if kind == "upload"}
+    assert not uploads & {"scorer", "tables_on", "to", "_on", "__call__"}
 
 
 def test_a_system_without_solution_is_seen(cuda: "FakeCuda") -> None:
