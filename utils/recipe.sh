@@ -168,7 +168,7 @@ recipe_find_stages() {
       recipe_stage_numbers+=("${BASH_REMATCH[2]}")
       recipe_stage_titles+=("${BASH_REMATCH[3]}")
     fi
-  done < "$recipe_file"
+  done < <(recipe_lines)
   local i
   [ ${#recipe_stage_numbers[@]} -gt 0 ] || recipe_error "no line of the form: if stage 0 \"title\"; then"
   for ((i = 1; i < ${#recipe_stage_numbers[@]}; i++)); do
@@ -176,6 +176,15 @@ recipe_find_stages() {
       recipe_error "stage ${recipe_stage_numbers[i]} comes after stage ${recipe_stage_numbers[i - 1]}"
     fi
   done
+}
+
+# recipe_lines: of the script, and in their place of the list of stages that it shares with others:
+#   . ../common/recipes/s2.sh
+recipe_lines() {
+  local line
+  while IFS= read -r line; do
+    if [[ $line =~ ^\.\ (\.\./common/recipes/[a-z0-9_]+\.sh)$ ]]; then cat "${BASH_REMATCH[1]}"; else printf '%s\n' "$line"; fi
+  done < "$recipe_file"
 }
 
 recipe_help() {

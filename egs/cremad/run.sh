@@ -29,10 +29,7 @@ dataset=cremad paper=s1 home=tedlium2 data=data results=exp/
 transfer_inputs "$data/$ivectors"    # the actors of a fold's train part are the same whatever the classes
 suffix=${ivectors#ivector}_$protocol$from
 
-if stage 1 "Manifests"; then
-  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of AudioWAV; see --help"
-  prepare_corpus
-fi
+if stage 1 "Manifests"; then prepare_corpus; fi
 if stage 2 "Folds"; then make_folds; fi
 if stage 3 "MFCC features"; then compute_features mfcc; fi
 if stage 4 "I-vectors"; then make_ivectors; fi

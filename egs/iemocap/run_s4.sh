@@ -25,26 +25,13 @@ option train_nj 2       "jobs that share a system's trainings (folds x seeds) an
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-dataset=iemocap paper=s4 home=tedlium2
+dataset=iemocap
 real_or_demo
 if [ -z "$recogniser" ]; then
-  recogniser=../$home/${results}a2w
-  if $demo; then recogniser=../$home/${results}a2w_demo; fi
+  recogniser=../tedlium2/${results}a2w
+  if $demo; then recogniser=../tedlium2/${results}a2w_demo; fi
 fi
-word_inputs
-suffix=_$protocol$from
 
 if stage 0 "Demo corpus"; then make_demo_corpus; fi
 if stage 1 "Manifests"; then prepare_corpus; fi
-if stage 2 "Folds"; then make_folds; fi
-if stage 3 "Filter banks"; then compute_features fbank; fi
-if stage 4 "Words as recognised"; then recognise_words; fi
-if stage 5 "Emotion systems of S4"; then train_systems; fi
-if stage 6 "Scores and comparison of S4's systems"; then
-  score_systems
-  compare_systems "comparison_s4$suffix"
-  # shellcheck disable=SC2086  # several experiments
-  compare_with comparison_s4 $others
-fi
-if stage 7 "Page of S4"; then paper_page comparison_s4 "$from"; fi
-finish
+. ../common/recipes/s4.sh

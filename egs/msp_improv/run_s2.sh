@@ -25,23 +25,9 @@ option train_nj 2       "jobs that share a system's trainings (folds x seeds), a
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-dataset=msp_improv paper=s2
+dataset=msp_improv
 real_or_demo
-folds=$data/folds/$protocol cuts=$data/functionals/cuts.jsonl.gz
-suffix=_$protocol
 
 if stage 0 "Demo corpus"; then make_demo_corpus; fi
 if stage 1 "Manifests"; then prepare_corpus; fi
-if stage 2 "Folds of emotion and of the sources"; then
-  make_folds
-  source_folds
-fi
-if stage 3 "Functionals"; then compute_features functionals; fi
-if stage 4 "Source networks"; then train_sources; fi
-if stage 5 "Emotion systems of S2"; then train_transfer_systems; fi
-if stage 6 "Scores and comparison of S2's systems"; then
-  score_systems
-  compare_systems "comparison_s2$suffix"
-fi
-if stage 7 "Page of S2"; then paper_page comparison_s2; fi
-finish
+. ../common/recipes/s2.sh

@@ -28,28 +28,9 @@ option train_nj 1       "jobs that share a system's trainings (folds x seeds)"
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-dataset=msp_podcast paper=s5 file_of=cnn14_file ratings="arousal valence dominance"
+dataset=msp_podcast
 real_or_demo
-folds=$data/folds/$protocol cuts=$data/logmel/cuts.jsonl.gz
-suffix=_$protocol
-target_settings
 
 if stage 0 "Demo corpus"; then make_demo_corpus; fi
 if stage 1 "Manifests"; then prepare_corpus; fi
-if stage 2 "Folds of the target and of the sources"; then
-  make_folds
-  source_folds
-fi
-if stage 3 "Log-mel spectra"; then
-  compute_features logmel
-  band_features
-fi
-if stage 4 "Source networks"; then train_sources; fi
-if stage 5 "Systems of S5"; then train_transfer_systems cnn14_inputs; fi
-if stage 6 "Scores and comparison of S5's systems"; then
-  score_systems
-  compare_systems "comparison_s5$suffix"
-  transfer_picture "transfer_s5$suffix" "comparison_s5$suffix"
-fi
-if stage 7 "Page of S5"; then paper_page comparison_s5; fi
-finish
+. ../common/recipes/s5.sh

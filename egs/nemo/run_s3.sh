@@ -33,26 +33,7 @@ option train_nj 2       "jobs that share a system's trainings (folds x seeds) an
 option gpu 0            "GPUs of a job"
 parse_options "$@"
 
-dataset=nemo paper=s3 data=data results=exp/
-backbone_inputs
+dataset=nemo data=data results=exp/
 
-if stage 1 "Manifests"; then
-  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder with data.tsv and samples; see --help"
-  prepare_corpus
-fi
-if stage 2 "Folds"; then make_folds; fi
-if stage 3 "Pretrained model"; then
-  pretrain_backbone
-  continue_backbone
-fi
-if stage 4 "Hidden layers as features"; then extract_layers; fi
-if stage 5 "Emotion systems of S3"; then train_on_layers; fi
-if stage 6 "Scores and comparison of S3's systems"; then
-  score_layers comparison_s3
-  # shellcheck disable=SC2086  # several experiments
-  compare_with comparison_s3 $others
-fi
-# shellcheck disable=SC2086  # several protocols
-if stage 7 "Learning curves"; then learning_curves curve_s3 comparison_s3 $curve; fi
-if stage 8 "Page of S3"; then paper_page comparison_s3 "$from"; fi
-finish
+if stage 1 "Manifests"; then prepare_corpus; fi
+. ../common/recipes/s3.sh

@@ -6,21 +6,14 @@
 #   ./run.sh --manifests DIR                             Lhotse manifests that you have
 #   ./run.sh --table my.csv --target arousal:number      a column of numbers; or of classes: --target gender
 #   ./run.sh --table my.csv --pretrained ../tedlium2/exp/tdnnf_1g        layers of a pretrained network
+#   ./run.sh --table my.csv --join ../ravdess/data/manifests --classes angry,sad        each corpus tested by the other
 #
 # conf/table.yaml says how the table is read: names of columns, labels that are merged or left out, encoding.
 #
 # shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
 . "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
 
-option table ""         "CSV, JSON Lines, or a folder of audformat; empty: file names say it (pattern in --conf)"
-option audio ""         "what paths in the table are relative to; empty: the table's folder"
-option manifests ""     "in place of both: a folder with NAME_cuts_all and NAME_supervisions_all.jsonl.gz"
-option name ""          "of the corpus in all tables; empty: that of --conf or of --manifests, else own"
-option conf table       "how the table is read: conf/CONF.yaml (table, corpora/emodb, ...)"
-option set ""           "settings over it, KEY=VALUE between spaces: \"encoding=cp1252 ignore_case=true\""
-option skip_bad false   "go on without rows and recordings that are broken; DATA/manifests/problems.txt lists them"
-option target ""        "a column that is predicted, COLUMN (its classes) or COLUMN:number; empty: the emotion label"
-option protocol strict  "conf/folds/PROTOCOL.yaml: strict (sessions, or groups of speakers), fixed, repeated, random"
+own_options
 option pretrained ""    "an experiment of egs/tedlium2, with its checkpoint/: layers of it are features then"
 option ivectors ""      "i-vectors for networks that take them, conf/ivector/IVECTORS.yaml"
 option extractor ""     "an i-vector model (that of --pretrained); empty: one a fold, of its train part's speakers"
@@ -28,9 +21,7 @@ option system ""        "conf/s1/SYSTEM.yaml; empty: tdnn and pooled_mfcc, with 
 option baseline svm     "a system on openSMILE's functionals, conf/s2/BASELINE.yaml; or none"
 option choose_on_dev "" "GROUP=SYSTEM,SYSTEM,...: in the comparison, a system that is in each fold the best on dev"
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"
-option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
-option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
 paper=s1 home=tedlium2
@@ -38,10 +29,10 @@ own_names
 transfer_inputs
 own_systems
 
-if stage 1 "Manifests"; then prepare_own; fi
+if stage 1 "Manifests"; then prepare_corpus; fi
 if stage 2 "A look at the corpus"; then inspect_own; fi
-if stage 3 "Folds"; then own_folds; fi
-if stage 4 "MFCC features"; then compute_features mfcc "$cuts_all"; fi
+if stage 3 "Folds"; then make_folds; fi
+if stage 4 "MFCC features"; then compute_features mfcc; fi
 if stage 5 "Functionals"; then own_functionals; fi
 if stage 6 "I-vectors"; then make_ivectors; fi
 if stage 7 "Bottleneck features"; then extract_bottlenecks; fi

@@ -24,23 +24,7 @@ option train_nj 2       "jobs that share a system's trainings (folds x seeds) an
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-dataset=ravdess paper=s4 home=tedlium2 data=data results=exp/
-word_inputs
-suffix=_$protocol$from
+dataset=ravdess data=data results=exp/
 
-if stage 1 "Manifests"; then
-  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of Actor_01 .. Actor_24; see --help"
-  prepare_corpus
-fi
-if stage 2 "Folds"; then make_folds; fi
-if stage 3 "Filter banks"; then compute_features fbank; fi
-if stage 4 "Words as recognised"; then recognise_words; fi
-if stage 5 "Emotion systems of S4"; then train_systems; fi
-if stage 6 "Scores and comparison of S4's systems"; then
-  score_systems
-  compare_systems "comparison_s4$suffix"
-  # shellcheck disable=SC2086  # several experiments
-  compare_with comparison_s4 $others
-fi
-if stage 7 "Page of S4"; then paper_page comparison_s4 "$from"; fi
-finish
+if stage 1 "Manifests"; then prepare_corpus; fi
+. ../common/recipes/s4.sh

@@ -11,7 +11,7 @@ backbone_inputs() {
     system="s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random"
     if ${demo:-false} || [ "$gpu" -gt 0 ]; then system+=" s3_finetune s3_finetune_adapters"; fi
   fi
-  folds=$data/folds/$protocol
+  name_folds
   own_backbone=false inputs=()
   if [ -z "$backbone" ] && ${demo:-false}; then
     own_backbone=true
@@ -23,7 +23,7 @@ backbone_inputs() {
     from=${backbone%/backbone}
     from=_from_${from##*/}
   fi
-  suffix=_$protocol$from
+  suffix+=$from
 }
 
 # pretrain_backbone: of the demo corpus, on what trains in the first fold
@@ -37,12 +37,12 @@ pretrain_backbone() {
   echo "its results show that all of it runs, and say nothing of released models"
   config s3/pretrain_ssl
   $cuda_cmd --gpu "$gpu" "$data/log/pretrain_ssl.log" pretrain_ssl.py "${config[@]}" --folds "$folds" --fold-number 1 \
-    --cuts "$data/manifests/${dataset}_cuts_all.jsonl.gz" "${backbone%/*}"
+    --cuts "$(cuts_of_corpus)" "${backbone%/*}"
 }
 
 # continued: where the backbone goes on to be pretrained, in a folder for each fold
 continued() {
-  echo "$data/continued/${protocol}$from"
+  echo "$data/continued/${folds##*/}$from"
 }
 
 # continue_backbone: for systems called *_tapt, on the training part of each fold alone, without labels
@@ -53,7 +53,7 @@ continue_backbone() {
   num_folds=$(count_runs.py --num-seeds 1 "$folds")
   $cuda_cmd --gpu "$gpu" --max-jobs-run "$train_nj" JOB=1:"$num_folds" "$data/log/continue_$protocol$from.JOB.log" \
     pretrain_ssl.py "${config[@]}" --folds "$folds" --fold-number JOB --init "$backbone" \
-    --cuts "$data/manifests/${dataset}_cuts_all.jsonl.gz" "$(continued)/FOLD"
+    --cuts "$(cuts_of_corpus)" "$(continued)/FOLD"
 }
 
 # features_of SYSTEM: set kind, the features that it reads by its name, cuts, where they are, and inputs, with the cuts of
@@ -70,7 +70,7 @@ features_of() {
   esac
   inputs=()
   case $kind in
-    audio) cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz ;;
+    audio) cuts=$(cuts_of_corpus) ;;
     mfcc | logmel | functionals) cuts=$data/$kind/cuts.jsonl.gz ;;
     *) cuts=$data/$kind/${from#_from_}/cuts.jsonl.gz ;;
   esac
@@ -101,7 +101,8 @@ heard_by() {
 extract_words() {
   [ -n "${text_backbone-}" ] || recipe_error "systems that read words need --text-backbone DIR, a BERT or its like"
   config "features/$1"
-  local cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz name
+  local cuts name
+  cuts=$(cuts_of_corpus)
   name=$(words_from)
   if [ "$1" = recognised_text ]; then name+=$(heard_by); fi
   $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/$1_$name.JOB.log" compute_features.py "${config[@]}" \
@@ -133,7 +134,7 @@ extract_layers() {
       *_words*) kinds+=" text" ;;
     esac
   done
-  cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz
+  cuts=$(cuts_of_corpus)
   for kind in $(tr ' ' '\n' <<< "$kinds" | awk '!seen[$0]++'); do
     local log=$data/log/$kind$from
     case $kind in

@@ -1,43 +1,81 @@
 # A corpus of the user's own: a table of recordings, or manifests.
 #
-# They read the options of egs/own/run.sh, and set dataset, data, results, manifests, cuts_all, folds_name, suffix.
-# shellcheck shell=bash disable=SC2034,SC2154
+# own_options declares their options; own_names sets dataset, data, results, manifests and joined.
+# shellcheck shell=bash disable=SC2034,SC2154,SC2329
 
-# own_names: the corpus's name, and where what is of it lies
+# own_options: those that every script of egs/own has
+own_options() {
+  option table ""         "CSV, JSON Lines, or a folder of audformat; empty: file names say it (pattern in --conf)"
+  option audio ""         "what paths in the table are relative to; empty: the table's folder"
+  option manifests ""     "in place of both: a folder with NAME_cuts_all and NAME_supervisions_all.jsonl.gz"
+  option name ""          "of the corpus in all tables; empty: that of --conf or of --manifests, else own"
+  option conf table       "how the table is read: conf/CONF.yaml (table, corpora/emodb, ...)"
+  option set ""           "settings over it, KEY=VALUE between spaces: \"encoding=cp1252 ignore_case=true\""
+  option skip_bad false   "go on without rows and recordings that are broken; DATA/manifests/problems.txt lists them"
+  option join ""          "manifests of other corpora beside it, for --protocol cross: \"../iemocap/data/real/manifests ...\""
+  option target ""        "a column that is predicted, COLUMN (its classes) or COLUMN:number; empty: the emotion label"
+  option classes ""       "those that take part, \"angry,happy,sad\"; empty: all that there are"
+  option protocol strict  "conf/folds/PROTOCOL.yaml: strict (sessions, or groups of speakers), fixed, repeated, random, cross"
+  option nj 2             "jobs of feature extraction"
+  option gpu 0            "GPUs of a job"
+}
+
+# own_names: the corpus's name, and where what is of it lies.  What the stages of all recipes call prepare_corpus and
+# make_folds is of the table from here on.
 own_names() {
-  local found=()
   [[ $conf != /* && $conf != *..* ]] || recipe_error "--conf $conf: the name of a file in conf/ is needed, without .yaml"
   [ -f "conf/$conf.yaml" ] || recipe_error "--conf $conf: there is no $PWD/conf/$conf.yaml"
+  check_name --target "$target"
+  [[ $target != *:* || $target == *:number || $target == *:classes ]] ||
+    recipe_error "--target $target: COLUMN, or COLUMN:number for a column of numbers"
   dataset=$name
   if [ -n "$manifests" ]; then
     [ -z "$table$audio" ] || recipe_error "--manifests stands in place of --table and --audio"
-    mapfile -t found < <(compgen -G "$manifests/${name:-*}_supervisions_all.jsonl.gz")
-    [ ${#found[@]} = 1 ] || recipe_error "--manifests $manifests: ${#found[@]} files ${name:-*}_supervisions_all.jsonl.gz\
- are there; one is needed$([ ${#found[@]} = 0 ] || echo ", which --name chooses")"
-    dataset=${found[0]##*/}
-    dataset=${dataset%_supervisions_all.jsonl.gz}
+    only_corpus "$manifests" --manifests "$name"
+    dataset=$found_corpus
   elif [ -z "$dataset" ]; then
     dataset=own
     if [ "$conf" != table ]; then dataset=${conf##*/}; fi
   fi
   [[ $dataset =~ ^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$ ]] || recipe_error "--name: letters, digits, _ and -, not '$dataset'"
   data=data/$dataset results=exp/${dataset}_
-  manifests=${manifests:-$data/manifests}
-  cuts_all=$manifests/${dataset}_cuts_all.jsonl.gz
+  own_manifests=${manifests:-$data/manifests}
+  manifests=$own_manifests
+  joined=()
+  if [ -n "$join" ]; then join_names; fi
+  prepare_corpus() { prepare_own; }
+  make_folds() { own_folds; }
+}
+
+# join_names: with --join; what is made of several corpora lies in data/OWN+OTHER
+join_names() {
+  local folder
+  own_dataset=$dataset joined_cuts=("$own_manifests/${dataset}_cuts_all.jsonl.gz")
+  for folder in $join; do
+    only_corpus "$folder" --join ""
+    joined_cuts+=("$folder/${found_corpus}_cuts_all.jsonl.gz")
+    joined+=("$folder/${found_corpus}_supervisions_all.jsonl.gz")
+    dataset+=+$found_corpus
+  done
+  [ "$protocol" != strict ] || protocol=cross
+  data=data/$dataset results=exp/${dataset}_ manifests=data/$dataset/manifests
+}
+
+# only_corpus FOLDER OPTION NAME: set found_corpus to the one in a folder of manifests; of several it is to be NAME
+only_corpus() {
+  local found=()
+  mapfile -t found < <(compgen -G "$1/${3:-*}_supervisions_all.jsonl.gz")
+  [ ${#found[@]} = 1 ] || recipe_error "$2 $1: ${#found[@]} files ${3:-*}_supervisions_all.jsonl.gz\
+ are there; one is needed$([ "$2" != --manifests ] || [ ${#found[@]} = 0 ] || echo ", which --name chooses")"
+  found_corpus=${found[0]##*/}
+  found_corpus=${found_corpus%_supervisions_all.jsonl.gz}
 }
 
 # own_systems: what is trained on what, after transfer_inputs
 own_systems() {
-  local field=${target%%:*} opensmile
+  local opensmile
   opensmile='import importlib.util, sys; sys.exit(importlib.util.find_spec("opensmile") is None)'
-  check_name --protocol "$protocol"
-  check_name --target "$target"
-  [[ $target != *:* || $target == *:number || $target == *:classes ]] ||
-    recipe_error "--target $target: COLUMN, or COLUMN:number for a column of numbers"
-  folds=$data/folds/$protocol${target:+_$field}
-  suffix=_$protocol${target:+_$field}$from
-  if [ -n "$target" ]; then settings=(); fi
-  if [[ $target == *:number ]]; then number_settings; fi
+  suffix+=$from
   functionals=$data/functionals/cuts.jsonl.gz
   if [ "$baseline" = none ]; then baseline=; fi
   if [ -n "$baseline" ] && ! python3 -c "$opensmile"; then
@@ -52,25 +90,28 @@ own_systems() {
 }
 
 prepare_own() {
-  local options=(--config "conf/$conf.yaml" --set "name=$dataset") one
-  if [ "$manifests" != "$data/manifests" ]; then
+  local options=(--config "conf/$conf.yaml" --set "name=${own_dataset-$dataset}") one
+  if [ "${own_manifests%/manifests}" != "data/${own_dataset-$dataset}" ]; then
     echo "not needed: --manifests is given"
-    return
+  else
+    for one in $set; do options+=(--set "$one"); done
+    if $skip_bad; then options+=(--skip-bad); fi
+    if [ -n "$audio" ]; then options+=(--audio "$audio"); fi
+    [ -n "$table$audio" ] || recipe_error "stage 1 needs --table, or --audio with a pattern (--conf), or --manifests; see --help"
+    $train_cmd "$data/log/prepare.log" prepare_table.py "${options[@]}" ${table:+"$table"} "$own_manifests"
   fi
-  for one in $set; do options+=(--set "$one"); done
-  if $skip_bad; then options+=(--skip-bad); fi
-  if [ -n "$audio" ]; then options+=(--audio "$audio"); fi
-  [ -n "$table$audio" ] || recipe_error "stage 1 needs --table, or --audio with a pattern (--conf), or --manifests; see --help"
-  $train_cmd "$data/log/prepare.log" prepare_table.py "${options[@]}" ${table:+"$table"} "$manifests"
+  if [ -n "$join" ]; then
+    $train_cmd "$data/log/join.log" combine_cuts.py "${joined_cuts[@]}" "$manifests"
+  fi
 }
 
 # inspect_own: the page, once for these manifests
 inspect_own() {
-  if [ "$data/inspection.html" -nt "$cuts_all" ]; then
+  if [ "$data/inspection.html" -nt "$(cuts_of_corpus)" ]; then
     echo "$data/inspection.html is up to date"
     return
   fi
-  $train_cmd "$data/log/inspect.log" sertools inspect "$cuts_all" --jobs "$nj" --page "$data/inspection.html"
+  $train_cmd "$data/log/inspect.log" sertools inspect "$(cuts_of_corpus)" --jobs "$nj" --page "$data/inspection.html"
   echo "look at $PWD/$data/inspection.html"
 }
 
@@ -78,12 +119,12 @@ own_folds() {
   local options=()
   if [ -n "$target" ]; then options=(--set "target.field=${target%%:*}"); fi
   if [[ $target == *:* ]]; then options+=(--set "target.kind=${target#*:}"); fi
-  $train_cmd "$data/log/make_folds.${folds##*/}.log" make_folds.py --config "conf/folds/$protocol.yaml" "${options[@]}" \
-    --supervisions "$manifests/${dataset}_supervisions_all.jsonl.gz" "$folds"
+  if [ -n "$classes" ]; then options+=(--set "target.classes=[$classes]"); fi
+  divide "${folds##*/}" "${folds##*/}" "${options[@]}"
 }
 
 own_functionals() {
-  if [ -n "$baseline" ]; then compute_features functionals "$cuts_all"; else echo "not computed"; fi
+  if [ -n "$baseline" ]; then compute_features functionals; else echo "not computed"; fi
 }
 
 # with_baseline FUNCTION: FUNCTION of the system on functionals, which has features of its own and no other input

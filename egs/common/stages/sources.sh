@@ -14,10 +14,10 @@ source_folds() {
     if [[ $source == band* ]]; then continue; fi
     how=(--set "target={field: $source}")
     if [[ " ${ratings-} " == *" $source "* ]]; then how=(--set "target.field=$source"); fi
-    if [ "$source" = speaker ] && ! grep -q '"speaker_dependent": true' "$data/folds/$protocol/folds.json"; then
-      how+=(--set protocol=known_speakers --set "options={like: $data/folds/$protocol}")
+    if [ "$source" = speaker ] && ! grep -q '"speaker_dependent": true' "$folds/folds.json"; then
+      how+=(--set protocol=known_speakers --set "options={like: $folds}")
     fi
-    divide "$source.$protocol" "${protocol}_$source" "${how[@]}"
+    divide "$source.${folds##*/}" "${folds##*/}_$source" "${how[@]}"
   done
 }
 
@@ -46,9 +46,9 @@ train_sources() {
   local source exp own heard source_folds
   config "$paper/source"
   for source in $sources; do
-    own=() heard=$cuts source_folds=$data/folds/${protocol}_$source
+    own=() heard=$cuts source_folds=${folds}_$source
     if [[ $source == band* ]]; then
-      heard=$data/logmel/$source/cuts.jsonl.gz source_folds=$data/folds/$protocol
+      heard=$data/logmel/$source/cuts.jsonl.gz source_folds=$folds
       own=(${settings[@]+"${settings[@]}"})
     fi
     # where the target is a number, ratings as sources are numbers too
@@ -133,7 +133,7 @@ transfer_picture() {
     if [[ " $system " != *"_${source}_"* ]]; then continue; fi
     case $source in
       band*) given+=("$source=$folds,$data/logmel/$source/cuts.jsonl.gz") ;;
-      *) given+=("$source=$data/folds/${protocol}_$source,$cuts") ;;
+      *) given+=("$source=${folds}_$source,$cuts") ;;
     esac
   done
   for one in $others; do

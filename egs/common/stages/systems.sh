@@ -6,10 +6,18 @@
 # system's settings are in, if it is not called like the system).
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# target_settings: set settings, where conf/folds/PROTOCOL.yaml predicts a number: what systems' files say is for classes
-target_settings() {
-  settings=()
-  if grep -qs 'kind: number' "conf/folds/$protocol.yaml"; then number_settings; fi
+# name_folds: set folds, suffix (of experiments' names), and settings where a number is predicted (by
+# conf/folds/PROTOCOL.yaml, or the option --target of egs/own): what systems' files say is for classes
+name_folds() {
+  local field=${target-}
+  field=${field%%:*}
+  check_name --protocol "$protocol"
+  folds=$data/folds/$protocol${field:+_$field} suffix=_$protocol${field:+_$field} settings=()
+  if [[ ${target-} == *:number ]]; then
+    number_settings
+  elif [ -z "$field" ] && grep -qs 'kind: number' "conf/folds/$protocol.yaml"; then
+    number_settings
+  fi
 }
 
 number_settings() {
@@ -39,7 +47,8 @@ train_systems() {
 
 # score_systems [OPTION...]: a page for each of $system; OPTIONs are those of score.py
 score_systems() {
-  local one listen=() heard=$data/manifests/${dataset}_cuts_all.jsonl.gz
+  local one listen=() heard
+  heard=$(cuts_of_corpus)
   # the page gets players of the surest mistakes
   if [ -e "$heard" ]; then listen=(--listen "$heard"); fi
   for one in $system; do

@@ -7,8 +7,7 @@
 # network reads), cuts (what the emotion systems read), inputs (options of train_emotion.py), from (a part of names).
 # Extractors of a fold's own lie in FOLDER/FOLD; without it in a folder of the protocol.
 transfer_inputs() {
-  folds=$data/folds/$protocol
-  target_settings
+  name_folds
   mfcc=$data/mfcc/cuts.jsonl.gz
   network_cuts=$mfcc inputs=() from=
   own_extractors=${1:-$data/$ivectors/$protocol}

@@ -5,7 +5,7 @@
 
 # word_inputs: set folds, cuts and inputs of S4's trainings, and recognised (where the transcripts are)
 word_inputs() {
-  folds=$data/folds/$protocol
+  name_folds
   cuts=$data/fbank/cuts.jsonl.gz
   inputs=() from=
   if [ -n "$recogniser" ]; then

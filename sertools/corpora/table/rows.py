@@ -90,14 +90,12 @@ def _text(path: Path, encoding: str) -> tuple[str, list[str]]:
     try:
         text = data.decode(found)
     except LookupError:
-        raise UserError(
-            f"table.encoding: Python knows no encoding '{encoding}'; latin-1, cp1252, utf-16, ..."
-        ) from None
+        raise UserError(f"encoding: Python knows no encoding '{encoding}'; latin-1, cp1252, utf-16, ...") from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
             f"{path}, line {line}: byte 0x{data[error.start]:02x} is not {found.upper()}; save the table as UTF-8, or "
-            "set table.encoding (files of Windows programs are often cp1252)"
+            "say its encoding, of files of Windows programs often --set encoding=cp1252"
         ) from error
     if "\0" in text:
         raise UserError(f"{path} holds zero bytes: a spreadsheet's own format? Export it as CSV")
@@ -120,7 +118,7 @@ def _separator(path: Path, text: str) -> str:
     if not counted:
         raise UserError(
             f"{path}: the first line, '{header[:80]}', is one column; a table needs at least file and label, separated "
-            "by comma, semicolon or tab (table.separator)"
+            "by comma, semicolon or tab (--set separator=...)"
         )
     return counted.most_common(1)[0][0]
 

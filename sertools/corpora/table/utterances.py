@@ -54,8 +54,8 @@ def from_table(table: Path, folder: Path, config: TableConfig, found: Found) -> 
         roles = {role: column for role, column in roles.items() if role != "file"}
     elif "file" not in roles:
         raise UserError(
-            f"{table} has no column of file names (file, path, filename ...); say which one it is by columns.file.  "
-            f"There are {', '.join(read.columns)}"
+            f"{table} has no column of file names (file, path, filename ...); say which one it is, "
+            f"--set columns.file=NAME.  There are {', '.join(read.columns)}"
         )
     others = [name for name in read.columns if name not in roles.values()]
     made = []
@@ -144,7 +144,7 @@ def from_names(folder: Path, config: TableConfig, found: Found) -> list[Utteranc
     if not config.pattern:
         raise UserError(
             f"{folder} alone does not say who speaks and with which emotion: give a table, or a pattern of file names "
-            "(table.pattern), such as (?P<label>[^/]+)/(?P<speaker>[^_]+)_ for LABEL/SPEAKER_1.wav"
+            "(pattern), such as (?P<label>[^/]+)/(?P<speaker>[^_]+)_ for LABEL/SPEAKER_1.wav"
         )
     made, others = [], []
     for path in visible(folder.rglob("*")):
@@ -159,7 +159,7 @@ def from_names(folder: Path, config: TableConfig, found: Found) -> list[Utteranc
         made.append(Utterance(str(path), None, path, str(Path(name).with_suffix("")), None, None, values))
     if not made:
         shown = f"; the first of {len(others)} recordings is {others[0]}" if others else "; it has no recordings"
-        raise UserError(f"no file name in {folder} matches table.pattern {config.pattern}{shown}")
+        raise UserError(f"no file name in {folder} matches pattern {config.pattern}{shown}")
     if others:
         found.notes.append(f"{len(others)} recordings do not match the pattern and are left out, such as {others[0]}")
     return made
@@ -173,13 +173,13 @@ def check_needed(utterances: Sequence[Utterance], config: TableConfig, where: st
     if "label" not in known:
         raise UserError(
             f"{where}: nothing says the emotion of an utterance: a column label (or emotion, class ...), another one "
-            "by columns.label, or a group (?P<label>...) in pattern"
+            "by --set columns.label=NAME, or a group (?P<label>...) in pattern"
         )
     if "speaker" not in known and not config.speaker_unknown:
         raise UserError(
-            f"{where}: nothing says who speaks: a column speaker, another one by columns.speaker, or a group "
-            "(?P<speaker>...) in pattern.  If nobody knows, set speaker_unknown: true; results then are marked, for "
-            "tested speakers may have been trained on"
+            f"{where}: nothing says who speaks: a column speaker, another one by --set columns.speaker=NAME, or a "
+            "group (?P<speaker>...) in pattern.  If nobody knows, say --set speaker_unknown=true; results then are "
+            "marked, for tested speakers may have been trained on"
         )
 
 
@@ -233,7 +233,7 @@ def _check_case(counts: Counter[str], config: TableConfig, where: str) -> None:
         if len(alike) > 1 and len({config.labels.get(label, label) for label in alike}) > 1:
             shown = " and ".join(f"'{label}' ({counts[label]})" for label in sorted(alike))
             raise UserError(
-                f"{where}: the labels {shown} differ in their letters' case alone; set ignore_case: true to take "
+                f"{where}: the labels {shown} differ in their letters' case alone; say --set ignore_case=true to take "
                 "them for one, or name each under labels"
             )
 
