@@ -39,6 +39,7 @@ own_names() {
   fi
   [[ $dataset =~ ^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$ ]] || recipe_error "--name: letters, digits, _ and -, not '$dataset'"
   data=data/$dataset results=exp/${dataset}_
+  manifests_given=${manifests:+yes}
   own_manifests=${manifests:-$data/manifests}
   manifests=$own_manifests
   joined=()
@@ -91,7 +92,7 @@ own_systems() {
 
 prepare_own() {
   local options=(--config "conf/$conf.yaml" --set "name=${own_dataset-$dataset}") one
-  if [ "${own_manifests%/manifests}" != "data/${own_dataset-$dataset}" ]; then
+  if [ -n "$manifests_given" ]; then
     echo "not needed: --manifests is given"
   else
     for one in $set; do options+=(--set "$one"); done

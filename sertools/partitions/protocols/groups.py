@@ -25,7 +25,11 @@ def leave_one_group_out(examples: Sequence[Example], dev: Literal["speaker", "gr
     groups = sorted(by_group)
     needed = 3 if dev == "group" else 2
     if len(groups) < needed:
-        raise UserError(f"leaving one group out needs at least {needed} groups, there are {len(groups)}: {groups}")
+        raise UserError(
+            f"leaving one group out needs at least {needed} groups of speakers, there are {len(groups)} "
+            f"({', '.join(groups)}): deal the speakers into more of them (egs/own: --set groups=N when manifests are "
+            "made), or, with too few speakers, take protocol random, which tests speakers that also train and says so"
+        )
     folds = []
     for index, group in enumerate(groups):
         neighbour = groups[(index + 1) % len(groups)]
