@@ -23,7 +23,7 @@ from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 SAMPLING_RATE = 16000
 ACTORS = "VideoDemographics.csv"
 LAYOUT = "VideoDemographics.csv and AudioWAV/1001_IEO_NEU_XX.wav ..."
@@ -43,6 +43,8 @@ SENTENCES = {
     "TSI": "the surface is slick",
     "WSI": "we'll stop in a couple of minutes",
 }
+SILENT = "1076_MTI_SAD_XX"
+"""Digital silence in the release, of which no feature says anything: left out, and noted."""
 GROUPS = 10
 """Actors are left out in so many groups."""
 PUBLISHED = {"angry": 1271, "disgusted": 1271, "fearful": 1271, "happy": 1271, "neutral": 1087, "sad": 1271}
@@ -102,6 +104,8 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
             found.problems.append(Problem("duplicate", str(path), f"also there as {files[path.stem].name}"))
         else:
             files[path.stem] = path
+    if files.pop(SILENT, None) is not None:
+        found.notes.append(f"{SILENT} is left out: it is digital silence in the release")
     audio, bad = check_all(files, jobs=jobs, progress=progress)
     found.problems += bad
     recordings, supervisions = [], []
