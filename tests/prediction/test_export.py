@@ -21,6 +21,7 @@ from sertools.models.tdnnf import Tdnnf, TdnnfConfig
 from sertools.partitions.target import Target
 from sertools.prediction import export as exporting
 from sertools.prediction.export import export_member
+from sertools.prediction.exported_file import write_onnx
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=16, bottleneck_dim=8, prefinal_dim=8, strides=(0, 1, 1, 0, 3, 3))
 
@@ -82,7 +83,8 @@ def test_onnx(tmp_path: Path, number: int) -> None:
     """What makes the graph of an ONNX file: a trace, which must not depend on the length it was made with."""
     found = VARIANTS[number]
     if importlib.util.find_spec("onnxruntime") is not None:
-        export._write_onnx(ExportedNetwork(found).eval(), found, tmp_path / "a.onnx")
+        names, example = list(export._inputs(found)), export._example(found, 100)
+        write_onnx(ExportedNetwork(found).eval(), example, tmp_path / "a.onnx", names, export._output(found))
         assert export._difference(found, tmp_path / "a.onnx", onnx=True) < 1e-5
         return
     traced = torch.jit.trace(ExportedNetwork(found).eval(), export._example(found, 100), check_trace=False)

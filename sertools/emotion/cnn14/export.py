@@ -1,12 +1,9 @@
 """A Cnn14 as a network for other programs: TorchScript or ONNX, from log-mel spectra to probabilities."""
 
-import importlib
-import importlib.util
-import inspect
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +11,17 @@ from torch import Tensor, nn
 
 from sertools.emotion.cnn14.batches import SILENCE
 from sertools.emotion.cnn14.system import Cnn14System
-from sertools.errors import MissingPackage, UserError
 from sertools.evaluation.stats.calibration import apply_temperature
 from sertools.features.origin import kinds_of
 from sertools.files import replacing, write_json
 from sertools.models.cnn14 import Cnn14
+from sertools.prediction.exported_file import check_difference, open_written, write_onnx
 from sertools.prediction.stored import StoredEnsemble
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.run import CHECKPOINT
 
-TOLERANCE = 1e-5
 MORE = (0, 1, 7, 200)
 """Frames beyond the fewest, of spectra on which an export is tried."""
-OPSET = 13
 INPUT = "features"
 
 
@@ -80,18 +75,14 @@ class Cnn14Ensemble(StoredEnsemble):
         whole, called = Calibrated(network, temperature, number).eval(), "value" if number else "probabilities"
         onnx, difference = output.suffix == ".onnx", None
         with replacing(output) as temporary:
-            _write(whole, _example(network, shortest), temporary, onnx, called)
+            _write(whole, (_example(network, shortest),), temporary, onnx, called)
             if check or not onnx:
                 difference = _difference(network, temperature, shortest, temporary, onnx, number)
-                if not difference <= TOLERANCE:
-                    raise UserError(
-                        f"{output} was not kept: its outputs differ by {difference:.1e} from those of {name}; "
-                        f"at most {TOLERANCE:.0e} is accepted"
-                    )
+                check_difference(output, difference, name)
         shape = f"{INPUT} [1, frames, {network.config.num_mel_bins}]"
         info = load_checkpoint(run / CHECKPOINT).info
         about = {
-            "target": self.target.name, "classes": list(self.target.classes), "inputs": shape,
+            "target": asdict(self.target), "classes": list(self.target.classes), "inputs": shape,
             "output": f"{called} [1, {self.target.num_outputs}]",
             "logmel": kinds_of(info.get("features")).get("logmel"), "fewest_frames": shortest,
             "shorter": f"pad what is shorter with {SILENCE:g} dB at its end", "member": name,
@@ -106,21 +97,13 @@ def _example(network: Cnn14, frames: int) -> Tensor:
     return 20 * torch.randn(1, frames, network.config.num_mel_bins, generator=generator) - 40
 
 
-def _write(network: nn.Module, example: Tensor, path: Path, onnx: bool, called: str) -> None:
+def _write(network: nn.Module, example: tuple[Tensor, ...], path: Path, onnx: bool, called: str) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that checks of shapes are those of the example
-        if not onnx:
-            torch.jit.save(torch.jit.trace(network, (example,), check_trace=False), str(path))
-            return
-        options: dict[str, Any] = {}
-        if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-            options["dynamo"] = False  # the other exporter needs onnxscript too
-            if importlib.util.find_spec("onnx") is None:
-                raise MissingPackage("onnx", f"writing ONNX with torch {torch.__version__}", "Install it with pip.")
-        torch.onnx.export(
-            network, (example,), str(path), opset_version=OPSET, input_names=[INPUT], output_names=[called],
-            dynamic_axes={INPUT: {1: "frames"}}, **options,
-        )  # fmt: skip
+        if onnx:
+            write_onnx(network, example, path, [INPUT], called)
+        else:
+            torch.jit.save(torch.jit.trace(network, example, check_trace=False), str(path))
 
 
 @torch.no_grad()
@@ -128,12 +111,7 @@ def _difference(
     network: Cnn14, temperature: float | None, shortest: int, path: Path, onnx: bool, number: bool
 ) -> float:
     """Largest difference of an output to the trained network's, by what is in the file."""
-    session = written = None
-    if onnx:
-        runtime = importlib.import_module("onnxruntime")
-        session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    else:
-        written = torch.jit.load(str(path))
+    run = open_written(path, onnx, [INPUT])
     largest = 0.0
     for more in MORE:
         features = _example(network, shortest + more)
@@ -141,12 +119,6 @@ def _difference(
         expected = outputs.numpy() if number else torch.softmax(outputs, 1).numpy()
         if temperature is not None:
             expected = apply_temperature(expected, temperature)
-        if session is not None:
-            found = session.run(None, {INPUT: features.numpy()})[0]
-        else:
-            assert written is not None
-            with torch.jit.optimized_execution(False):
-                found = written(features).numpy()
         # NaN must not pass for small
-        largest = float(np.maximum(largest, np.abs(found - expected).max()))
+        largest = float(np.maximum(largest, np.abs(run((features,)) - expected).max()))
     return largest

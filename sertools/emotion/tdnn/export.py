@@ -1,27 +1,22 @@
 """A TDNN-F and its head as a network for other programs: TorchScript or ONNX."""
 
-import importlib
-import importlib.util
-import inspect
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sertools.emotion.tdnn.exported_network import ExportedNetwork
 from sertools.emotion.tdnn.members import PLACE_ONLY, TdnnRuns
-from sertools.errors import MissingPackage, UserError
+from sertools.errors import UserError
 from sertools.evaluation.stats.calibration import apply_temperature
 from sertools.files import replacing, write_json
 from sertools.models.emotion import aggregate_frames, mean_of_frames, pool
+from sertools.prediction.exported_file import check_difference, open_written, write_onnx
 
-TOLERANCE = 1e-5
 LENGTHS = (1, 2, 3, 50, 301, 1000)  # frames of the utterances that an export is tried on
-OPSET = 13
 IVECTORS = "ivectors"
 
 
@@ -49,16 +44,12 @@ def export_network(system: TdnnRuns, output: Path, *, check: bool) -> tuple[str,
     difference: float | None = None
     with replacing(output) as temporary:
         if onnx:
-            _write_onnx(network, system, temporary)
+            write_onnx(network, _example(system, 100), temporary, list(_inputs(system)), _output(system))
         else:
             torch.jit.save(torch.jit.script(network), str(temporary))
         if check or not onnx:
             difference = _difference(system, temporary, onnx)
-            if not difference <= TOLERANCE:
-                raise UserError(
-                    f"{output} was not kept: its outputs differ by {difference:.1e} from those of {member.name}; "
-                    f"at most {TOLERANCE:.0e} is accepted"
-                )
+            check_difference(output, difference, member.name)
     write_json(output.with_suffix(".json"), _about(system, member.name, difference))
     shapes = [f"{n} {s}" for n, s in _inputs(system).items()]
     return f"{', '.join(shapes)} to {_output(system)} [1, {system.target.num_outputs}]", difference
@@ -104,40 +95,13 @@ def _expected(system: TdnnRuns, inputs: tuple[Tensor, ...]) -> Any:
 
 def _difference(system: TdnnRuns, path: Path, onnx: bool) -> float:
     """Largest difference of an output over :data:`LENGTHS`, by what is in the file."""
-    if onnx:
-        session = importlib.import_module("onnxruntime").InferenceSession(
-            path.read_bytes(), providers=["CPUExecutionProvider"]
-        )
-    else:
-        network = torch.jit.load(str(path))
+    run = open_written(path, onnx, list(_inputs(system)))
     largest = 0.0
     for frames in LENGTHS:
         inputs = _example(system, frames, more=frames % 4)
-        if onnx:
-            feeds = {name: x.numpy() for name, x in zip(_inputs(system), inputs, strict=True)}
-            found = session.run(None, feeds)[0]
-        else:
-            # as it is: fusing for each new length takes seconds
-            with torch.no_grad(), torch.jit.optimized_execution(False):
-                found = network(*inputs).numpy()
         # NaN must not pass for small
-        largest = float(np.maximum(largest, np.abs(found - _expected(system, inputs)).max()))
+        largest = float(np.maximum(largest, np.abs(run(inputs) - _expected(system, inputs)).max()))
     return largest
-
-
-def _write_onnx(network: nn.Module, system: TdnnRuns, path: Path) -> None:
-    options: dict[str, Any] = {}
-    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the other exporter needs onnxscript too
-        if importlib.util.find_spec("onnx") is None:
-            raise MissingPackage("onnx", f"writing ONNX with torch {torch.__version__}", "Install it with pip.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that this exporter is the older one, and what it makes of constants
-        torch.onnx.export(
-            network, _example(system, 100), str(path), opset_version=OPSET,
-            input_names=list(_inputs(system)), output_names=[_output(system)], dynamic_axes={"features": {1: "frames"}},
-            **options,
-        )  # fmt: skip
 
 
 def _about(system: TdnnRuns, member: str, difference: float | None) -> dict[str, Any]:
