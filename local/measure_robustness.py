@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cli import parser, read_inputs, run
+from cli import add_inputs, parser, read_inputs, run
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -48,7 +48,7 @@ def main() -> None:
     arguments.add_argument("--cuts", type=Path, required=True, help="cut manifest with audio")
     arguments.add_argument("--snr", type=float, action="append", default=[], metavar="DB", help="white noise")
     arguments.add_argument("--band", type=band, action="append", default=[], metavar="LOW-HIGH", help="of Hz")
-    arguments.add_argument("--given", action="append", default=[], metavar="NAME=PATH", help="pretrained models")
+    add_inputs(arguments)
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
     arguments.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for tables and page")
     arguments.add_argument("experiment", type=Path, help="a trained experiment")
@@ -67,7 +67,7 @@ def main() -> None:
     if missing := tested - cuts.keys():
         raise UserError(f"{len(missing)} tested utterances are not in {options.cuts} (the first: {min(missing)})")
     for fold in folds.folds:
-        model = load_emotion(options.experiment, f"fold_{fold.name}/*", given=read_inputs(options.given))
+        model = load_emotion(options.experiment, f"fold_{fold.name}/*", given=read_inputs(options.inputs))
         heard = {name: (load_cut(cuts[name])[0], int(cuts[name].sampling_rate)) for name in fold.test}
         for condition, degrade in conditions.items():
             sources = [array_source(degrade(x, rate, name), rate, name=name) for name, (x, rate) in heard.items()]

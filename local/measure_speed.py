@@ -2,7 +2,7 @@
 """Real-time factor of a trained system: seconds of processor time for a second of speech, on one core.
 
     measure_speed.py --cuts data/manifests/nemo_cuts_all.jsonl.gz --utterances 40 exp/nemo_four/tdnn
-    measure_speed.py --cuts ... --given backbone=/models/whisper-tiny.en exp/nemo_four/s3_sum
+    measure_speed.py --cuts ... --input backbone=/models/whisper-tiny.en exp/nemo_four/s3_sum
 
 One run of the experiment hears utterances one after the other, from the file to the probabilities: audio, features,
 what a pretrained network computes, the system.  Writes EXPERIMENT/speed.json, which make_benchmark.py reads.
@@ -12,7 +12,7 @@ import logging
 import time
 from pathlib import Path
 
-from cli import at_least_one, parser, read_inputs, run
+from cli import add_inputs, at_least_one, parser, read_inputs, run
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -32,14 +32,14 @@ def main() -> None:
     arguments.add_argument("--cuts", type=Path, required=True, help="cut manifest with audio")
     arguments.add_argument("--utterances", type=at_least_one, default=40, help="spread over the manifest (default: 40)")
     arguments.add_argument("--members", default="", help="runs that are averaged (default: the first one)")
-    arguments.add_argument("--given", action="append", default=[], metavar="NAME=PATH", help="pretrained models")
+    add_inputs(arguments)
     arguments.add_argument("experiment", type=Path, help="a trained experiment")
     options = arguments.parse_args()
     torch.set_num_threads(1)
     runs = sorted(str(path.relative_to(options.experiment)) for path in options.experiment.glob("fold_*/seed_*"))
     if not runs:
         raise UserError(f"{options.experiment} has no runs; train it first")
-    model = load_emotion(options.experiment, options.members or runs[0], given=read_inputs(options.given))
+    model = load_emotion(options.experiment, options.members or runs[0], given=read_inputs(options.inputs))
     cuts = list(read_cuts(options.cuts))
     chosen = cuts[:: max(1, len(cuts) // options.utterances)][: options.utterances]
     # what is done once is not part of it

@@ -22,7 +22,9 @@ def use_device(name: str) -> str:
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not name.startswith("cuda"):
+    if name != "cpu" and re.fullmatch(r"cuda(:\d+)?", name) is None:
+        raise UserError(f"--device must be cpu, cuda, cuda:N or auto, not {name}")
+    if name == "cpu":
         return name
     if not torch.cuda.is_available():
         raise UserError(f"--device {name}: torch sees no CUDA device here")

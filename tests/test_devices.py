@@ -64,6 +64,9 @@ def test_a_gpu_that_is_not_there(hopper: None, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UserError, match="torch sees no CUDA device here"):
         use_device("cuda")
     assert use_device("auto") == "cpu"
+    for name in ("cuda:first", "gpu", "cuda0"):
+        with pytest.raises(UserError, match="must be cpu, cuda, cuda:N or auto"):
+            use_device(name)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@
 . "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
 
 own_options
-option backbone ""      "folder of a pretrained model (README, Pretrained models)"
+option backbone ""      "folder of a pretrained model (docs/backbones.md)"
 option text_backbone "" "folder of a BERT or its like, for systems that read words (s3a_words, s3a_speech_words)"
 option recogniser ""    "an acoustic-to-word experiment, for systems on recognised words (s3a_recognised_words, ...)"
 option pretrained ""    "an LF-MMI experiment of egs/tedlium2, for s3b_acoustic_one_stage and s3b_acoustic_two_stage"

@@ -4,9 +4,10 @@
 #   ./run_s3.sh --corpus /data/RAVDESS --backbone /models/wav2vec2-base
 #   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
 #   ./run_s3.sh --stage 5 --backbone DIR --gpu 1 --layers none --system "s3_sum s3_finetune s3_finetune_adapters"
-#   ./run_s3.sh --stage 3 --backbone DIR --gpu 1 --layers none --system "s3_finetune s3_finetune_tapt"       pretrained on
+#   ./run_s3.sh --stage 3 --backbone DIR --gpu 1 --layers none --system "s3_finetune s3_finetune_tapt"
+#       s3_finetune_tapt: on the train part of each fold pretraining goes on first, without labels
 #   ./run_s3.sh --stage 4 --backbone DIR --gpu 1 --layers none --pretrained ../tedlium2/exp/tdnnf_1g \
-#       --system "s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage s3b_acoustic_one_stage s3b_acoustic_two_stage" S3b
+#       --system "s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage s3b_acoustic_one_stage s3b_acoustic_two_stage"
 #   ./run_s3.sh --stage 6 --backbone DIR --others "s1=exp/s1_four"      beside systems of run.sh on the same folds
 #
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.
@@ -16,7 +17,7 @@
 
 option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo record 1188976, Audio_Speech"
 option skip_bad false   "go on without utterances whose audio is broken"
-option backbone ""      "folder of a pretrained model (README, Pretrained models)"
+option backbone ""      "folder of a pretrained model (docs/backbones.md)"
 option pretrained ""    "an LF-MMI experiment of egs/tedlium2, for s3b_acoustic_one_stage and s3b_acoustic_two_stage"
 option system ""        "what is trained: conf/s3/SYSTEM.yaml, the first compared with each other; empty: frozen ones, with --gpu more"
 option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"

@@ -27,8 +27,7 @@ DOC = """Class probabilities of speech, or a number such as arousal, by a traine
     arecord -f S16_LE -r 16000 - | sertools predict --live -
 
 Reads what libsndfile reads, at any rate; folders; Lhotse manifests (.jsonl, .jsonl.gz); - for standard input.
-Calibrated probabilities of the experiment's runs (--members) are averaged.  What cannot be used is named, the
-others go on, and the exit code is 1.
+Calibrated probabilities of the experiment's runs (--members) are averaged.  What cannot be used is named.
 
 --speech finds speech in a long recording first: silero (needs silero-vad), energy (loudness alone), or windows
 (stretches of --window seconds); each stretch is then recognised as an utterance.  --course and --plot show how

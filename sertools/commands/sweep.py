@@ -50,6 +50,7 @@ def sweep(options: argparse.Namespace) -> int:
 
     from sertools.commands.predict import read_inputs
     from sertools.config import ConfigFiles
+    from sertools.devices import use_device
     from sertools.documents import read_yaml
     from sertools.files import read_json, write_text
     from sertools.partitions.folds import read_folds
@@ -70,7 +71,7 @@ def sweep(options: argparse.Namespace) -> int:
     )  # fmt: skip
     space = read_space(read_yaml(options.space), str(options.space))
     trials = tuning.begin(search, space, options.method, options.trials, options.seed)
-    conditions = replace(HERE, device=options.device)
+    conditions = replace(HERE, device=use_device(options.device))
     with Progress("trials", quiet=options.quiet) as progress:
         if options.method == "optuna":
             tuning.with_optuna(search, space, options.trials, options.seed, conditions, progress)

@@ -23,6 +23,7 @@ from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
+from sertools.reading import csv_text, read_text
 
 VERSION = 1
 SAMPLING_RATE = 16000
@@ -132,11 +133,10 @@ def read_speakers(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         UserError: a column is missing.
     """
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t")
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise UserError(f"{path} has no column {missing[0]}; it has {', '.join(reader.fieldnames or ['none'])}")
-        return {row[COLUMNS[0]].strip(): row for row in reader}
+    reader = csv.DictReader(csv_text(path), delimiter="\t", restval="")
+    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+        raise UserError(f"{path} has no column {missing[0]}; it has {', '.join(reader.fieldnames or ['none'])}")
+    return {row[COLUMNS[0]].strip(): row for row in reader}
 
 
 def read_split(path: Path, speakers: dict[str, dict[str, str]], found: Found) -> dict[str, str]:
@@ -146,7 +146,7 @@ def read_split(path: Path, speakers: dict[str, dict[str, str]], found: Found) ->
     """
     ids = _ids(speakers)
     parts: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.strip())

@@ -11,8 +11,8 @@ import numpy as np
 
 import sertools
 from sertools.errors import UserError
+from sertools.evaluation.score.completeness import by_corpus, folds_of
 from sertools.evaluation.score.results import MetricScore, Results, score
-from sertools.evaluation.score.scoring import by_corpus, folds_of
 from sertools.files import content_hash, write_json, write_text
 from sertools.packaged import CARD
 from sertools.partitions.folds import Folds

@@ -143,7 +143,7 @@ class Microphone(Blocks):
         try:
             import sounddevice
         except ImportError as error:
-            raise MissingPackage("sounddevice", "the microphone (--microphone)", "pip install sounddevice") from error
+            raise MissingPackage("sounddevice", "the microphone (--microphone)", "Install it with pip.") from error
         except OSError as error:
             raise UserError(f"the microphone cannot be used: {error}; install PortAudio (libportaudio2)") from error
         self.rate = rate

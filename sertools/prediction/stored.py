@@ -23,7 +23,7 @@ from sertools.errors import UserError
 from sertools.evaluation.stats.calibration import apply_temperature
 from sertools.partitions.target import Target
 from sertools.prediction.audio import Source
-from sertools.prediction.chain import DEFAULT_RATE, FeatureChain
+from sertools.prediction.chain import FeatureChain
 from sertools.prediction.course import Course, CourseConfig, Floats, envelope
 from sertools.prediction.ensemble import Recognised, Standard
 from sertools.prediction.pieces import Plan, pieces
@@ -334,6 +334,3 @@ def _check_needs(needs: Sequence[Need], given: Mapping[str, Path], info: Mapping
             if info.get("inputs", {}).get(role, digest) != digest:
                 raise UserError(f"--input {need.name}={path} is not what {directory} was trained with (its checksum "
                                 "differs)")  # fmt: skip
-
-
-__all__ = ["DEFAULT_RATE", "StoredEnsemble", "load_stored"]

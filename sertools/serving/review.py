@@ -15,6 +15,7 @@ from sertools.errors import UserError
 from sertools.files import write_text
 from sertools.prediction.apply import EmotionModel, Prediction
 from sertools.prediction.audio import Source
+from sertools.reading import csv_text
 
 HEADER = ("file", "label", "recognised", "probability", "comment")
 SKIPPED = ""
@@ -134,11 +135,10 @@ class Review:
 def _read(table: Path, classes: Sequence[str]) -> dict[str, dict[str, str]]:
     if not table.exists():
         return {}
-    with open(table, encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != HEADER:
-            raise UserError(f"{table} is another table (its header is not {','.join(HEADER)}); name another (--table)")
-        rows = {row["file"]: {name: row[name] or "" for name in HEADER} for row in reader}
+    reader = csv.DictReader(csv_text(table))
+    if tuple(reader.fieldnames or ()) != HEADER:
+        raise UserError(f"{table} is another table (its header is not {','.join(HEADER)}); name another (--table)")
+    rows = {row["file"]: {name: row[name] or "" for name in HEADER} for row in reader}
     unknown = next((row for row in rows.values() if row["label"] not in (SKIPPED, *classes)), None)
     if unknown is not None:
         raise UserError(f"{table}: {unknown['file']} has the label '{unknown['label']}', and this system knows "

@@ -139,7 +139,7 @@ def with_optuna(
     try:
         import optuna
     except ImportError as error:
-        raise MissingPackage("optuna", "--method optuna", "pip install optuna, or say --method random") from error
+        raise MissingPackage("optuna", "--method optuna", "Install it with pip, or say --method random.") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     for one in range(1, number + 1):

@@ -80,6 +80,12 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     (root / "iden_split.txt").write_text("1 id10001/v1/00001.wav\n")
     with pytest.raises(UserError, match="no usable utterance is of the part dev"):
         prepare_voxceleb1(root, tmp_path / "out")
+    (root / "vox1_meta.csv").write_bytes(META.replace("Kitt", "Kítt").encode("latin-1"))
+    with pytest.raises(UserError, match=r"vox1_meta\.csv is not UTF-8"):
+        prepare_voxceleb1(root, tmp_path / "out")
+    (root / "vox1_meta.csv").write_text(META.replace("\tIreland\tdev", ""))
+    with pytest.raises(UserError, match="no usable utterance is of the part dev"):
+        prepare_voxceleb1(root, tmp_path / "out")
     (root / "vox1_meta.csv").write_text(META.replace("Gender", "Sex"))
     with pytest.raises(UserError, match="has no column Gender; it has VoxCeleb1 ID"):
         prepare_voxceleb1(root, tmp_path / "out")

@@ -213,7 +213,7 @@ benchmark_speeds() {
     name=${one##*/}
     name=${name//[:+]/_}
     given=()
-    if [ "${needs[$one]}" = backbone ]; then given=(--given "backbone=$backbone"); fi
+    if [ "${needs[$one]}" = backbone ]; then given=(--input "backbone=$backbone"); fi
     for task in $task_list; do
       exp=exp/$task/$name
       run=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue

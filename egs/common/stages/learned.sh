@@ -29,7 +29,7 @@ backbone_inputs() {
 # pretrain_backbone: of the demo corpus, on what trains in the first fold
 pretrain_backbone() {
   if ! $own_backbone; then
-    [ -n "$backbone" ] || recipe_error "give --backbone DIR, the folder of a pretrained model (README, Pretrained models)"
+    [ -n "$backbone" ] || recipe_error "give --backbone DIR, the folder of a pretrained model (docs/backbones.md)"
     echo "not needed: --backbone is given"
     return
   fi

@@ -35,7 +35,7 @@ def _backbone(config: FinetuneConfig) -> Need:
         )
 
     return Need(
-        "backbone", "the folder of a pretrained speech model", "whoever published it (README, Pretrained models)",
+        "backbone", "the folder of a pretrained speech model", "whoever published it (docs/backbones.md)",
         of="directory", required=True, hashes=_hashes, remarks=remarks,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 NAME = "ssl"
 PROBE_SECONDS = 4.0
-NEED = Need("backbone", "a folder with a pretrained model", "whoever published it (README, Pretrained models)")
+NEED = Need("backbone", "a folder with a pretrained model", "whoever published it (docs/backbones.md)")
 
 
 @dataclass(frozen=True)
