@@ -99,24 +99,11 @@ def add_config(arguments: argparse.ArgumentParser) -> None:
 
 
 def add_inputs(arguments: argparse.ArgumentParser) -> None:
-    """Add ``--input NAME=PATH``, see :func:`read_inputs`."""
+    """Add ``--input NAME=PATH``, see :func:`sertools.helptext.read_inputs`."""
     arguments.add_argument(
         "--input", action="append", default=[], metavar="NAME=PATH", dest="inputs",
         help="what is needed besides, e.g. pretrained=exp/tdnnf/checkpoint; may be repeated",
     )  # fmt: skip
-
-
-def read_inputs(given: list[str]) -> dict[str, Path]:
-    """``--input NAME=PATH`` as name to path."""
-    found: dict[str, Path] = {}
-    for item in given:
-        name, equals, path = item.partition("=")
-        if not equals or not name or not path:
-            raise UserError(f"--input takes NAME=PATH, not '{item}'")
-        if name in found:
-            raise UserError(f"--input {name} is given twice")
-        found[name] = Path(path)
-    return found
 
 
 def add_device(arguments: argparse.ArgumentParser) -> None:

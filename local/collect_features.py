@@ -9,10 +9,11 @@ Configuration, inputs and cuts are those that compute_features.py was given.
 import logging
 from pathlib import Path
 
-from cli import add_config, add_inputs, parser, read_inputs, run
+from cli import add_config, add_inputs, parser, run
 from sertools.config import read_values
 from sertools.features.kind import Given
 from sertools.features.pipeline import CUTS, collect_features, features_config, made_before
+from sertools.helptext import read_inputs
 from sertools.provenance import require_whole
 
 

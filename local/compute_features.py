@@ -15,7 +15,7 @@ import logging
 import time
 from pathlib import Path
 
-from cli import add_config, add_device, add_inputs, at_least_one, parser, progress_bar, read_inputs, resolve_device, run
+from cli import add_config, add_device, add_inputs, at_least_one, parser, progress_bar, resolve_device, run
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -24,6 +24,7 @@ import torch
 from sertools.config import read_values
 from sertools.features.kind import Given
 from sertools.features.pipeline import compute_features, features_config, made_before
+from sertools.helptext import read_inputs
 from sertools.provenance import require_whole
 from sertools.training.memory import keep_freed_memory
 

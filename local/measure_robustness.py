@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cli import add_inputs, parser, read_inputs, run
+from cli import add_inputs, parser, run
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -29,6 +29,7 @@ from sertools.evaluation.compare.comparing import PAGE, TEXT, Source, Wishes, co
 from sertools.evaluation.score.plots import new_figure, png
 from sertools.evaluation.score.results import score
 from sertools.files import replacing
+from sertools.helptext import read_inputs
 from sertools.manifests import read_cuts
 from sertools.partitions.folds import read_folds
 from sertools.prediction import load_emotion

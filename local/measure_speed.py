@@ -12,7 +12,7 @@ import logging
 import time
 from pathlib import Path
 
-from cli import add_inputs, at_least_one, parser, read_inputs, run
+from cli import add_inputs, at_least_one, parser, run
 
 # cli is first: it explains imports that fail
 # isort: split
@@ -21,6 +21,7 @@ import torch
 
 from sertools.errors import UserError
 from sertools.files import write_json
+from sertools.helptext import read_inputs
 from sertools.manifests import read_cuts
 from sertools.prediction import load_emotion
 from sertools.prediction.apply import Failure

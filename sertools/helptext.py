@@ -1,9 +1,12 @@
-"""Help that fits the terminal: a docstring as a description, whose paragraphs and example commands are wrapped."""
+"""Command lines: help that fits the terminal, and what options hold."""
 
 import argparse
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+from sertools.errors import UserError
 
 
 class Formatter(argparse.HelpFormatter):
@@ -75,3 +78,20 @@ def seed(text: str) -> int:
     if not (text.isdecimal() and int(text[:20]) < 10**9):
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 999999999, not {text}")
     return int(text)
+
+
+def read_inputs(given: Sequence[str]) -> dict[str, Path]:
+    """``--input NAME=PATH`` as name to path.
+
+    Raises:
+        UserError: it is not written so, or a name is there twice.
+    """
+    found: dict[str, Path] = {}
+    for item in given:
+        name, equals, path = item.partition("=")
+        if not equals or not name or not path:
+            raise UserError(f"--input takes NAME=PATH, not '{item}'")
+        if name in found:
+            raise UserError(f"--input {name} is given twice")
+        found[name] = Path(path)
+    return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sertools.devices import use_device
 from sertools.errors import UserError
+from sertools.helptext import read_inputs
 
 # heavy modules are imported where they are used: --help and mistakes in the command line answer at once
 if TYPE_CHECKING:
@@ -111,19 +112,6 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--window and --step are of the course: give --course or --plot (or --live, --speech windows)")
     if options.json == "-" and options.csv == "-":
         raise UserError("--json - and --csv - cannot both have the standard output")
-
-
-def read_inputs(given: Sequence[str]) -> dict[str, Path]:
-    """``NAME=PATH`` as name to path."""
-    found: dict[str, Path] = {}
-    for item in given:
-        name, equals, path = item.partition("=")
-        if not equals or not name or not path:
-            raise UserError(f"--input takes NAME=PATH, not '{item}'")
-        if name in found:
-            raise UserError(f"--input {name} is given twice")
-        found[name] = Path(path)
-    return found
 
 
 def _course(options: argparse.Namespace) -> "CourseConfig | None":

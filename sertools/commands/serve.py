@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sertools.devices import use_device
 from sertools.errors import MissingPackage, UserError
+from sertools.helptext import read_inputs
 
 DOC = """A page on this machine: drop or record speech, and see the probabilities over its waveform.
 
@@ -45,7 +46,6 @@ def serve(options: argparse.Namespace) -> int:
         raise MissingPackage(
             str(error.name), "sertools serve", "Add it by `make env-serve`, or pip install 'sertools[serve]'."
         ) from error
-    from sertools.commands.predict import read_inputs
     from sertools.packaged import packaged_model
     from sertools.prediction.apply import load_emotion
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from sertools.errors import UserError
-from sertools.helptext import at_least_one, seed
+from sertools.helptext import at_least_one, read_inputs, seed
 
 DOC = """Search for settings on dev parts only, over a recipe's configuration.
 
@@ -48,7 +48,6 @@ def sweep(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     from dataclasses import replace
 
-    from sertools.commands.predict import read_inputs
     from sertools.config import ConfigFiles
     from sertools.devices import use_device
     from sertools.documents import read_yaml
