@@ -6,8 +6,8 @@
         --comparison s4=exp/comparison_s4_s4 s4_audio@s4=exp/s4_audio_s4 s4_audio@improvised=exp/s4_audio_improvised
 
 Takes comparisons (PROTOCOL=DIR of compare.py, all systems of it) and scored experiments
-(SYSTEM@PROTOCOL=DIR of score.py, for word errors besides).  What the paper has and was not run here is a
-dash.  On another corpus than the paper's, the published numbers are grey.
+(SYSTEM@PROTOCOL=DIR of score.py, for word errors and learning curves besides).  What the paper has and was not
+run here is a dash.  On another corpus than the paper's, the published numbers are grey.
 """
 
 import logging
@@ -17,6 +17,7 @@ import sertools
 from cli import parser, run
 from sertools.config import load_config
 from sertools.errors import UserError
+from sertools.evaluation.paper.figures import CURVES
 from sertools.evaluation.paper.found import Found
 from sertools.evaluation.paper.making import PAGE, TEXT, knows, make_page
 from sertools.evaluation.paper.published import Paper
@@ -38,18 +39,18 @@ def main() -> None:
     options = arguments.parse_args()
 
     paper = load_config(Paper, options.paper)
-    found = Found()
+    found, watched = Found(), {name for figure in paper.figures if figure.kind == CURVES for name in figure.systems}
     for text in options.systems:
         name, directory = pair(text)
         system, _, protocol = name.partition("@")
-        found.add_experiment(protocol, system, directory)
+        found.add_experiment(protocol, system, directory, curve=system in watched)
     for text in options.comparison:
         found.add_comparison(*pair(text))
     if options.if_any and not knows(paper, found):
         logging.info("no page of %s: none of its systems is among these", paper.paper)
         return
     inputs: dict[str, Path | str] = {"paper": options.paper} | {str(path): path for path in found.files}
-    stamp = Stamp.of({"command": options.command, "sertools": sertools.__version__, "page": 1}, inputs)
+    stamp = Stamp.of({"command": options.command, "sertools": sertools.__version__, "page": 2}, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
         if reason is None:

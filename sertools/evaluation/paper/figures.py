@@ -100,6 +100,35 @@ def epochs(title: str, systems: Sequence[System]) -> bytes | None:
     return png(figure)
 
 
+def learning_curves(title: str, systems: Sequence[System]) -> bytes | None:
+    """The main metric on dev by epoch, with S2's spread: of systems of one protocol, the first one's.
+
+    None if no system left histories.
+    """
+    found = [(name, results["curve"]) for name, _, results in systems if results.get("curve") is not None]
+    found = [(name, curve) for name, curve in found if curve.protocol == found[0][1].protocol]
+    if not found:
+        return None
+    figure, axes = new_figure(9.2, 4.2)
+    metric = found[0][1].metric
+    for number, (name, curve) in enumerate(found):
+        colour, at = COLOURS[number % len(COLOURS)], curve.epochs
+        means, spreads, whole = metric.scale * curve.means, metric.scale * curve.spreads, curve.whole
+        updates = "" if curve.updates is None else f" ({curve.updates:.0f} updates an epoch)"
+        low, high = means - spreads, means + spreads
+        axes.fill_between(at[:whole], low[:whole], high[:whole], color=colour, alpha=0.12, linewidth=0)
+        axes.plot(at[:whole], means[:whole], color=colour, linewidth=1.4, label=name + updates)
+        # those that go on are a choice: neither joined to a band nor drawn through
+        axes.plot(at[max(whole - 1, 0) :], means[max(whole - 1, 0) :], ":", color=colour, linewidth=0.9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{metric.name} on dev, %" if metric.scale == 100 else f"{metric.name} on dev")
+    axes.legend(frameon=False, fontsize=8)
+    about = "bands: deviation over folds, mean of repetitions; dotted: some runs had stopped"
+    axes.set_title(f"{title}\nprotocol {found[0][1].protocol}; {about}", fontsize=11)
+    return png(figure)
+
+
 ALPHA = 0.05
 Points = Sequence[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]
 """Of a system, for each protocol: what is written at the axis, the test part of its results, and its comparison with
@@ -145,5 +174,9 @@ def is_better(difference: Mapping[str, Any]) -> bool:
     return p is not None and p < ALPHA and difference["metrics"][0]["folds"] > 0
 
 
-FIGURES: dict[str, Draw] = {"confusion": confusion, "intervals": intervals, "layers": layers, "epochs": epochs}
+CURVES = "learning_curves"
+"""The kind that needs the histories of runs."""
+FIGURES: dict[str, Draw] = {
+    "confusion": confusion, "intervals": intervals, "layers": layers, "epochs": epochs, CURVES: learning_curves,
+}  # fmt: skip
 """Kind to what draws it; ``amounts`` is over several protocols, and not among them."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sertools.errors import UserError
+from sertools.evaluation.paper.curves import history_files, read_curve
 from sertools.evaluation.paper.published import FOLDS, POOLED, WITHIN, Column
 from sertools.files import read_json
 from sertools.provenance import require_whole
@@ -30,7 +31,7 @@ class Found:
 
     Attributes:
         systems: (protocol, system) to the test part of its results.
-        extras: (protocol, system) to all of results.json.
+        extras: (protocol, system) to all of results.json, and the learning curve, if it was asked for.
         differences: (protocol, system) to the comparison of the system with the first of its protocol.
         corpora: of the results.
         remarks: that results carry.
@@ -60,11 +61,11 @@ class Found:
         self.remarks.setdefault(protocol, []).extend(str(line) for line in values.get("remarks", []))
         self.files.append(path)
 
-    def add_experiment(self, protocol: str, system: str, directory: Path) -> None:
-        """One scored experiment.
+    def add_experiment(self, protocol: str, system: str, directory: Path, curve: bool = False) -> None:
+        """One scored experiment; with ``curve`` also the learning curve of its runs, if they have epochs.
 
         Raises:
-            UserError: it is not scored.
+            UserError: it is not scored, or histories of its runs are missing or damaged.
         """
         path = require_whole(directory / RESULTS, MAKES_RESULTS)
         values = read_json(path, MAKES_RESULTS)
@@ -72,6 +73,10 @@ class Found:
             raise UserError(f"{path} has results of several corpora; a paper's page shows one")
         self._add(protocol, system, values["test"])
         self.extras[protocol, system] = values
+        if curve:
+            histories = history_files(directory, values["test"])
+            self.extras[protocol, system] = values | {"curve": read_curve(histories, protocol)}
+            self.files.extend(histories)
         self.remarks.setdefault(protocol, []).extend(str(line) for line in values.get("remarks", []))
         self.files.append(path)
 
