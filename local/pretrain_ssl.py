@@ -50,7 +50,8 @@ def main() -> None:
     if fold is not None:
         require_whole(options.folds, "the folds stage (local/make_folds.py)")
         train, dev = (
-            select_cuts(options.cuts, options.folds, fold, [part], output / "cuts" / part) for part in ("train", "dev")
+            select_cuts([options.cuts], options.folds, fold, [part], output / "cuts" / part)
+            for part in ("train", "dev")
         )
     with training_conditions(options.device) as conditions:
         if conditions.device == "cpu":

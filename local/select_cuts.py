@@ -10,6 +10,7 @@ Writes OUTPUT/cuts.jsonl.gz, in the order of the manifests.  Without --fold, all
 from pathlib import Path
 
 from cli import parser, run
+from sertools.errors import UserError
 from sertools.partitions.folds import find_fold, read_folds
 from sertools.partitions.selecting import select_cuts
 from sertools.provenance import require_whole
@@ -18,14 +19,17 @@ from sertools.provenance import require_whole
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--folds", type=Path, required=True, help="folder of folds.json")
-    arguments.add_argument("--fold", required=True, help="name or number (from 1) of a fold")
-    arguments.add_argument("--part", action="append", required=True, choices=("train", "dev", "test"))
-    arguments.add_argument("cuts", type=Path, help="cut manifest")
+    arguments.add_argument("--fold", help="name or number (from 1) of a fold")
+    arguments.add_argument("--part", action="append", default=[], choices=("train", "dev", "test"))
+    arguments.add_argument("cuts", type=Path, nargs="+", help="cut manifests")
     arguments.add_argument("output", type=Path, help="folder for the manifest")
     options = arguments.parse_args()
-    require_whole(options.cuts, "the preparation of the corpus (local/prepare_corpus.py)")
+    if (options.fold is None) != (not options.part):
+        raise UserError("give both --fold and --part, or neither")
+    for path in options.cuts:
+        require_whole(path, "the preparation of the corpus (local/prepare_corpus.py)")
     require_whole(options.folds, "the folds stage (local/make_folds.py)")
-    fold = find_fold(read_folds(options.folds), options.fold)
+    fold = None if options.fold is None else find_fold(read_folds(options.folds), options.fold)
     select_cuts(options.cuts, options.folds, fold, options.part, options.output)
 
 
