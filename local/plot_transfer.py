@@ -92,7 +92,10 @@ def _ratings(options: argparse.Namespace) -> list[tuple[str, str, float]]:
         }
         for field in options.ratings
     }
-    return [(one, other, pearson(values[one], values[other])) for one, other in combinations(options.ratings, 2)]
+    if absent := [field for field in options.ratings if len(values[field]) < 2]:
+        logging.info("%s has no ratings of %s", options.supervisions, ", ".join(absent))
+    known = [field for field in options.ratings if field not in absent]
+    return [(one, other, pearson(values[one], values[other])) for one, other in combinations(known, 2)]
 
 
 def _source(text: str) -> tuple[str, Path, Path]:

@@ -26,6 +26,11 @@ cuts_of_corpus() {
   if [ -n "${joined[*]-}" ]; then echo "$manifests/cuts.jsonl.gz"; else echo "${manifests:-$data/manifests}/${dataset}_cuts_all.jsonl.gz"; fi
 }
 
+# supervisions_of_corpus: their manifest; of several corpora (--join) that of the user's own
+supervisions_of_corpus() {
+  echo "${own_manifests:-$data/manifests}/${own_dataset-$dataset}_supervisions_all.jsonl.gz"
+}
+
 # make_folds: of conf/folds/PROTOCOL.yaml
 make_folds() {
   check_name --protocol "$protocol"
@@ -35,7 +40,7 @@ make_folds() {
 # divide LOG NAME [OPTION...]: folds of conf/folds/PROTOCOL.yaml, changed by options of make_folds.py, in a folder NAME
 divide() {
   local overlay=() one supervisions=()
-  for one in "${own_manifests:-$data/manifests}/${own_dataset-$dataset}_supervisions_all.jsonl.gz" ${joined[@]+"${joined[@]}"}; do
+  for one in "$(supervisions_of_corpus)" ${joined[@]+"${joined[@]}"}; do
     supervisions+=(--supervisions "$one")
   done
   if ${demo:-false}; then overlay=(--overlay conf/demo.yaml); fi

@@ -140,7 +140,7 @@ transfer_picture() {
     if [[ $one == *,*,* && " $system " == *"_${one%%=*}_"* ]]; then given+=("${one%%=*}=${one#*,}"); fi
   done
   if [ -n "${ratings-}" ]; then
-    rated=(--supervisions "$data/manifests/${dataset}_supervisions_all.jsonl.gz" --ratings)
+    rated=(--supervisions "$(supervisions_of_corpus)" --ratings)
     for one in $ratings; do rated+=("$one"); done
   fi
   if [ ${#given[@]} -gt 0 ] && [ -e "$results$2/comparison.json" ]; then

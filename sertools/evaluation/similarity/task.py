@@ -53,8 +53,10 @@ def task_similarity(target: Folds, source: Folds) -> TaskSimilarity:
 
 
 def pearson(one: Mapping[str, Label], other: Mapping[str, Label]) -> float:
-    """Pearson's correlation of the numbers of common utterances; NaN where one of them does not vary."""
+    """Pearson's correlation of the numbers of common utterances; NaN where there are none, or one does not vary."""
     both = sorted(one.keys() & other.keys())
+    if not both:
+        return float("nan")
     x, y = (np.array([float(values[u]) for u in both]) for values in (one, other))
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x**2).sum() * (y**2).sum()))

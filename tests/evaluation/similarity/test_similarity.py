@@ -36,6 +36,7 @@ def test_tasks_on_common_utterances() -> None:
     assert pearson(one, other) == pytest.approx(np.corrcoef(x, -y)[0, 1], abs=1e-12)
     found = task_similarity(folds(one, Target("arousal", "number")), folds(other, Target("dominance", "number")))
     assert (round(found.value, 1), found.how, found.utterances) == (0.6, "correlation", 3000)
+    assert np.isnan(pearson(one, {"another": 1.0}))
     classes = {name: "high" if value > 0 else "low" for name, value in one.items()}
     # of a normal number, halves lie sqrt(2 / pi) to each side
     assert correlation_ratio(one, classes) == pytest.approx(np.sqrt(2 / np.pi), abs=0.02)
