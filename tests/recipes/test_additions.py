@@ -28,7 +28,7 @@ LINES = {
     "features/kinds.py": ("kind for kind in (", "LOUDNESS, ", "features.utterance.loudness import LOUDNESS"),
     "emotion/kinds.py": ("KINDS: dict[str, str] = {\n", '    "nearest_mean": "sertools.emotion.nearest_mean",\n', ""),
     "evaluation/stats/registry.py": ("(UA, WA, ", "KAPPA, ", "evaluation.stats.kappa import KAPPA"),
-    "partitions/protocols/__init__.py": ("in (STRICT, ", "TOY, ", "partitions.protocols.toy import TOY"),
+    "partitions/protocols/__init__.py": ("_ALL = (STRICT, ", "TOY, ", "partitions.protocols.toy import TOY"),
 }
 """A registry, the place of the line in it, the line, and its import."""
 CONFIGURATIONS = {
