@@ -32,6 +32,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("shell", choices=("bash", "zsh"), help="which shell")
 
 
+def show(options: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    print(script(options.shell, options.commands), end="")
+    return 0
+
+
 def script(shell: str, commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> str:
     """The script, out of the parsers themselves."""
     cases = []
