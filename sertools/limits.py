@@ -363,7 +363,8 @@ def check_setting(name: str, value: Any, where: str) -> None:
         return
     if isinstance(value, int | float):
         kind = next((kind for end, kind in _SETTINGS if name.endswith(end)), _OTHERS)
-        if not isfinite(value):
+        # a whole number may be too large to be looked at as a float
+        if isinstance(value, float) and not isfinite(value):
             raise UserError(f"{where} must be a finite number, not {shown(value)}")
         if not kind.low <= value <= kind.high:
             raise UserError(f"{where} must be in {kind.low:g} .. {kind.high:g}, not {shown(value)}")

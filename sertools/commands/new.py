@@ -56,7 +56,7 @@ def new(options: argparse.Namespace) -> int:
     first = options.directory / "egs" / chosen[0]
     scripts = sorted(path.name for path in first.glob("run*.sh"))
     print(f"{options.directory} has {', '.join(chosen)}.  Next:\n")
-    if len(scripts) == 1 and len(chosen) == 1:
+    if len(chosen) == 1:
         print(f"    cd {options.directory} && ./{scripts[0]} --help")
     else:
         print(f"    cd {first} && ./{scripts[0]} --help")
@@ -84,9 +84,9 @@ def lay_out(directory: Path, chosen: list[str]) -> None:
         if path.is_file() and path.read_bytes()[:2] == b"#!":
             path.chmod(path.stat().st_mode | 0o111)
     (directory / ".venv").symlink_to(sys.prefix, target_is_directory=True)
-    scripts = sorted((directory / "egs" / chosen[0]).glob("run*.sh"))
-    if len(chosen) == 1 and len(scripts) == 1:
-        (directory / scripts[0].name).symlink_to(os.path.join("egs", chosen[0], scripts[0].name))
+    if len(chosen) == 1:
+        for script in sorted((directory / "egs" / chosen[0]).glob("run*.sh")):
+            (directory / script.name).symlink_to(os.path.join("egs", chosen[0], script.name))
 
 
 def _left(folder: str, names: list[str]) -> list[str]:

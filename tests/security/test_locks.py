@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-EXTRAS = ("ssl", "opensmile")
+EXTRAS = ("ssl", "opensmile", "serve")
 LOCKS = (
     "full.txt", "modern.txt", "k2.txt", "pip.txt", "build.txt",
-    *(f"{extra}-{kind}.txt" for extra in EXTRAS for kind in ("full", "modern")),
+    *(f"{extra}-{kind}.txt" for extra in EXTRAS for kind in ("full", "modern")), "docs-full.txt",
 )  # fmt: skip
 LINE = re.compile(r"([\w.-]+)==([\w.]+)((?: --hash=sha256:[0-9a-f]{64})+)")
 # which build of torch is the user's choice
@@ -34,7 +34,8 @@ def test_every_line_has_version_and_hash(root: Path, name: str) -> None:
 
 def test_every_file_of_requirements_is_known(root: Path) -> None:
     files = {path.name for path in (root / "requirements").iterdir() if path.suffix == ".txt"}
-    assert files == {*LOCKS, *WITHOUT_HASH}
+    # next.txt: versions to be tried, with which nothing is trained
+    assert files == {*LOCKS, *WITHOUT_HASH, "next.txt"}
     for name, packages in WITHOUT_HASH.items():
         assert {line.split("==")[0] for line in lines(root / "requirements" / name)} == packages
 
