@@ -314,6 +314,8 @@ def a2w(device: Device) -> None:
 def stacked(device: Device) -> None:
     """S2's networks, all folds and seeds at once."""
     other = benchmark("prognets")
+    from sertools.emotion.progressive.columns import Reading
+    from sertools.models.column_passes import Passes
     from sertools.models.columns import Columns
     from sertools.training.stacked import Lesson, Stack, StackConfig, train_stack
 
@@ -327,9 +329,10 @@ def stacked(device: Device) -> None:
         lessons.append(Lesson(order[: utterances * 8 // 10], order[utterances * 8 // 10 :], number))
 
     def one_epoch() -> None:
-        model = Columns(other.S2, other.FEATURES, other.CLASSES, list(range(count))).to(device.name)
-        stack = Stack(model, lambda which, index, masks: model(features[index], (), masks), lessons, labels,
-                      (other.CLASSES,), other.S2.hidden, other.S2.dropout)  # fmt: skip
+        columns = Columns(other.S2, other.FEATURES, other.CLASSES, list(range(count)))
+        scale = torch.zeros(other.FEATURES), torch.ones(other.FEATURES)
+        reading = Reading("plain", features, [scale] * count, [()] * count)
+        stack = Stack(Passes(columns.to(device.name)), reading, lessons, labels, (other.CLASSES,))
         train_stack(stack, StackConfig(epochs=1, batch_size=64, networks_at_once=count))
 
     updates = -(-len(lessons[0].train) // 64)
