@@ -2,7 +2,9 @@
 
 Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D: Crowd-sourced Emotional Multimodal Actors Dataset", IEEE Trans.
 Affective Computing 5(4), 2014; Open Database License.  Audio is ``AudioWAV/AAAA_SSS_EEE_LL.wav`` (or ``.flac``): actor,
-sentence, emotion, level; who the actors are is in ``VideoDemographics.csv``.
+sentence, emotion, level; who the actors are is in ``VideoDemographics.csv``.  What the crowd heard is in
+``processedResults/tabulatedVotes.csv``, a row a clip and way of presenting it, numbered 100000 times the way (1 voice,
+2 face, 3 both) and the clip (``tabulateVotesV2.r`` of the release).  ``summaryTable.csv`` has the winners alone.
 """
 
 import csv
@@ -23,9 +25,10 @@ from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
 
-VERSION = 2
+VERSION = 3
 SAMPLING_RATE = 16000
 ACTORS = "VideoDemographics.csv"
+VOTES = "processedResults/tabulatedVotes.csv"
 LAYOUT = "VideoDemographics.csv and AudioWAV/1001_IEO_NEU_XX.wav ..."
 EMOTIONS = {"ANG": "angry", "DIS": "disgusted", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified", "X": "unspecified"}
@@ -49,6 +52,8 @@ GROUPS = 10
 """Actors are left out in so many groups."""
 PUBLISHED = {"angry": 1271, "disgusted": 1271, "fearful": 1271, "happy": 1271, "neutral": 1087, "sad": 1271}
 
+_VOTED = {code[0]: name for code, name in EMOTIONS.items()}
+_VOICE = 1
 _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_([A-Z]{1,2})")
 
 
@@ -63,7 +68,8 @@ def prepare_cremad(
     """Write ``cremad_{recordings,supervisions,cuts}_all.jsonl.gz``.
 
     ``custom`` of a supervision: emotion, session ("actors1": actors are dealt into ten groups), improvised (False),
-    level, sentence, age, corpus.
+    level, sentence, age, corpus; where the folder has ``processedResults/tabulatedVotes.csv``, votes (emotion to number
+    of raters who heard the voice alone).
 
     Args:
         corpus_dir: the folder with ``AudioWAV`` and ``VideoDemographics.csv``, or its parent.
@@ -78,10 +84,10 @@ def prepare_cremad(
     root = find_root(corpus_dir, ["CREMA-D", "CREMA-D-master", "cremad"], "AudioWAV", LAYOUT)
     if not (root / ACTORS).is_file():
         raise UserError(f"{root} has no {ACTORS}, which says who the actors are; expected the layout {LAYOUT}")
-    stamp = Stamp(
-        {"corpus_dir": str(root), "skip_bad": skip_bad, "version": VERSION},
-        {"corpus": listing_hash(root, ["AudioWAV/*"]), "actors": content_hash(root / ACTORS)},
-    )
+    inputs = {"corpus": listing_hash(root, ["AudioWAV/*"]), "actors": content_hash(root / ACTORS)}
+    if (root / VOTES).is_file():
+        inputs["votes"] = content_hash(root / VOTES)
+    stamp = Stamp({"corpus_dir": str(root), "skip_bad": skip_bad, "version": VERSION}, inputs)
     return prepare("cremad", lambda: find(root, jobs, progress), output_dir, stamp, skip_bad)
 
 
@@ -90,6 +96,7 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
     found = Found()
     corpus = corpus_name("cremad", root)
     actors = _actors(root / ACTORS)
+    votes = read_votes(root / VOTES, found) if (root / VOTES).is_file() else None
     files: dict[str, Path] = {}
     for path in visible((root / "AudioWAV").glob("*")):
         if path.suffix.lower() not in (".wav", ".flac"):
@@ -114,7 +121,13 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
         same = recording.sampling_rate == SAMPLING_RATE
         recordings.append(recording if same else recording.resample(SAMPLING_RATE))
         supervisions.append(_supervision(name, actors[name[:4]], recordings[-1].duration, corpus))
+        if votes is not None:
+            supervisions[-1].custom["votes"] = votes.get(name, {})
     found.splits["all"] = recordings, supervisions
+    if votes is None:
+        found.notes.append(f"there is no {VOTES}, so the manifests have no raters' votes")
+    elif without := [name for name in audio if not votes.get(name)]:
+        found.notes.append(f"{len(without)} utterances have no votes in {VOTES}, such as {without[0]}")
     if corpus == "cremad":
         emotions = Counter(segment.custom["emotion"] for segment in supervisions)
         found.notes += differences("utterances of an emotion", PUBLISHED, dict(emotions))
@@ -132,6 +145,36 @@ def _actors(path: Path) -> dict[str, dict[str, str]]:
         if not {"ActorID", "Age", "Sex"} <= set(reader.fieldnames or ()):
             raise UserError(f"{path}: the first line must name the columns ActorID, Age and Sex")
         return {row["ActorID"]: row for row in reader}
+
+
+def read_votes(path: Path, found: Found) -> dict[str, dict[str, int]]:
+    """Utterance to emotion to number of raters who heard the voice alone; what does not parse becomes a problem.
+
+    Raises:
+        UserError: it is not that table.
+    """
+    votes: dict[str, dict[str, int]] = {}
+    with open(path, encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        names = list(reader.fieldnames or ())
+        if lacking := [name for name in ("fileName", "numResponses", *_VOTED) if name not in names[1:]]:
+            raise UserError(f"{path}: the first line must name the column {lacking[0]}, after that of the row's number")
+        for row in reader:
+            try:
+                way = int(row[names[0]]) // 100000
+                counts = {emotion: int(row[letter]) for letter, emotion in _VOTED.items()}
+                sound = min(counts.values()) >= 0 and sum(counts.values()) == int(row["numResponses"])
+            except (TypeError, ValueError):
+                sound = False
+            if not sound:
+                what = f"the votes for {', '.join(_VOTED)} are no numbers of sum numResponses: {row['fileName']}"
+                found.problems.append(Problem("bad line", str(path), what, reader.line_num))
+            elif way == _VOICE and row["fileName"] in votes:
+                what = f"{row['fileName']} stands there twice"
+                found.problems.append(Problem("duplicate", str(path), what, reader.line_num))
+            elif way == _VOICE:
+                votes[row["fileName"]] = {emotion: count for emotion, count in counts.items() if count}
+    return votes
 
 
 def _supervision(name: str, actor: dict[str, str], duration: float, corpus: str) -> SupervisionSegment:

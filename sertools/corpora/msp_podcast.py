@@ -4,7 +4,8 @@ Lotfian and Busso, "Building naturalistic emotionally balanced speech corpus by 
 existing podcast recordings", IEEE Trans. Affective Computing 10(4), 2019; from UT Dallas, under licence.
 
 Audio is ``Audios/MSP-PODCAST_0001_0008.wav``; the labels are ``Labels/labels_consensus.csv``, which release 1.8 spells
-``labels_concensus.csv``.  The dev part is called Development, in release 1.8 Validation.
+``labels_concensus.csv``; single raters are in ``Labels/labels.txt``.  The dev part is called Development, in release
+1.8 Validation.
 """
 
 import csv
@@ -20,12 +21,13 @@ from sertools.corpora.corpus import Corpus
 from sertools.corpora.found import Found
 from sertools.corpora.layout import corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Prepared, prepare
+from sertools.corpora.msp_podcast_raters import NAME, read_raters
 from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 SAMPLING_RATE = 16000
 LAYOUT = "Labels/labels_consensus.csv and Audios/MSP-PODCAST_0001_0008.wav ..."
 TABLES = ("labels_consensus.csv", "labels_concensus.csv")
@@ -59,8 +61,9 @@ def prepare_msp_podcast(
     """Write ``msp_podcast_{recordings,supervisions,cuts}_all.jsonl.gz``.
 
     ``custom`` of a supervision: split (train, dev, test1, test2, test3), session (the podcast), improvised (True),
-    corpus, and where the release has labels emotion, arousal, valence and dominance (1 to 7).  Whoever is unknown is
-    called after the podcast ("unknown_0001"), in which it may be one speaker.
+    corpus, and where the release has labels emotion, arousal, valence and dominance (1 to 7), and votes (emotion to
+    number of raters, of ``Labels/labels.txt``).  Whoever is unknown is called after the podcast ("unknown_0001"), in
+    which it may be one speaker.
 
     Args:
         corpus_dir: the folder with ``Labels`` and ``Audios``, or its parent.
@@ -74,10 +77,10 @@ def prepare_msp_podcast(
     """
     root = find_root(corpus_dir, ["MSP-PODCAST", "MSP-Podcast"], "Labels", LAYOUT)
     table = _table(root)
-    stamp = Stamp(
-        {"corpus_dir": str(root), "skip_bad": skip_bad, "version": VERSION},
-        {"corpus": listing_hash(root, ["Audios/*", "Audio/*"]), "labels": content_hash(table)},
-    )
+    inputs = {"corpus": listing_hash(root, ["Audios/*", "Audio/*"]), "labels": content_hash(table)}
+    if (root / "Labels" / NAME).is_file():
+        inputs["raters"] = content_hash(root / "Labels" / NAME)
+    stamp = Stamp({"corpus_dir": str(root), "skip_bad": skip_bad, "version": VERSION}, inputs)
     return prepare("msp_podcast", lambda: find(root, jobs, progress), output_dir, stamp, skip_bad)
 
 
@@ -103,8 +106,24 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
         recordings.append(recording if same else recording.resample(SAMPLING_RATE))
         supervisions.append(_supervision(name, rows[name], recordings[-1].duration, corpus))
     found.splits["all"] = recordings, supervisions
+    found.notes += _add_votes(root / "Labels" / NAME, supervisions)
     found.notes += _notes(audio, supervisions)
     return found
+
+
+def _add_votes(path: Path, supervisions: list[SupervisionSegment]) -> list[str]:
+    """Give the supervisions that have an emotion their raters' votes; what is to be known of these."""
+    if not path.is_file():
+        return [f"there is no {path.name} in {path.parent}, so the manifests have no raters' votes"]
+    rated = read_raters(path)
+    without = []
+    for segment in supervisions:
+        if segment.custom is not None and "emotion" in segment.custom:
+            segment.custom["votes"] = rated.votes.get(segment.id, {})
+            if not segment.custom["votes"]:
+                without.append(segment.id)
+    lacking = [f"{len(without)} utterances have no raters in {path.name}, such as {without[0]}"] if without else []
+    return [*rated.notes(), *lacking]
 
 
 def _table(root: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from lhotse import SupervisionSet
 
-from sertools.corpora.cremad import prepare_cremad
+from sertools.corpora.cremad import VOTES, prepare_cremad
 from sertools.corpora.nemo import prepare_nemo
 from sertools.errors import UserError
 
@@ -26,6 +26,7 @@ def test_the_real_parts(shared: Path, tmp_path: Path) -> None:
     done = prepare_cremad(shared / "data/cremad", tmp_path / "cremad")
     assert (done.counts["all utterances"], done.counts["problems"]) == (1999, 0)
     assert any("digital silence" in note for note in done.notes)
+    assert f"there is no {VOTES}, so the manifests have no raters' votes" in done.notes
     segments = SupervisionSet.from_file(tmp_path / "cremad/cremad_supervisions_all.jsonl.gz").to_eager()
     speakers = {segment.speaker: segment.gender for segment in segments}
     assert Counter(speakers.values()) == {"male": 40, "female": 38}
@@ -84,6 +85,24 @@ def test_cremad_as_released(tmp_path: Path) -> None:
     segments = SupervisionSet.from_file(tmp_path / "out/cremad_supervisions_all.jsonl.gz").to_eager()
     one = segments["1001_IEO_ANG_HI"]
     assert (one.text, one.gender, one.custom["level"]) == ("it's eleven o'clock", "male", "high")
+    assert "votes" not in one.custom
+    # the crowd: what those said who heard the voice alone, not those who saw the face (2...)
+    first = '"","A","D","F","H","N","S","fileName","numResponses"\n'
+    rows = '"100009",5,5,0,0,1,1,"1001_IEO_ANG_HI",12\n"200009",9,0,0,0,0,0,"1001_IEO_ANG_HI",9\n'
+    (root / VOTES).parent.mkdir()
+    (root / VOTES).write_text(first + rows)
+    done = prepare_cremad(root, tmp_path / "out", skip_bad=True)
+    assert f"1 utterances have no votes in {VOTES}, such as 1002_IEO_NEU_XX" in done.notes
+    segments = SupervisionSet.from_file(tmp_path / "out/cremad_supervisions_all.jsonl.gz").to_eager()
+    found = segments["1001_IEO_ANG_HI"].custom["votes"]
+    assert found == {"angry": 5, "disgusted": 5, "neutral": 1, "sad": 1}
+    assert segments["1002_IEO_NEU_XX"].custom["votes"] == {}
+    (root / VOTES).write_text(first + rows + rows + '"100010",1,0,0,0,0,0,"1002_IEO_NEU_XX",2\n')
+    with pytest.raises(UserError, match=r"1 x bad line.*1 x duplicate"):
+        prepare_cremad(root, tmp_path / "out")
+    (root / VOTES).write_text("fileName,A\n")
+    with pytest.raises(UserError, match="must name the column fileName, after that of the row's number"):
+        prepare_cremad(root, tmp_path / "out", skip_bad=True)
     (root / "VideoDemographics.csv").unlink()
     with pytest.raises(UserError, match=r"has no VideoDemographics.csv"):
         prepare_cremad(root, tmp_path / "out")

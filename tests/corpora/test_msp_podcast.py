@@ -8,8 +8,13 @@ import pytest
 import soundfile
 from lhotse import SupervisionSet
 
+from sertools.config import load_config
 from sertools.corpora.msp_podcast import COLUMNS, prepare_msp_podcast
 from sertools.errors import UserError
+from sertools.partitions.labelling import label, with_votes
+from sertools.partitions.making import FoldsConfig
+
+ROOT = Path(__file__).resolve().parents[2]
 
 ROWS = """MSP-PODCAST_0001_0008.wav,A,5.5,2.2,5.0,97,Male,Train
 MSP-PODCAST_0002_0001.wav,N,4.0,4.0,4.0,Unknown,Unknown,Train
@@ -53,6 +58,38 @@ def test_the_names_of_releases(tmp_path: Path, dev: str, table: str) -> None:
     said = "\n".join(done.notes)
     for words in ("no release that is known", "1 utterances of test3 have no labels", "by unknown speakers",
                   "44100 Hz are resampled", "1 files have several channels"):  # fmt: skip
+        assert words in said
+
+
+RATERS = """MSP-PODCAST_0001_0008.wav; A; A:5.500000; V:2.200000; D:5.000000;
+WORKER00000001; Angry; Angry,Annoyed; A:6.000000; V:2.000000; D:5.000000;
+WORKER00000002; Neutral; Neutral; A:6.000000; V:2.000000; D:5.000000;
+WORKER00000003; Other-confused; Concerned,Confused; A:6.000000; V:2.000000; D:5.000000;
+WORKER00000002; Surprise; Surprise; A:6.000000; V:2.000000; D:5.000000;
+WORKER00000004; Joy; Happy; A:6.000000; V:2.000000; D:5.000000;
+
+MSP-PODCAST_0002_0001.wav; N; A:4.000000; V:4.000000; D:4.000000;
+WORKER00000001
+WORKER00000001; Neutral; Neutral; A:4.000000; V:4.000000; D:4.000000;
+"""
+
+
+def test_votes_of_single_raters(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "MSP-PODCAST", ROWS.format(dev="Development"))
+    done = prepare_msp_podcast(root, tmp_path / "out")
+    assert any("there is no labels.txt" in note for note in done.notes)
+    (root / "Labels/labels.txt").write_text(RATERS)
+    done = prepare_msp_podcast(root, tmp_path / "out")
+    made = {one.id: one.custom for one in SupervisionSet.from_file(tmp_path / "out" / SUPERVISIONS)}
+    assert made["MSP-PODCAST_0001_0008"]["votes"] == {"angry": 1, "other": 2, "surprised": 1}
+    assert made["MSP-PODCAST_0002_0001"]["votes"] == {"neutral": 1}
+    assert made["MSP-PODCAST_0003_0001"]["votes"] == {}
+    assert "votes" not in made["MSP-PODCAST_0005_0001_0002"]
+    said = "\n".join(done.notes)
+    for words in ("1 lines of labels.txt do not parse and count for nothing, such as 9",
+                  "1 raters' lines repeat a rater of the same utterance",
+                  "1 votes for no emotion of the corpus count as other: Joy (1)",
+                  "2 utterances have no raters in labels.txt, such as MSP-PODCAST_0003_0001"):  # fmt: skip
         assert words in said
 
 
@@ -101,6 +138,17 @@ def test_the_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found) == 8 * 5
     assert {one.custom["corpus"] for one in found} == {"msp_podcast-synthetic"}
     assert {one.custom["split"] for one in found} == {"train", "dev", "test1", "test2"}
+    for one in found:
+        most = sorted(one.custom["votes"].values(), reverse=True)
+        assert sum(most) == 5
+        if one.custom["emotion"] == "no agreement":
+            assert most[:2] == [2, 2]
+        else:
+            assert max(one.custom["votes"], key=one.custom["votes"].get) == one.custom["emotion"]
+    folds = load_config(FoldsConfig, ROOT / "egs/msp_podcast/conf/folds/raters.yaml")
+    rated = with_votes(label(found, folds.target), found, folds.target.raters)
+    assert rated.target.raters
+    assert all(rated.shares[name][rated.target.classes.index(emotion)] >= 0.5 for name, emotion in rated.labels.items())
     for part in ("train", "dev", "test1"):
         rated = [one.custom["arousal"] for one in found if one.custom["split"] == part]
         assert min(rated) <= 3 < 5 <= max(rated)

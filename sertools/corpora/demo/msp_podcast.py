@@ -1,7 +1,7 @@
 """A miniature MSP-Podcast of synthetic speech, in the layout of release 1.7 or 1.8.
 
-The real corpus: see :mod:`sertools.corpora.msp_podcast`.  Made are the audio and the consensus table; not made are
-transcripts, alignments and the table of single raters.
+The real corpus: see :mod:`sertools.corpora.msp_podcast`.  Made are the audio, the consensus table and the file of
+single raters; not made are transcripts and alignments.
 """
 
 from dataclasses import asdict, dataclass
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sertools.corpora.audio_write import write_audio
 from sertools.corpora.corpus import Demo
@@ -17,10 +18,13 @@ from sertools.corpora.demo.plan import counts_for
 from sertools.corpora.demo.prosody import SAMPLING_RATE, Speaker, draw_delivery, generator, record, speak
 from sertools.corpora.demo.sentences import dialogue_line
 from sertools.corpora.msp_podcast import COLUMNS
+from sertools.corpora.msp_podcast_raters import NAME
 
 RELEASE = "MSP-PODCAST"
 CODES = {"A": "ang", "S": "sad", "H": "hap", "N": "neu"}
 SHARES = {"A": 0.2, "S": 0.2, "H": 0.25, "N": 0.3, "X": 0.05}
+WORDS = {"A": "Angry", "S": "Sad", "H": "Happy", "N": "Neutral", "U": "Surprise", "O": "Other-confused"}
+RATERS = 5
 SPEAKERS = {"Train": 8, "Development": 3, "Test1": 3, "Test2": 2}
 # valence, arousal, dominance on the scale 1 to 7
 _VAD = {"A": (2.3, 5.6, 5.5), "S": (2.6, 2.5, 2.8), "H": (5.8, 5.0, 4.6), "N": (4.0, 3.6, 4.1)}
@@ -73,18 +77,22 @@ def make_demo_msp_podcast(
         (root / "Labels").mkdir()
         parts = [part for part, count in SPEAKERS.items() for _ in range(count)]
         done = run_parts(_make_speaker, [(config, n, part, root) for n, part in enumerate(parts)], jobs, progress)
-        rows = [row for told, _ in done for row in told]
+        rows = [row for told, _, _ in done for row in told]
         name = "labels_consensus.csv" if config.release == "1.7" else "labels_concensus.csv"
         (root / "Labels" / name).write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
-        return len(rows), sum(seconds for _, seconds in done)
+        (root / "Labels" / NAME).write_text("".join(block for _, blocks, _ in done for block in blocks))
+        return len(rows), sum(seconds for _, _, seconds in done)
 
-    return make_once(Path(out_dir), RELEASE, "MSP-Podcast", asdict(config), generate)
+    # corpora that were made before there were single raters are made again
+    return make_once(Path(out_dir), RELEASE, "MSP-Podcast", asdict(config) | {"raters": RATERS}, generate)
 
 
-def _make_speaker(task: tuple[DemoMspPodcast, int, str, Path]) -> tuple[list[str], float]:
-    """Record the turns of one speaker; their rows of the table, and their seconds."""
+def _make_speaker(task: tuple[DemoMspPodcast, int, str, Path]) -> tuple[list[str], list[str], float]:
+    """Record the turns of one speaker; their rows of the table, their raters' blocks, and their seconds."""
     config, number, part, root = task
     rng = generator(config.seed, "podcast", str(number))
+    # of its own, so that audio and consensus do not depend on who voted for what
+    voting = generator(config.seed, "podcast raters", str(number))
     who = Speaker(
         _VOICES[number % len(_VOICES)],
         pitch=float(rng.uniform(-1.5, 1.5)),
@@ -96,7 +104,7 @@ def _make_speaker(task: tuple[DemoMspPodcast, int, str, Path]) -> tuple[list[str
     speaker = "Unknown" if number == SPEAKERS["Train"] - 1 else str(number + 1)
     split = "Validation" if part == "Development" and config.release == "1.8" else part
     codes = [code for code, count in counts_for(SHARES, config.turns).items() for _ in range(count)]
-    rows, seconds = [], 0.0
+    rows, blocks, seconds = [], [], 0.0
     for turn, code in enumerate(codes, start=1):
         acted = code if code in CODES else "NSHA"[rng.integers(4)]
         strength = float(rng.uniform(0.6, 1.3))
@@ -107,10 +115,28 @@ def _make_speaker(task: tuple[DemoMspPodcast, int, str, Path]) -> tuple[list[str
         write_audio(root / "Audios" / name, recording, SAMPLING_RATE, "WAV")
         seconds += len(recording) / SAMPLING_RATE
         means = 4 + (np.array(_VAD[acted]) - 4) * strength
-        rated = np.clip(np.rint(means + 0.8 * rng.standard_normal((5, 3))), 1, 7).mean(0)
-        v, a, d = rated
+        rated = np.clip(np.rint(means + 0.8 * rng.standard_normal((RATERS, 3))), 1, 7)
+        v, a, d = rated.mean(0)
+        blocks.append(_block(name, code, rated, voting))
         rows.append(f"{name},{code},{a:.6f},{v:.6f},{d:.6f},{speaker},{gender},{split}")
-    return rows, seconds
+    return rows, blocks, seconds
+
+
+def _block(name: str, code: str, rated: NDArray[np.float64], rng: np.random.Generator) -> str:
+    """The consensus line and those of the raters, of whom most say ``code``; two and two agree where it is X."""
+    if code == "X":
+        first, second, third = rng.permutation(list(CODES))[:3].tolist()
+        votes = [first, first, second, second, third]
+    else:
+        votes = [code] * 3 + [list(WORDS)[rng.integers(len(WORDS))] for _ in range(RATERS - 3)]
+    v, a, d = rated.mean(0)
+    lines = [f"{name}; {code}; A:{a:f}; V:{v:f}; D:{d:f};"]
+    for number, place in enumerate(rng.permutation(RATERS).tolist()):
+        v, a, d = rated[place]
+        word = WORDS[votes[place]]
+        rater = f"WORKER{int(rng.integers(200)):07d}{number}"
+        lines.append(f"{rater}; {word}; {word.split('-')[0]},Calm; A:{a:f}; V:{v:f}; D:{d:f};")
+    return "\n".join([*lines, "", ""])
 
 
 DEMO = Demo(DemoMspPodcast, make_demo_msp_podcast)
