@@ -153,6 +153,7 @@ def check_together(rows: Sequence[Row], classes: tuple[str, ...], folds: Folds, 
             found.add(
                 ("unexpected", part), row.where, f"utterance {utterance} is not in part {part} of fold {fold.name}"
             )
+        _check_votes(row, folds, found)
         if row["repetition"] != str(fold.repetition):
             found.add("repetition", row.where, f"fold {fold.name} is of repetition {fold.repetition}")
         if utterance in folds.labels and not _same(row["label"], folds.labels[utterance]):
@@ -170,6 +171,32 @@ def check_together(rows: Sequence[Row], classes: tuple[str, ...], folds: Folds, 
     for name in sorted(by_name.keys() - {row["fold"] for row in rows}):
         found.add("no rows", where, f"no rows of fold {name}")
     return found
+
+
+def _check_votes(row: Row, folds: Folds, found: Findings) -> None:
+    """Whether a row has the raters' votes of the folds."""
+    texts = [row.values.get(f"r_{name}") for name in folds.classes]
+    shares = folds.shares.get(row["utterance"])
+    if not folds.shares:
+        if any(text is not None for text in texts):
+            found.add("votes", row.where, "the table has raters' votes (columns r_<class>), the folds have none")
+    elif None in texts:
+        lacking = f"r_{folds.classes[texts.index(None)]}"
+        found.add("votes", row.where, f"the folds have raters' votes, the table has no column {lacking}")
+    elif shares is not None and not all(_near(str(t), s) for t, s in zip(texts, shares, strict=True)):
+        said = ", ".join(f"{share:.6g}" for share in shares)
+        what = (
+            f"the raters' votes of utterance {row['utterance']} are {', '.join(map(str, texts))}, the folds have {said}"
+        )
+        found.add("shares", row.where, what)
+
+
+def _near(text: str, share: float) -> bool:
+    """Whether a share of votes is the same, which others may have rounded."""
+    try:
+        return abs(float(text) - share) <= SUM_TOLERANCE
+    except ValueError:
+        return False
 
 
 def _same(text: str, label: str | float) -> bool:

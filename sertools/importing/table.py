@@ -91,6 +91,7 @@ def join(items: Sequence[Item], folds: Folds, what: str, wanted: Wanted) -> Impo
         labels=[str(folds.labels[name]) for _, name in keys],
         outputs=[rows[key][1] for key in keys],
         repetitions=[repetitions[fold] for fold, _ in keys],
+        shares=[folds.shares[name] for _, name in keys] if folds.shares else None,
     )
     remarks = [f"predictions of {what}, imported: what it trained and chose on is not known here"]
     remarks += [ONE_HOT.format(what=what)] if one_hot else []

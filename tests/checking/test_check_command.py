@@ -117,6 +117,35 @@ def test_tables(check: Callable[..., tuple[int, str]], change: Callable[[Any], o
     assert message in said
 
 
+def votes(rows: list[dict[str, str]]) -> None:
+    for row in rows:
+        row |= {"r_a": "0.333", "r_b": "0.667"}
+        row |= {name: row.pop(name) for name in ("p_a", "p_b")}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (votes, ""),
+        (lambda r: None, "line 2: the folds have raters' votes, the table has no column r_a (and 11 more like it)"),
+        (
+            lambda r: (votes(r), r[2].update(r_a="0.4", r_b="0.6")),
+            "line 4: the raters' votes of utterance p1 are 0.4, 0.6, the folds have 0.333333, 0.666667",
+        ),
+        (lambda r: (votes(r), r[2].update(r_a="x")), "line 4: the raters' votes of utterance p1 are x, 0.667"),
+        (lambda r: (votes(r), [row.pop("r_b") for row in r]), "the table has no column r_b"),
+    ],
+)
+def test_votes(check: Callable[..., tuple[int, str]], change: Callable[[Any], object], message: str) -> None:
+    code, said = check(lambda values: values.update(shares=dict.fromkeys(UTTERANCES, (1 / 3, 2 / 3))), change)
+    assert code == bool(message)
+    assert message in said
+
+
+def test_votes_that_folds_lack(check: Callable[..., tuple[int, str]]) -> None:
+    assert "(columns r_<class>), the folds have none (and 11 more like it)" in check(rows=votes)[1]
+
+
 def test_faults_of_a_kind_are_counted(check: Callable[..., tuple[int, str]]) -> None:
     said = check(rows=lambda r: [row.update(p_a="0.3") for row in r])[1]
     assert "line 2: the probabilities sum to 1.05, not to 1 (and 11 more like it)" in said

@@ -1,5 +1,6 @@
 """Predictions of other toolkits, in tiny files as these write them, to our table."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -171,6 +172,11 @@ def test_left_out_and_merged_classes(tmp_path: Path) -> None:
     done = join(FORMATS["huggingface"]([path], Told()), FOLDS, "huggingface", Wanted(labels))
     assert done.table.outputs[0] == pytest.approx([0.5, 0.5])
     assert any("probabilities of other were left out" in line for line in done.remarks)
+    assert done.table.shares is None
+    rated = dataclasses.replace(FOLDS, shares={name: (0.1 * n, 1 - 0.1 * n) for n, name in enumerate(SPEAKERS)})
+    table = join(FORMATS["huggingface"]([path], Told()), rated, "huggingface", Wanted(labels)).table
+    assert table.shares is not None
+    assert [tuple(row) for row in table.shares] == [rated.shares[name] for name in table.utterances.tolist()]
 
 
 def test_the_program_with_dev_and_scores_beside_ours(tmp_path: Path) -> None:
