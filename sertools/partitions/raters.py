@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
 from sertools.errors import UserError
@@ -66,8 +66,9 @@ def votes_of(supervisions: Iterable[Any], classes: tuple[str, ...], config: Rate
         for vote, amount in _said(custom, config, supervision.id):
             if vote in labels:
                 votes[labels[vote]] += amount  # type: ignore[assignment]
-            else:
-                left[vote] += 1
+            elif amount > 0:
+                # one of a rater's several labels is a whole label
+                left[vote] += ceil(amount)
         total = float(sum(votes.values()))
         if total > 0:
             shares[supervision.id] = tuple(float(votes[name]) / total for name in classes)

@@ -38,6 +38,9 @@ def test_votes_by_number_and_by_columns() -> None:
     assert votes_of([said("a", votes={"sad": 3, "happy": 1})], CLASSES, RatersConfig("votes")).shares == {
         "a": (0.25, 0.75)
     }
+    assert votes_of([said("a", votes={"sad": 1, "angry": 4, "other": 0})], CLASSES, RatersConfig("votes")).left == {
+        "angry": 4
+    }
     config = RatersConfig(columns={"happy": "n_happy", "sad": "n_sad"})
     assert votes_of([said("a", n_happy="1", n_sad=1)], CLASSES, config).shares == {"a": (0.5, 0.5)}
 
