@@ -24,7 +24,9 @@ def baselines(results: Results) -> tuple[Baseline, ...]:
     """Those of the target's kind, of all tested utterances pooled.
 
     For classes: chance (every class with the same probability; its expected confusion counts), and the most frequent
-    tested class for all (of equally frequent ones the first).  For numbers: the mean of the tested labels for all.
+    tested class for all (of equally frequent ones the first).  Where there are raters' votes, the mean of those on the
+    tested utterances for all, too: of one distribution for all it is the nearest by KLD.  For numbers: the mean of the
+    tested labels for all.
     """
     if not results.classes:
         values = {found.name: found.chance for found in results.metrics if found.chance is not None}
@@ -38,9 +40,11 @@ def baselines(results: Results) -> tuple[Baseline, ...]:
     votes = {
         found.name: found.chance for found in results.metrics if found not in of_classes and found.chance is not None
     }
+    rated = (Baseline("mean of the raters' votes", results.mean_votes),) if results.mean_votes else ()
     return (
         Baseline("chance", {found.name: float(found.metric.of(chance)) for found in of_classes} | votes),
         Baseline("most frequent class", {found.name: float(found.metric.of(frequent)) for found in of_classes}),
+        *rated,
     )
 
 

@@ -1,7 +1,7 @@
 """All numbers that an experiment reports, from its prediction table."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import Any, Literal
 
@@ -110,6 +110,8 @@ class Results:
         confusion_shares: its rows divided by their sums.
         calibration: of the probabilities, before and after temperature scaling; None for dev, on which
             the temperatures are fitted, and for numbers.
+        mean_votes: metric to the value of a system that gives every utterance the mean of the tested utterances'
+            raters' votes; empty where there are none.
     """
 
     part: str
@@ -130,6 +132,7 @@ class Results:
     confusion: tuple[tuple[int, ...], ...]
     confusion_shares: tuple[tuple[float, ...], ...]
     calibration: TemperatureScaling | None = None
+    mean_votes: dict[str, float] = field(default_factory=dict)
 
     @property
     def main(self) -> MetricScore:
@@ -196,8 +199,18 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         by_class=(),
         confusion=(),
         confusion_shares=(),
+        mean_votes=_mean_votes(table, metrics),
     )  # fmt: skip
     return _with_classes(results, pooled, predictions) if table.classes else results
+
+
+def _mean_votes(table: Predictions, metrics: tuple[Metric, ...]) -> dict[str, float]:
+    """Each metric of a system that gives all rows of ``table`` the mean of their votes; nothing without votes."""
+    if table.shares is None:
+        return {}
+    heard = replace(table, outputs=np.repeat(table.shares.mean(axis=0, keepdims=True), len(table), axis=0))
+    sums = {kind: statistics(heard, kind=kind).values.sum(axis=(0, 1, 2)) for kind in {m.kind for m in metrics}}
+    return {metric.name: float(metric.of(sums[metric.kind])) for metric in metrics}
 
 
 def _with_classes(results: Results, pooled: Statistics, predictions: Predictions) -> Results:

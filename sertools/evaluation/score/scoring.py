@@ -33,7 +33,8 @@ from sertools.runs.predictions import Predictions, read_predictions
 TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.html"
 EXPERIMENT_CONFIG = "config.yaml"
 METHODS = (
-    "expanded percentile intervals; ECE and NLL, raw and with temperatures that help held-out dev speakers; baselines"
+    "expanded percentile intervals; ECE and NLL, raw and with temperatures that help held-out dev speakers; "
+    "baselines, the mean of the votes"
 )
 """How the numbers are made; part of the stamp, so that other methods make them anew."""
 

@@ -62,9 +62,21 @@ def test_scores_have_divergences_with_intervals() -> None:
     assert js.chance == pytest.approx(jensen_shannon(one.shares, np.full((12, 2), 0.5)).mean())
     assert js.pooled.interval is not None
     assert js.pooled.interval.low < js.pooled.value < js.pooled.interval.high
-    chance, frequent = baselines(results)
+    chance, frequent, mean = baselines(results)
     assert chance.values["JSD"] == js.chance
     assert "JSD" not in frequent.values
+    constant = one.shares.mean(0)
+    everywhere = np.tile(constant, (12, 1))
+    assert mean.name == "mean of the raters' votes"
+    assert mean.values["JSD"] == pytest.approx(jensen_shannon(one.shares, everywhere).mean())
+    assert mean.values["KLD"] == pytest.approx(kullback_leibler(one.shares, everywhere).mean())
+    assert (mean.values["UA"], mean.values["WA"]) == (0.5, pytest.approx(np.mean(one.labels == constant.argmax())))
+    # no other distribution for all is nearer
+    assert all(
+        kullback_leibler(one.shares, np.tile([p, 1 - p], (12, 1))).mean() >= mean.values["KLD"]
+        for p in np.linspace(0.01, 0.99, 99)
+    )
+    assert len(baselines(score(dataclasses.replace(one, shares=None)))) == 2
     text = to_text(results)
     assert "JSD" in text
     assert "JSD" not in [metric.name for metric in score(dataclasses.replace(one, shares=None)).metrics]
