@@ -87,10 +87,9 @@ setup(
         "ssl": ["transformers>=4.45.2"],
         # sertools serve: a page on this machine
         "serve": ["starlette>=0.40", "uvicorn>=0.30"],
-        # sertools predict --speech silero (which needs no torchaudio here), --microphone; shell completion
+        # sertools predict --speech silero (which needs no torchaudio here), --microphone
         "speech": ["silero-vad>=5"],
         "microphone": ["sounddevice"],
-        "completion": ["argcomplete"],
         # sertools export OUT.onnx: torch 2.x writes with onnx, onnxruntime checks
         "onnx": ["onnx", "onnxruntime"],
         "test": [

@@ -230,10 +230,10 @@ def _with_classes(results: Results, pooled: Statistics, predictions: Predictions
 def group_score(name: str, table: Predictions, of_fold: bool = True) -> GroupScore:
     """Metrics of each seed over the rows of ``table``, which is of a fold or of a speaker, and their means."""
     sums = statistics(table)
-    found = {
-        metric.name: metric.of(statistics(table, kind=metric.kind).values.sum(axis=0)).mean(axis=0)
-        for metric in metrics_for(table)
-    }
+    metrics = metrics_for(table)
+    of_kind = {kind: statistics(table, kind=kind) for kind in {m.kind for m in metrics} - {table.kind}}
+    totals = {kind: of.values.sum(axis=0) for kind, of in {table.kind: sums, **of_kind}.items()}
+    found = {metric.name: metric.of(totals[metric.kind]).mean(axis=0) for metric in metrics}
     present = np.bincount(table.labels, minlength=len(table.classes)) if table.classes else np.zeros(0)
     return GroupScore(
         name=name,
