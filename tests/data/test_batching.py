@@ -19,3 +19,12 @@ def test_limits_and_order() -> None:
 
 def test_an_utterance_longer_than_a_batch_is_alone() -> None:
     assert plan_batches([10, 500, 12], 100, None) == [[0, 2], [1]]
+
+
+def test_batches_come_in_another_order_each_epoch() -> None:
+    """Not the short ones first, which would make a training begin with short utterances."""
+    lengths = [10, 20, 30, 40]  # apart by more than lengths are blurred by: each alone, the same groups every time
+    plans = [plan_batches(lengths, 1, torch.Generator().manual_seed(seed)) for seed in range(12)]
+    assert plan_batches(lengths, 1, None) == [[0], [1], [2], [3]]
+    assert all(sorted(plan) == [[0], [1], [2], [3]] for plan in plans)
+    assert len({str(plan) for plan in plans}) > 6

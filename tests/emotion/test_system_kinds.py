@@ -108,9 +108,11 @@ class Together(NearestMean):
     """Many in one call."""
 
     calls: list[list[RunId]] = []  # noqa: RUF012
+    seen: dict[str, tuple[list[str], list[str]]] = {}  # noqa: RUF012
 
     def fit_together(self, runs: Sequence[RunData], conditions: Conditions) -> Iterator[tuple[int, Fit]]:
         self.calls.append([run.run for run in runs])
+        self.seen |= {run.run.fold: ([u.id for u in run.train], [u.id for u in run.dev]) for run in runs}
         for number, run in reversed(list(enumerate(runs))):
             fit = super().fit(run, conditions)
             yield number, Fit(fit.weights, {"best_epoch": 1}, [{"epoch": 1, "dev_ua": 0.5}])
@@ -127,6 +129,7 @@ def test_many_runs_in_one_call(tiny_corpus: tuple[Path, Path], tmp_path: Path) -
     assert Together.calls == [runs[2:3], [*runs[:2], *runs[3:]]]
     assert list(train_runs(together, runs)) == directories
     assert len(Together.calls) == 2, "nothing left to do"
+    assert Together.seen == {fold.name: (list(fold.train), list(fold.dev)) for fold in together.folds.folds}
     alone = Experiment(always(NearestMean(NearestMeanConfig())), together.folds, tmp_path / "b", (cuts,))
     for one, other in zip(directories, train_runs(alone, runs), strict=True):
         assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()

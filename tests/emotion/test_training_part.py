@@ -11,7 +11,7 @@ from sertools.emotion.data import Utterance
 from sertools.emotion.experiment import Experiment, always, train_run
 from sertools.emotion.features_head.config import HeadConfig, HeadDataConfig
 from sertools.emotion.features_head.system import HeadSystem
-from sertools.emotion.frames import FrameTask, predict
+from sertools.emotion.frames import FrameTask, forward, predict
 from sertools.emotion.tdnn.config import DataConfig, EmotionConfig, TransferConfig
 from sertools.emotion.tdnn.pretrained import Pretrained
 from sertools.emotion.tdnn.system import TdnnSystem, make_system
@@ -106,12 +106,31 @@ def test_scores_are_of_dev(config: Any) -> None:
 
 
 def test_class_weights_count_what_trains() -> None:
-    """One utterance of 1000 frames, of which 25 train, does not count as forty of 25."""
-    rows = [torch.zeros(1000, 6), *(torch.zeros(25, 6) for _ in range(3))]
+    """One utterance of 1000 frames, of which 25 train, counts like one of 25, and more than one of 10."""
+    rows = [torch.zeros(1000, 6), *(torch.zeros(frames, 6) for frames in (25, 10, 5))]
     part = [Utterance(f"u{n}", "s", "c", x, int(n > 0)) for n, x in enumerate(rows)]
     weights = make_task(HEAD, part, train_part=part).class_weights
     assert weights is not None
-    assert weights.tolist() == pytest.approx([100 / (2 * 25), 100 / (2 * 75)])
+    assert weights.tolist() == pytest.approx([65 / (2 * 25), 65 / (2 * 40)])
+
+
+def test_class_weights_reach_the_loss() -> None:
+    """The loss of a batch is its frames' cross-entropy, each by the weight of its class."""
+    task = make_task(HEAD, utterances(6))
+    assert task.class_weights is not None
+    task.class_weights = torch.tensor([0.25, 2.0])
+    batch = next(task.batches(1, 0))
+    log_posteriors, lengths = forward(task.model, batch, "cpu")
+    each = [
+        (-row[:frames, u.label] * task.class_weights[u.label]).tolist()
+        for row, frames, u in zip(log_posteriors, lengths.tolist(), batch.utterances, strict=True)
+    ]
+    total = sum(map(sum, each))
+    loss, weight = task.loss(batch)
+    weights = sum(len(row) * float(task.class_weights[u.label]) for row, u in zip(each, batch.utterances, strict=True))
+    assert {u.label for u in batch.utterances} == {0, 1}
+    assert weight == pytest.approx(weights)
+    assert float(loss) * weight == pytest.approx(total, rel=1e-5)
 
 
 def test_settings_of_training_count() -> None:

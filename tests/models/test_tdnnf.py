@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sertools.models.layers import SemiOrthogonalLinear
+from sertools.models.frame_ops import NORM_EPS
+from sertools.models.layers import FrameNorm, SemiOrthogonalLinear, relu_norm
 from sertools.models.tdnnf import (
     SharedDropout,
     Tdnnf,
@@ -115,6 +116,32 @@ def test_padding_does_not_enter_the_norms_in_training() -> None:
     torch.testing.assert_close(model.first_norm.running_mean, expected)
 
 
+def test_input_statistics_give_mean_zero_and_variance_one() -> None:
+    torch.manual_seed(0)
+    model = Tdnnf(TdnnfConfig(feature_dim=3, ivector_dim=2, hidden_dim=5, bottleneck_dim=2, strides=(0,)))
+    frames = torch.randn(400, 5) * torch.tensor([30.0, 0.1, 2.0, 1.0, 5.0]) + torch.tensor([-60.0, 4.0, 0.0, 1.0, -9.0])
+    model.set_input_statistics(frames.mean(0), frames.std(0))
+    spliced = torch.cat([frames[:-2, :3], frames[1:-1, :3], frames[2:, :3], frames[1:-1, 3:]], 1)
+    found = nn.functional.linear(spliced, model.input_transform, model.input_offset)
+    torch.testing.assert_close(found.mean(0), torch.zeros(11), atol=0.02, rtol=0)
+    torch.testing.assert_close(found.std(0), torch.ones(11), atol=0.02, rtol=0)
+
+
+def test_running_statistics_are_those_of_batch_norm() -> None:
+    """Of torch's own layer without scale and offset, over the frames, also where a fused operation computes them."""
+    torch.manual_seed(0)
+    ours, torchs = FrameNorm(3), nn.BatchNorm1d(3, eps=NORM_EPS, affine=False)
+    for frames in (4, 7):
+        hidden = torch.randn(frames, 1, 3) * 2 + 1
+        wanted = torchs(hidden.relu().view(-1, 3))
+        found = relu_norm(hidden.clone(), ours, None, None)
+        torch.testing.assert_close(found.view(-1, 3), wanted)
+    assert ours.running_mean is not None
+    assert ours.running_var is not None
+    torch.testing.assert_close(ours.running_mean, torchs.running_mean)
+    torch.testing.assert_close(ours.running_var, torchs.running_var)
+
+
 def test_white_input_has_no_correlation() -> None:
     torch.manual_seed(0)
     config = TdnnfConfig(feature_dim=3, hidden_dim=5, bottleneck_dim=2, strides=(0,))
@@ -166,6 +193,9 @@ def test_dropout_mask_is_shared_over_time_and_off_in_evaluation() -> None:
     assert not torch.equal(y[0, 0], y[0, 1])
     assert torch.equal(dropout.eval()(x), x)
     assert all(m.p == 0.3 for m in model.modules() if isinstance(m, SharedDropout))
+    wide = dropout.train()(torch.ones(1, 500, 8))
+    torch.testing.assert_close(torch.stack([wide.min(), wide.max()]), torch.tensor([0.4, 1.6]), atol=0.01, rtol=0)
+    assert float(wide.mean()) == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.1, 0.5])
