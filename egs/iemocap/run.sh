@@ -28,7 +28,7 @@ option train_nj 2       "jobs that share a system's trainings (folds x seeds) an
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-dataset=iemocap paper=s1 home=tedlium2
+dataset=iemocap home=tedlium2
 real_or_demo
 if [ -z "$pretrained" ]; then
   pretrained=../$home/${results}tdnnf_1g
@@ -37,19 +37,7 @@ if [ -z "$pretrained" ]; then
 fi
 if [ "$pretrained" = none ]; then pretrained=; fi
 transfer_inputs
-suffix=${ivectors#ivector}_$protocol$from
 
 if stage 0 "Demo corpus"; then make_demo_corpus; fi
 if stage 1 "Manifests"; then prepare_corpus; fi
-if stage 2 "Folds"; then make_folds; fi
-if stage 3 "MFCC features"; then compute_features mfcc; fi
-if stage 4 "I-vectors"; then make_ivectors; fi
-if stage 5 "Bottleneck features"; then extract_bottlenecks; fi
-if stage 6 "Emotion systems"; then train_systems; fi
-if stage 7 "Scores and comparison of the emotion systems"; then
-  score_systems ${ivectors:+--speakers "$data/$ivectors/speakers"}
-  # shellcheck disable=SC2086  # several groups
-  compare_systems "comparison$suffix" $choose_on_dev
-fi
-if stage 8 "Page of S1"; then paper_page "comparison${ivectors#ivector}" "$from"; fi
-finish
+. ../common/recipes/s1.sh

@@ -25,23 +25,8 @@ option train_nj 2       "jobs that share a system's trainings (folds x seeds) an
 option gpu 0            "GPUs of a training job"
 parse_options "$@"
 
-dataset=ravdess paper=s1 home=tedlium2 data=data results=exp/
+dataset=ravdess home=tedlium2 data=data results=exp/
 transfer_inputs "$data/$ivectors"    # the actors of a fold's train part are the same whatever the classes
-suffix=${ivectors#ivector}_$protocol$from
 
-if stage 1 "Manifests"; then
-  [ -n "$corpus" ] || recipe_error "stage 1 needs --corpus, the folder of Actor_01 .. Actor_24; see --help"
-  prepare_corpus
-fi
-if stage 2 "Folds"; then make_folds; fi
-if stage 3 "MFCC features"; then compute_features mfcc; fi
-if stage 4 "I-vectors"; then make_ivectors; fi
-if stage 5 "Bottleneck features"; then extract_bottlenecks; fi
-if stage 6 "Emotion systems"; then train_systems; fi
-if stage 7 "Scores and comparison of the emotion systems"; then
-  score_systems ${ivectors:+--speakers "$data/$ivectors/speakers"}
-  # shellcheck disable=SC2086  # several groups
-  compare_systems "comparison$suffix" $choose_on_dev
-fi
-if stage 8 "Page of S1"; then paper_page "comparison${ivectors#ivector}" "$from"; fi
-finish
+if stage 1 "Manifests"; then prepare_corpus; fi
+. ../common/recipes/s1.sh
