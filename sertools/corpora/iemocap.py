@@ -6,7 +6,8 @@ Busso et al., 2008, Language Resources and Evaluation 42(4).  Ten actors in five
 - ``Session{1..5}/sentences/wav/<dialogue>/<utterance>.wav``,
 - ``Session{1..5}/dialog/EmoEvaluation/<dialogue>.txt``: labels, dimensions, single raters; the
   subfolders say the same once more and are not read,
-- ``Session{1..5}/dialog/transcriptions/<dialogue>.txt``.
+- ``Session{1..5}/dialog/transcriptions/<dialogue>.txt``,
+- ``Session{1..5}/sentences/ForcedAlignment/<dialogue>/<utterance>.wdseg``, where there are any: words in time.
 
 All utterances are kept with all labels; which of them are classified is decided by
 :mod:`sertools.corpora.class_sets`.  Not utterances, and only counted: lines of the transcriptions
@@ -27,12 +28,14 @@ from sertools.corpora.iemocap_labels import RATED, Label, UtteranceName, read_la
 from sertools.corpora.layout import any_case, corpus_name, find_root, listing_hash, visible
 from sertools.corpora.manifests import Prepared, differences, prepare
 from sertools.corpora.problems import Problem
+from sertools.corpora.word_segments import WordSegment, read_wdseg, with_words
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 LAYOUT = "IEMOCAP_full_release/Session{1..5}/{sentences/wav,dialog/EmoEvaluation,dialog/transcriptions}"
 SESSIONS = tuple(f"Session{number}" for number in range(1, 6))
 WAVS, LABELS, TRANSCRIPTIONS = "sentences/wav", "dialog/EmoEvaluation", "dialog/transcriptions"
+SEGMENTS = "sentences/ForcedAlignment/*/*.wdseg"
 PUBLISHED = {
     "angry": 1103, "happy": 595, "excited": 1041, "sad": 1084, "neutral": 1708, "frustrated": 1849,
     "surprised": 107, "fearful": 40, "disgusted": 2, "other": 3, "undecided": 2507,
@@ -51,7 +54,8 @@ def prepare_iemocap(
 
     ``custom`` of a supervision: emotion, session ("Session1"), improvised, dialogue,
     dialogue_start and dialogue_end (seconds), valence, arousal, dominance (1 to 5), ratings (a
-    list, one entry a rater), corpus ("iemocap", or "iemocap-synthetic" for the demo corpus).
+    list, one entry a rater), corpus ("iemocap", or "iemocap-synthetic" for the demo corpus).  Its ``alignment``
+    has ``word``, where there is a ``.wdseg`` file.
 
     Args:
         corpus_dir: ``IEMOCAP_full_release`` or its parent.
@@ -66,7 +70,7 @@ def prepare_iemocap(
     root = find_root(corpus_dir, ["IEMOCAP_full_release"], "Session[1-5]", LAYOUT)
     patterns = [
         f"Session[1-5]/{pattern}"
-        for pattern in (f"{WAVS}/*/{any_case('wav')}", f"{LABELS}/*.txt", f"{TRANSCRIPTIONS}/*")
+        for pattern in (f"{WAVS}/*/{any_case('wav')}", f"{LABELS}/*.txt", f"{TRANSCRIPTIONS}/*", SEGMENTS)
     ]
     stamp = Stamp(
         {"corpus_dir": str(root), "skip_bad": skip_bad, "version": VERSION},
@@ -82,6 +86,7 @@ class _Contents:
     wavs: dict[str, Path] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    words: dict[str, list[WordSegment]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
@@ -109,9 +114,13 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
     recordings, supervisions = [], []
     for name in sorted(both & contents.texts.keys() & audio.keys()):
         recordings.append(audio[name].recording(name))
-        supervisions.append(_supervision(contents.labels[name], contents.texts[name], recordings[-1], corpus))
+        supervision = _supervision(contents.labels[name], contents.texts[name], recordings[-1], corpus)
+        supervisions.append(with_words(supervision, contents.words.get(name, [])))
     notes = [f"ignored {count} {what}" for what, count in sorted(contents.ignored.items()) if count]
     notes += _notes(supervisions, corpus)
+    untimed = sum(supervision.alignment is None for supervision in supervisions)
+    if contents.words and untimed:
+        notes.append(f"{untimed} of {len(supervisions)} utterances have no words in time ({SEGMENTS})")
     return Found({"all": (recordings, supervisions)}, problems, notes)
 
 
@@ -143,6 +152,9 @@ def _read_session(folder: Path, contents: _Contents) -> None:
         contents.texts.update(transcripts.texts)
         contents.ignored["transcribed turns that have no label (names such as _MXX0)"] += len(transcripts.unlabelled)
         contents.ignored["lines of transcriptions without a name"] += transcripts.nameless
+    for path in visible(folder.glob(SEGMENTS)):
+        contents.words[path.stem], problems = read_wdseg(path)
+        contents.problems += problems
 
 
 def _supervision(label: Label, text: str, recording: Recording, corpus: str) -> SupervisionSegment:

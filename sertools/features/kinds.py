@@ -9,9 +9,11 @@ from sertools.features.learned.bottlenecks import BOTTLENECK
 from sertools.features.learned.ssl import SSL
 from sertools.features.learned.text import RECOGNISED_TEXT, TEXT
 from sertools.features.utterance.opensmile import FUNCTIONALS
+from sertools.features.utterance.word_times import WORD_TIMES
 
 KINDS: dict[str, FeatureKind] = {
-    kind.name: kind for kind in (MFCC, FBANK, LOGMEL, FUNCTIONALS, BOTTLENECK, IVECTORS, SSL, TEXT, RECOGNISED_TEXT)
+    kind.name: kind
+    for kind in (MFCC, FBANK, LOGMEL, FUNCTIONALS, BOTTLENECK, IVECTORS, SSL, TEXT, RECOGNISED_TEXT, WORD_TIMES)
 }
 
 

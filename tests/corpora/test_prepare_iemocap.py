@@ -72,6 +72,21 @@ def test_names() -> None:
     assert UtteranceName.parse("Ses06F_impro05_M000") is None
 
 
+def test_words_in_time(corpus: Path, tmp_path: Path) -> None:
+    path = corpus / "Session1/sentences/ForcedAlignment/Ses01F_impro01/Ses01F_impro01_F000.wdseg"
+    path.parent.mkdir(parents=True)
+    path.write_text("  SFrm EFrm SegAScr Word\n 0 1 -9 <s>\n 2 5 -9 EXCUSE(2)\n 6 9 -9 ME\n")
+    result = prepare_iemocap(corpus, tmp_path / "out")
+    assert "7 of 8 utterances have no words in time (sentences/ForcedAlignment/*/*.wdseg)" in result.notes
+    made = supervisions(tmp_path / "out")
+    words = [(item.symbol, item.start, item.end) for item in made["Ses01F_impro01_F000"].alignment["word"]]
+    assert words == [("EXCUSE", 0.02, 0.06), ("ME", 0.06, 0.1)]
+    assert made["Ses01F_impro01_M000"].alignment is None
+    path.write_text("2 5 EXCUSE\n")
+    with pytest.raises(UserError, match="word segment does not parse"):
+        prepare_iemocap(corpus, tmp_path / "out")
+
+
 def test_manifests(corpus: Path, tmp_path: Path) -> None:
     result = prepare_iemocap(corpus.parent, tmp_path / "out")
     assert result.counts == {"problems": 0, "all recordings": 8, "all utterances": 8, "all seconds": 0.8}

@@ -64,6 +64,15 @@ def test_s3b_for_backbones_and_acoustic_models_alike() -> None:
     assert "needs --pretrained" in refused
 
 
+def test_words_in_time_are_features_of_their_own() -> None:
+    options = {"system": "s3a_speech_words_timed", "text_backbone": "/m/bert"}
+    lines = would_run("extract_layers\ntrain_on_layers", **options)
+    (times,) = [line for line in lines if "features/word_times.yaml" in line]
+    assert times.endswith("D/manifests/ravdess_cuts_all.jsonl.gz D/word_times")
+    assert any("features/text.yaml" in line for line in lines)
+    assert "--cuts D/text/bert/cuts.jsonl.gz --cuts D/word_times/cuts.jsonl.gz --cuts D/ssl_frames/w2v" in lines[-1]
+
+
 def test_words_as_told_and_as_recognised(tmp_path: Path) -> None:
     (tmp_path / "a2w/checkpoint").mkdir(parents=True)
     systems = "s3a_speech s3a_words s3a_speech_recognised_words"

@@ -81,7 +81,9 @@ features_of() {
       [ -n "${pretrained-}" ] || recipe_error "--system $1 needs --pretrained, an LF-MMI experiment of egs/tedlium2"
       inputs=(--pretrained "$pretrained/checkpoint") ;;
     *_recognised_words*) inputs=(--cuts "$data/recognised_text/$(words_from)$(heard_by)/cuts.jsonl.gz") ;;
-    *_words*) inputs=(--cuts "$data/text/$(words_from)/cuts.jsonl.gz") ;;
+    *_words*)
+      inputs=(--cuts "$data/text/$(words_from)/cuts.jsonl.gz")
+      if [[ $1 == *_words_timed* ]]; then inputs+=(--cuts "$data/word_times/cuts.jsonl.gz"); fi ;;
   esac
 }
 
@@ -131,6 +133,7 @@ extract_layers() {
     [[ " $kinds " == *" $kind "* ]] || kinds+=" $kind"
     case $one in
       *_recognised_words*) kinds+=" recognised_text" ;;
+      *_words_timed*) kinds+=" text word_times" ;;
       *_words*) kinds+=" text" ;;
     esac
   done
@@ -141,7 +144,7 @@ extract_layers() {
       audio) continue ;;
       text) extract_words text; continue ;;
       recognised_text) hear_words; continue ;;
-      functionals | mfcc | logmel) compute_features "$kind"; continue ;;
+      functionals | mfcc | logmel | word_times) compute_features "$kind"; continue ;;
     esac
     config "features/$kind"
     $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$log.JOB.log" compute_features.py "${config[@]}" \

@@ -1,9 +1,9 @@
 """A miniature IEMOCAP of synthetic speech, in the layout and with the oddities of the real one.
 
 The real corpus: Busso et al. (2008), "IEMOCAP: interactive emotional dyadic motion capture
-database", Language Resources and Evaluation 42(4).  Made are sentences/wav, dialog/transcriptions
-and dialog/EmoEvaluation; not made are video, motion capture, forced alignments and the recordings
-of whole dialogues.
+database", Language Resources and Evaluation 42(4).  Made are sentences/wav, dialog/transcriptions,
+dialog/EmoEvaluation and sentences/ForcedAlignment (words only, without an aligner: they share what
+is spoken by their letters); not made are video, motion capture and the recordings of whole dialogues.
 """
 
 from collections.abc import Callable
@@ -108,8 +108,12 @@ def _make_dialogue(task: tuple[DemoIemocap, Dialogue, int, Path]) -> tuple[int, 
         name = f"{dialogue.name}_{turn.letter}{counts[turn.letter]:03d}"
         counts[turn.letter] += 1
         rng = generator(config.seed, name)
-        text, samples, evaluation = _perform(config, dialogue, turn, dialogue.name in _LONG and number == 1, rng)
+        text, samples, speech, evaluation = _perform(
+            config, dialogue, turn, dialogue.name in _LONG and number == 1, rng
+        )
         write_audio(wav_dir / f"{name}.wav", samples, SAMPLING_RATE, "WAV")
+        segments = session / "sentences" / "ForcedAlignment" / dialogue.name / f"{name}.wdseg"
+        _write(segments, word_segments(text, speech, len(samples)))
         start = round(clock, 4)
         end = start + len(samples) / SAMPLING_RATE
         said.append(_Said(name, start, end, text, evaluation))
@@ -122,8 +126,8 @@ def _make_dialogue(task: tuple[DemoIemocap, Dialogue, int, Path]) -> tuple[int, 
 
 def _perform(
     config: DemoIemocap, dialogue: Dialogue, turn: Turn, long: bool, rng: np.random.Generator
-) -> tuple[str, NDArray[np.int16], Evaluation]:
-    """The words, the recording and the ratings of one turn."""
+) -> tuple[str, NDArray[np.int16], tuple[int, int], Evaluation]:
+    """The words, the recording, its first and last sample that are spoken, and the ratings of one turn."""
     own_wording = 0.75 - 0.6 * config.difficulty
     # the same script has the same words in every session
     words_rng = generator(config.seed, turn.script) if turn.script else rng
@@ -135,6 +139,7 @@ def _perform(
     delivery = draw_delivery(turn.acted, strength, config.difficulty, rng)
     who = speaker(config.seed, dialogue.session, turn.letter)
     samples = speak(text, who, delivery)
+    spoken = len(samples)
     if turn.acted in _TAGS and rng.random() < 0.15:
         sound = burst(float(rng.uniform(0.25, 0.5)), who.level + delivery.gain - 6, rng)
         text, samples = f"{_TAGS[turn.acted]} {text}", np.concatenate([sound, np.zeros(800), samples])
@@ -142,7 +147,28 @@ def _perform(
     # each session has a room of its own
     noise_level = -66.0 + 2.0 * dialogue.session
     recording = record(np.concatenate([edges[0], samples, edges[1]]), noise_level, rng)
-    return text, recording, draw_evaluation(turn.label, turn.acted, strength, turn.letter, rng)
+    begin = len(edges[0]) + len(samples) - spoken
+    return text, recording, (begin, begin + spoken), draw_evaluation(turn.label, turn.acted, strength, turn.letter, rng)
+
+
+def word_segments(text: str, speech: tuple[int, int], samples: int) -> str:
+    """A ``.wdseg`` file: the words share what is spoken, each by its letters.
+
+    Args:
+        text: of the transcript; tags are not words.
+        speech: first sample that is spoken, and the first after.
+        samples: of the recording.
+    """
+    words = ["".join(c for c in word.upper() if c.isalnum() or c == "'") for word in text.split() if word[0] != "["]
+    words = [word for word in words if word]
+    hop = SAMPLING_RATE // 100
+    letters = np.concatenate([[0], np.cumsum([len(word) for word in words])])
+    begins = np.rint((speech[0] + (speech[1] - speech[0]) * letters / letters[-1]) / hop).astype(int)
+    rows = [(0, int(begins[0]) - 1, "<s>")]
+    rows += [(int(a), int(b) - 1, word) for a, b, word in zip(begins[:-1], begins[1:], words, strict=True)]
+    rows.append((int(begins[-1]), max(samples // hop - 1, int(begins[-1])), "</s>"))
+    lines = [f"{first:6d} {last:6d} {-1000 * (last - first + 1):10d} {word}" for first, last, word in rows]
+    return "\n".join(["  SFrm   EFrm   SegAScr   Word", *lines, ""])
 
 
 def _write_evaluations(folder: Path, dialogue: Dialogue, said: list[_Said]) -> None:

@@ -17,7 +17,7 @@ from sertools.provenance import STAMP, Stamp, made_with, why_stale, write_stamp
 MARK = "SYNTHETIC"
 """The file at the root of every demo corpus that says so; preparation programs look for it."""
 
-_VERSION = 1  # raise it when the same settings make different files
+_VERSION = 2  # raise it when the same settings make different files
 _log = logging.getLogger(__name__)
 
 Task = TypeVar("Task")

@@ -55,12 +55,15 @@ class SpeechTextConfig:
         system: tells it from other kinds.
         speech: name of frames on the cuts, ``features`` or ``ssl``; empty for none.
         words: name of rows a word, ``text:12`` (of the transcript) or ``recognised_text:12``; empty for none.
+        times: name of the times of words, ``word_times``: each word is put beside the mean of the frames in which it
+            is said, by a forced aligner; empty: each word attends to the frames.
         model, data, training: see there.
     """
 
     system: Literal["speech_text"] = "speech_text"
     speech: str = NAME
     words: str = ""
+    times: str = ""
     model: SpeechTextModelConfig = field(default_factory=SpeechTextModelConfig)
     data: SpeechTextDataConfig = field(default_factory=SpeechTextDataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -70,6 +73,8 @@ class SpeechTextConfig:
             raise ValueError("speech or words must be read")
         if ":" in self.speech or (":" in self.words and not self.words.partition(":")[2].isdigit()):
             raise ValueError("speech must be a name (its layers are model.layers), words a name, or NAME:LAYER")
+        if self.times and not (self.speech and self.reads_reference):
+            raise ValueError("times are those of the words of the transcript (words: text:LAYER) in speech")
 
     @property
     def arrays(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -69,18 +69,42 @@ class WordsOverFrames(nn.Module):
         return attended
 
 
+def frames_of_words(times: Tensor, frames: Tensor, frame_lengths: Tensor) -> Tensor:
+    """For each word, the mean of the frames in which it is said; at least one frame.
+
+    Args:
+        times: (N, W, 2), begin and end of words as parts of the utterance.
+        frames: (N, T, F).
+        frame_lengths: (N,).
+
+    Returns:
+        (N, W, F).
+    """
+    lengths = frame_lengths.to(frames.device)[:, None]
+    # what is a whole number of frames, but for rounding, is one
+    first = torch.minimum((times[..., 0] * lengths + 1e-3).floor(), lengths - 1)
+    last = torch.minimum(torch.maximum((times[..., 1] * lengths - 1e-3).ceil(), first + 1), lengths)
+    place = torch.arange(frames.shape[1], device=frames.device)
+    inside = ((place >= first[..., None]) & (place < last[..., None])).to(frames.dtype)
+    return inside / (last - first)[..., None] @ frames
+
+
 class SpeechTextNetwork(nn.Module):
     """LSTMs over frames and over words; words attend to frames, a second LSTM reads both; attention pools.
 
-    With one of the two, its LSTM is pooled.
+    With one of the two, its LSTM is pooled.  With the times of words, they do not attend, but are put beside the
+    frames in which they are said.
 
     Args:
         config: shapes.
         speech_dim, words_dim: widths of rows; 0 for none.
         outputs: classes, or 1 of a number.
+        timed: whether it is given the times of words.
     """
 
-    def __init__(self, config: SpeechTextModelConfig, speech_dim: int, words_dim: int, outputs: int) -> None:
+    def __init__(
+        self, config: SpeechTextModelConfig, speech_dim: int, words_dim: int, outputs: int, timed: bool = False
+    ) -> None:
         super().__init__()
         both, dim = bool(speech_dim and words_dim), 2 * config.hidden_dim
         for name, width in (("speech", speech_dim), ("words", words_dim)):
@@ -89,7 +113,7 @@ class SpeechTextNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.speech = Recurrent(speech_dim, config.hidden_dim) if speech_dim else None
         self.words = Recurrent(words_dim, config.hidden_dim) if words_dim else None
-        self.align = WordsOverFrames(dim, dim, config.attention_dim) if both else None
+        self.align = WordsOverFrames(dim, dim, config.attention_dim) if both and not timed else None
         self.joined = Recurrent(2 * dim, config.hidden_dim) if both else None
         self.pool = AttentionPooling(dim, config.attention_dim)
         self.hidden = nn.Linear(dim, config.head_dim) if config.head_dim else None
@@ -100,14 +124,18 @@ class SpeechTextNetwork(nn.Module):
         self.get_buffer(f"{name}_mean").copy_(mean)
         self.get_buffer(f"{name}_scale").copy_(1.0 / std.clamp(min=1e-4))
 
-    def forward(self, speech: Sequences | None, words: Sequences | None) -> Tensor:
-        """Scores before the softmax (N, classes), or values (N, 1)."""
+    def forward(self, speech: Sequences | None, words: Sequences | None, times: Tensor | None = None) -> Tensor:
+        """Scores before the softmax (N, classes), or values (N, 1); for times see :func:`frames_of_words`."""
         heard = self._read("speech", self.speech, speech)
         told = self._read("words", self.words, words)
-        if self.align is not None and self.joined is not None:
+        if self.joined is not None:
             assert speech is not None
             assert words is not None
-            attended = self.align(told, heard, speech.lengths)
+            if self.align is not None:
+                attended = self.align(told, heard, speech.lengths)
+            else:
+                assert times is not None
+                attended = frames_of_words(times, heard, speech.lengths)
             x, lengths = self.joined(self.dropout(torch.cat([told, attended], 2)), words.lengths), words.lengths
         else:
             x = heard if speech is not None else told

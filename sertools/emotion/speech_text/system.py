@@ -23,7 +23,7 @@ class SpeechTextSystem:
 
     def __init__(self, config: SpeechTextConfig) -> None:
         self.config = config
-        self.reading = config.arrays, config.data.memory_gb
+        self.reading = config.arrays, config.times, config.data.memory_gb
 
     @property
     def training(self) -> TrainingConfig:
@@ -35,9 +35,16 @@ class SpeechTextSystem:
         return [REFERENCE] if self.config.reads_reference else []
 
     def read(self, cuts: Sequence[Path], labels: Mapping[str, Label]) -> dict[str, Told]:
-        """Frames and words of utterances."""
+        """Frames, words and their times of utterances."""
         speech, words = (self._read(names, cuts, labels) for names in self.config.arrays)
-        return {name: Told(speech.get(name), words.get(name)) for name in speech or words}
+        times = self._read((self.config.times,), cuts, labels) if self.config.times else {}
+        for name, own in times.items():
+            if own.frames != words[name].frames:
+                raise UserError(
+                    f"{name} has {words[name].frames} words in {self.config.words} and {own.frames} in "
+                    f"{self.config.times}; run the feature stage for both again, on the same manifest"
+                )
+        return {name: Told(speech.get(name), words.get(name), times.get(name)) for name in speech or words}
 
     def _read(self, names: tuple[str, ...], cuts: Sequence[Path], labels: Mapping[str, Label]) -> dict[str, Utterance]:
         if not names:

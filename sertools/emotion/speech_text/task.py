@@ -20,10 +20,11 @@ from sertools.partitions.target import Target
 
 @dataclass(frozen=True)
 class Told:
-    """An utterance: frames, words, or both, which know its id, speaker, corpus and label."""
+    """An utterance: frames, words, or both, which know its id, speaker, corpus and label; and when words are said."""
 
     speech: Utterance | None
     words: Utterance | None
+    times: Utterance | None = None
 
     @property
     def _either(self) -> Utterance:
@@ -68,7 +69,7 @@ def sequences(utterances: Sequence[Utterance | None], device: str) -> Sequences 
 
 def make_network(config: SpeechTextConfig, speech_dim: int, words_dim: int, target: Target) -> SpeechTextNetwork:
     """With random weights."""
-    return SpeechTextNetwork(config.model, speech_dim, words_dim, target.num_outputs)
+    return SpeechTextNetwork(config.model, speech_dim, words_dim, target.num_outputs, bool(config.times))
 
 
 class SpeechTextTask:
@@ -142,9 +143,11 @@ class SpeechTextTask:
 
 def outputs_of(model: SpeechTextNetwork, batch: Sequence[Told], device: str) -> Tensor:
     """Scores (N, C)."""
-    scores: Tensor = model(
-        sequences([one.speech for one in batch], device), sequences([one.words for one in batch], device)
+    speech, words, times = (
+        sequences(found, device)
+        for found in ([one.speech for one in batch], [one.words for one in batch], [one.times for one in batch])
     )
+    scores: Tensor = model(speech, words, None if times is None else times.values)
     return scores
 
 
