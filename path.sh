@@ -1,8 +1,12 @@
 # The environment of every recipe: source it from bash (egs/*/path.sh does, and so run.sh).
 # shellcheck shell=bash
 
-# CDPATH would lead elsewhere, and print where
-sertools_root=$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+if [ -z "${BASH_VERSION-}" ]; then
+  echo "path.sh: this shell is not bash: start bash, and source path.sh there" >&2
+  return 1
+fi
+# CDPATH would lead elsewhere, and print where; cd may be a function or alias of the user's
+sertools_root=$(CDPATH='' builtin cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 sertools_env=${SERTOOLS_ENV:-$sertools_root/.venv}
 # a GPU that the first environment's torch has no code for
 if [ -z "${SERTOOLS_ENV:-}" ] && [ -x "$sertools_root/utils/which_env.sh" ] && [ "$("$sertools_root/utils/which_env.sh")" = modern ]; then
@@ -12,7 +16,7 @@ sertools_path=$sertools_root/utils:$sertools_root/local
 
 if [ -x "$sertools_env/bin/python3" ]; then
   export SERTOOLS_ROOT=$sertools_root
-  sertools_path=$(CDPATH='' cd -- "$sertools_env/bin" && pwd):$sertools_path
+  sertools_path=$(CDPATH='' builtin cd -- "$sertools_env/bin" && pwd):$sertools_path
 else
   echo "path.sh: there is no environment in $sertools_env: run \`make env\` in $sertools_root," \
     "or let SERTOOLS_ENV name the folder of one" >&2

@@ -9,7 +9,7 @@
 #   . recipe.sh
 #
 #   option corpus ""   "folder of the corpus"             # any text
-#   option nj 2        "jobs of a parallel stage"         # the default is an integer: integers only
+#   option nj 2        "jobs of a parallel stage"         # an integer: integers only, from 1 on (from 0 if it is 0)
 #   option check true  "whether to check every file"      # true or false only
 #   parse_options "$@"                                    # --corpus DIR --nj=4 --stage 1 --stop-stage 2 --help
 #                                                         # --submit: see recipe_submit below
@@ -221,7 +221,7 @@ recipe_check_name() {
 # recipe_set --NAME VALUE: check the value against the type of the default, and set the variable
 recipe_set() {
   recipe_check_name "$1"
-  local i name=${1#--} default=0 integer='^-?(0|[1-9][0-9]{0,17})$'
+  local i name=${1#--} default=-1 least=0 integer='^-?(0|[1-9][0-9]{0,17})$'
   name=${name//-/_}
   for i in "${!recipe_option_names[@]}"; do
     if [ "${recipe_option_names[i]}" = "$name" ]; then
@@ -231,6 +231,9 @@ recipe_set() {
   done
   if [[ $default =~ $integer ]]; then
     [[ $2 =~ $integer ]] || recipe_error "$1 needs an integer, not '$2'"
+    # seeds, like --gpu, count from 0
+    if ((default > 0)) && [[ $name != *seed ]]; then least=1; fi
+    ((default < 0 || $2 >= least)) || recipe_error "$1 must be at least $least, not $2"
   elif [[ $default =~ ^(true|false)$ ]]; then
     [[ $2 =~ ^(true|false)$ ]] || recipe_error "$1 needs true or false, not '$2'"
   fi

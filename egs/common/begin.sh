@@ -8,8 +8,20 @@
 
 # `sh run.sh`: up to here any shell understands
 if [ -z "${BASH_VERSION-}" ]; then exec bash "$0" "$@"; fi
-set +o posix
+# what of the user's own shell reaches scripts by SHELLOPTS, BASHOPTS, BASH_ENV and export -f
+\builtin unalias -a
+# shellcheck disable=SC2046  # a word each
+\builtin unset -f $(\builtin compgen -b) basename cat cp dirname grep ls mkdir mv python python3 readlink rm sed sort tail
+set +o posix +o noglob +o noclobber +o keyword
+shopt -u failglob nullglob nocaseglob nocasematch dotglob xpg_echo
+export -n SHELLOPTS BASHOPTS
 unset CDPATH
+if [ "${BASH_SOURCE[1]-}" != "$0" ]; then
+  echo "error: a recipe is started, as ./run.sh; it is not sourced, nor read from standard input" >&2
+  # an interactive shell that sources it goes on
+  case $- in *i*) kill -INT $$ ;; esac
+  exit 2
+fi
 recipe_script=$(readlink -f -- "$0")
 cd -P -- "$(dirname -- "$recipe_script")" || exit
 # shellcheck source=../../path.sh

@@ -47,7 +47,9 @@ def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--corpora", "/data/RAVDESS"), "NAME=FOLDER is needed"),
+        (("--corpora", "/data/RAVDESS"), "NAME=PATH is needed; for a path with a space make a link without one"),
+        (("--corpora", "ravdess=/a ravdess=/b"), "--corpora: ravdess is there twice"),
+        (("--shards", "0"), "--shards must be at least 1, not 0"),
         (("--tasks", "nemo_four"), "--tasks nemo_four needs --corpora for nemo"),
         (("--systems", "s3/s3_sum"), "--systems s3/s3_sum needs --backbone"),
         (("--systems", "s9/none"), "there is no such line in conf/systems"),
@@ -56,3 +58,33 @@ def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
 def test_mistakes(recipe: Callable[[str], Any], options: tuple[str, str], message: str) -> None:
     refused = recipe("benchmark").run(*options, check=False)
     assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("systems", "s1/pooled_mfcc ssl -", "conf/systems: two systems are called pooled_mfcc"),
+        (
+            "systems",
+            "s1/new mfcc pretraind",
+            "conf/systems: s1/new needs 'pretraind', and that is -, pretrained, backbone",
+        ),
+        ("systems", "s1/new mfcc - simpel", "the last column of s1/new is simple or nothing, not 'simpel'"),
+        ("tasks", "iemocap_strict msp_improv", "conf/tasks: iemocap_strict has no corpora, or is there twice"),
+        ("tasks", "mine", "conf/tasks: mine has no corpora, or is there twice"),
+    ],
+)
+def test_plans_that_say_two_things(recipe: Callable[[str], Any], name: str, line: str, message: str) -> None:
+    bench = recipe("benchmark")
+    bench.write(f"conf/{name}", bench.read(f"conf/{name}") + line + "\n")
+    refused = bench.run("--stop-stage", "0", check=False)
+    assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_last_line_without_its_end_counts(recipe: Callable[[str], Any]) -> None:
+    """Also where lines end as on Windows; a task that is left out in silence would be missing in the table."""
+    bench = recipe("benchmark")
+    (bench.directory / "conf/tasks").write_bytes(b"iemocap_strict iemocap\r\nmine msp_improv")
+    refused = bench.run("--tasks", "other", check=False)
+    assert "--tasks other: conf/tasks has " in refused.stderr
+    assert {"mine", "iemocap_strict"} == set(refused.stderr.split("conf/tasks has ")[1].split())

@@ -1,5 +1,6 @@
 """What the recipes share: egs/common, and how a script is begun."""
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -55,6 +56,34 @@ def test_from_anywhere_by_any_shell(ravdess: Recipe, tmp_path: Path) -> None:
         ("ravdess/run.sh --help", egs), ("sh run.sh --help", ravdess.directory), ("sh ravdess/run.sh --help", egs),
     ):  # fmt: skip
         assert said(ravdess, command, folder, CDPATH=f"{tmp_path}/other:.") == wanted, command
+
+
+def test_what_a_users_shell_hands_on(ravdess: Recipe, tmp_path: Path) -> None:
+    """Options, aliases and exported functions of another shell, BASH_ENV of a site: the help is the same."""
+    wanted = said(ravdess, "./run.sh --help", ravdess.directory)
+    (tmp_path / "site").write_text("shopt -s expand_aliases failglob\nalias cd='echo moved' sed='echo no'\nset -C\n")
+    functions = 'cd() { builtin cd "$@" && ls --color=always; }; sed() { echo mine; }; export -f cd sed; '
+    for command, environment in (
+        ("./run.sh --help", {"SHELLOPTS": "noclobber:noglob:keyword"}),
+        ("./run.sh --help", {"BASHOPTS": "failglob:nocasematch"}),
+        ("./run.sh --help", {"BASH_ENV": f"{tmp_path}/site"}), ("./run.sh --help", {"POSIXLY_CORRECT": "1"}),
+        (functions + "./run.sh --help", {}), (functions + "sh run.sh --help", {}),
+    ):  # fmt: skip
+        # bash takes SHELLOPTS from its own environment
+        assert said(ravdess, f"bash -c {shlex.quote(command)}", ravdess.directory, **environment) == wanted
+    for command in (". ./run.sh", "bash < run.sh"):
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=ravdess.directory, env=ravdess.environment, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout) == (2, ""), command
+        assert (
+            done.stderr == "error: a recipe is started, as ./run.sh; it is not sourced, nor read from standard input\n"
+        )
+    done = subprocess.run(["sh", "-c", ". ./path.sh"], cwd=ravdess.directory, capture_output=True, text=True)
+    if done.stderr:  # sh may be bash
+        assert (done.returncode, done.stderr) == (
+            1, "path.sh: this shell is not bash: start bash, and source path.sh there\n"
+        )  # fmt: skip
 
 
 def test_a_copy_outside_of_egs(ravdess: Recipe, tmp_path: Path) -> None:

@@ -97,3 +97,20 @@ def test_scripts_have_the_options_that_stages_read(name: str) -> None:
     for option in ("backbone", "pretrained", "system", "layers", "curve_system", "protocol", "nj", "gpu"):
         assert f"option {option} " in text, option
     assert ("option recogniser" in text) == ("option text_backbone" in text) == (name != "ravdess")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"system": "s3_sum s3_sum"}, "--system: s3_sum is there twice"),
+        ({"system": "s3_sum", "others": "exp/s1_four"}, "--others 'exp/s1_four': NAME=PATH is needed"),
+        ({"system": "s3_sum", "others": "a=exp/x a=exp/y"}, "--others: a is there twice"),
+        ({"system": "s3_sum", "others": "../a=exp/x"}, "--others ../a=exp/x: a name is needed before the ="),
+    ],
+)
+def test_lists_are_checked_before_anything_is_computed(variables: dict[str, str], message: str) -> None:
+    assert message in would_run("train_on_layers", **variables)[0]
+
+
+def test_no_system_is_not_done_with() -> None:
+    assert would_run("system=\ntrain_systems") == ["error: --system is empty: nothing would be trained"]

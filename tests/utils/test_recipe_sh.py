@@ -88,12 +88,12 @@ def test_all_stages_with_defaults(tmp_path: Path) -> None:
 
 
 def test_options_in_both_forms(tmp_path: Path) -> None:
-    options = ["--corpus", "a b", "--nj=-3", "--check-audio", "false", "--name=--x=$HOME", "--stop-stage", "0"]
+    options = ["--corpus", "a b", "--nj=3", "--check-audio", "false", "--name=--x=$HOME", "--stop-stage", "0"]
     done = run(tmp_path, *options)
     assert done.returncode == 0, done.stderr
-    assert "corpus=<a b> nj=-3 check_audio=false name=<--x=$HOME>" in done.stdout
+    assert "corpus=<a b> nj=3 check_audio=false name=<--x=$HOME>" in done.stdout
     assert done.stdout.splitlines()[0].rstrip() == (
-        r"./run.sh --corpus a\ b --nj=-3 --check-audio false --name=--x=\$HOME --stop-stage 0"
+        r"./run.sh --corpus a\ b --nj=3 --check-audio false --name=--x=\$HOME --stop-stage 0"
     )
 
 
@@ -115,6 +115,8 @@ def test_an_empty_value(tmp_path: Path) -> None:
         ("--nj=", "--nj needs an integer, not ''"),
         ("--nj 08", "--nj needs an integer, not '08'"),
         ("--nj 1.5", "--nj needs an integer, not '1.5'"),
+        ("--nj 0", "--nj must be at least 1, not 0"),
+        ("--nj=-2", "--nj must be at least 1, not -2"),
         ("--check-audio yes", "--check-audio needs true or false, not 'yes'"),
         ("corpus", "'corpus' is not an option; see run.sh --help"),
         ("-n 3", "'-n' is not an option; see run.sh --help"),

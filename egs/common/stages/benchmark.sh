@@ -6,23 +6,25 @@
 # benchmark_plan: set names (of corpora), where (name to folder), task_list, corpora_of (task to corpora), system_list,
 # reads, needs (of a system), simple (systems) and kinds (of features): what of conf/tasks and conf/systems can be run
 benchmark_plan() {
-  local one name rest task of
+  local one name rest need task of called=''
   declare -gA where=() corpora_of=() reads=() needs=()
   names='' task_list='' system_list='' simple='' kinds='' all_sources=''
   demo=false
   if [ -z "$corpora" ]; then
     demo=true corpora="iemocap=data/iemocap/corpus msp_improv=data/msp_improv/corpus"
   fi
+  check_named --corpora "$corpora"
+  check_once --tasks "$tasks"
+  check_once --systems "$systems"
   for one in $corpora; do
-    [[ $one == ?*=?* ]] || recipe_error "--corpora '$one': NAME=FOLDER is needed, as ravdess=/data/RAVDESS"
     names+=" ${one%%=*}"
     where[${one%%=*}]=${one#*=}
   done
   while read -r task of; do
-    if [[ -z $task || $task == "#"* ]]; then continue; fi
+    [[ -n $of && -z ${corpora_of[$task]-} ]] || recipe_error "conf/tasks: $task has no corpora, or is there twice"
     corpora_of[$task]=$of
     if [ -z "$tasks" ] && all_given "$of"; then task_list+=" $task"; fi
-  done < conf/tasks
+  done < <(plan_lines conf/tasks)
   for one in $tasks; do
     [ -n "${corpora_of[$one]-}" ] || recipe_error "--tasks $one: conf/tasks has ${!corpora_of[*]}"
     all_given "${corpora_of[$one]}" || recipe_error "--tasks $one needs --corpora for ${corpora_of[$one]}"
@@ -30,7 +32,12 @@ benchmark_plan() {
   done
   [ -n "$task_list" ] || recipe_error "no task of conf/tasks is on${names} alone"
   while read -r name rest need of; do
-    if [[ -z $name || $name == "#"* ]]; then continue; fi
+    [[ $need == - || $need == pretrained || $need == backbone || $need == source:?* ]] ||
+      recipe_error "conf/systems: $name needs '$need', and that is -, pretrained, backbone or source:FIELD"
+    [[ -z $of || $of == simple ]] || recipe_error "conf/systems: the last column of $name is simple or nothing, not '$of'"
+    # their experiments are called like them
+    [[ "$called " != *" ${name##*/} "* ]] || recipe_error "conf/systems: two systems are called ${name##*/}"
+    called+=" ${name##*/}"
     if [ -n "$systems" ] && [[ " $systems " != *" $name "* ]]; then continue; fi
     if [[ $need == @(pretrained|backbone) && -z ${!need} ]]; then
       [ -z "$systems" ] || recipe_error "--systems $name needs --$need"
@@ -42,13 +49,16 @@ benchmark_plan() {
     if [ "$of" = simple ]; then simple+=" ${name##*/}"; fi
     [[ " $kinds " == *" $rest "* ]] || kinds+=" $rest"
     if [[ $need == source:* && " $all_sources " != *" ${need#*:} "* ]]; then all_sources+=" ${need#*:}"; fi
-  done < conf/systems
+  done < <(plan_lines conf/systems)
   for one in $systems; do
     [ -n "${reads[$one]-}" ] || recipe_error "--systems $one: there is no such line in conf/systems"
   done
   # layers of a pretrained network are made from MFCC
   if [[ " $kinds " == *" bottleneck "* && " $kinds " != *" mfcc "* ]]; then kinds="mfcc $kinds"; fi
 }
+
+# plan_lines FILE: those that say something, the last one also without its end, without what another system ends lines with
+plan_lines() { awk '{ sub(/\r$/, "") } NF && $1 !~ /^#/' "$1"; }
 
 # all_given CORPORA
 all_given() {

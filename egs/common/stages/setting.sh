@@ -21,6 +21,26 @@ check_name() {
   [[ $2 != */* ]] || recipe_error "$1 $2: the name of a file in conf/ is needed"
 }
 
+# check_once OPTION WORDS: none of them is there twice
+check_once() {
+  local one before=' '
+  for one in $2; do
+    [[ $before != *" $one "* ]] || recipe_error "$1: $one is there twice"
+    before+="$one "
+  done
+}
+
+# check_named OPTION WORDS: each is NAME=PATH, with names of their own
+check_named() {
+  local one names=''
+  for one in $2; do
+    [[ $one == ?*=?* ]] || recipe_error "$1 '$one': NAME=PATH is needed; for a path with a space make a link without one"
+    [[ ${one%%=*} != */* ]] || recipe_error "$1 $one: a name is needed before the =, not a path"
+    names+=" ${one%%=*}"
+  done
+  check_once "$1" "$names"
+}
+
 # experiment_name EXPERIMENT: its folder's name, and before it the recipe's if that is another than ../$home:
 # what is made from ../librispeech/exp/a2w is not to lie where that from ../tedlium2/exp/a2w does
 experiment_name() {

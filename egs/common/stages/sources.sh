@@ -117,6 +117,7 @@ cnn14_inputs() {
 # train_transfer_systems [FUNCTION]: as train_systems, each with its own sources, which FUNCTION SYSTEM sets
 train_transfer_systems() {
   local all=$system one
+  [ -n "${all// }" ] || recipe_error "--system is empty: nothing would be trained"
   for one in $all; do
     "${1:-source_inputs}" "$one"
     system=$one

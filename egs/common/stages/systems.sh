@@ -12,6 +12,8 @@ name_folds() {
   local field=${target-}
   field=${field%%:*}
   check_name --protocol "$protocol"
+  check_once --system "${system-}"
+  check_named --others "${others-}"
   folds=$data/folds/$protocol${field:+_$field} suffix=_$protocol${field:+_$field} settings=()
   if [[ ${target-} == *:number ]]; then
     number_settings
@@ -37,6 +39,7 @@ experiment() {
 # train_systems: each of $system, all folds and seeds of it shared by the jobs
 train_systems() {
   local one
+  [ -n "${system// }" ] || recipe_error "--system is empty: nothing would be trained"
   for one in $system; do
     experiment "$one"
     $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py "${config[@]}" "${layer[@]}" \
