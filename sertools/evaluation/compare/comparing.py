@@ -210,14 +210,14 @@ def to_html(
 
 
 def _remarks(sources: Sequence[Source], seeds: tuple[int, ...]) -> list[str]:
-    """What the runs' checkpoints say that a reader must know, with the names of the systems."""
+    """What the runs' checkpoints say that a reader must know, with the names of the systems if not of all."""
     systems: dict[str, list[str]] = {}
     for source in sources:
         folders = [p for p in source.experiments.values() if p.is_dir()]
         runs = [read_run(name, f.parent) for p in folders for name, f in _tables(p, seeds).items()]
         for line in remarks(runs):
             systems.setdefault(line, []).append(source.name)
-    return [f"{', '.join(names)}: {line}" for line, names in systems.items()]
+    return [line if len(names) == len(sources) else f"{', '.join(names)}: {line}" for line, names in systems.items()]
 
 
 def _system(source: Source, seeds: tuple[int, ...]) -> System:

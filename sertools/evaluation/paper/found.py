@@ -84,7 +84,8 @@ class Found:
         self.systems[protocol, system] = test
         self.corpora.add(str(test["corpus"]))
         if str(test["corpus"]).endswith(SYNTHETIC):
-            self.remarks.setdefault("", []).append("SYNTHETIC SPEECH: these numbers say nothing about human speech")
+            what = f"SYNTHETIC SPEECH ({test['corpus']}): these numbers say nothing about human speech"
+            self.remarks.setdefault("", []).append(what)
         if test.get("speaker_dependent"):
             what = f"SPEAKER-DEPENDENT (protocol {protocol}): tested speakers also trained"
             self.remarks.setdefault(protocol, []).append(what)
