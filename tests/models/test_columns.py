@@ -1,9 +1,14 @@
 """Stacked columns against plain networks, and S2's parameter counts."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from sertools.config import read_values
+from sertools.emotion.kinds import find_kind
+from sertools.emotion.progressive.config import ProgressiveConfig
 from sertools.models.columns import ColumnConfig, Columns
 
 S2 = ColumnConfig()
@@ -25,6 +30,23 @@ def test_s2_has_its_number_of_parameters() -> None:
     assert count(Columns(three, 88, 4, [0])) == 155396
     assert count(Columns(three, 88, 4, [0], [three.hidden])) == 287492
     assert count(Columns(ColumnConfig(adapter_dim=64), 88, 4, [0], [S2.hidden])) == 336392
+
+
+def test_controls_have_the_size_of_the_progressive_network() -> None:
+    """As egs/common/conf/s2 says: so many weights learn, but for two in a thousand."""
+    root = Path(__file__).parents[2] / "egs" / "common" / "conf" / "s2"
+
+    def shape(name: str) -> ColumnConfig:
+        config = find_kind("progressive").read(*read_values(root / f"{name}.yaml"))
+        assert isinstance(config, ProgressiveConfig)
+        return config.model
+
+    wide, adapted = shape("dnn_wide"), shape("prognet_adapter_speaker")
+    assert count(Columns(wide, 88, 4, [0])) == pytest.approx(418820, rel=2e-3)
+    assert adapted.adapter_dim
+    for classes in (2, 4, 8):
+        plain = count(Columns(shape("prognet_speaker"), 88, classes, [0], [S2.hidden]))
+        assert count(Columns(adapted, 88, classes, [0], [S2.hidden])) == pytest.approx(plain, rel=2e-3)
 
 
 def plain(columns: Columns, run: int) -> nn.Sequential:
