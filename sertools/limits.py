@@ -277,6 +277,8 @@ INFO = Record(
         "versions": MappingOf(_NAME),
         "inputs": MappingOf(optional(_NAME)),
         "remarks": ListOf(Text(), 1000),
+        "trained_on": ListOf(_NAME, 10**7),
+        "chosen_on": ListOf(_NAME, 10**7),
         "best_epoch": optional(Number(0, 10**9, whole=True)),
         "auxiliary_outputs": optional(Number(0, 10**6, whole=True)),
     }

@@ -34,7 +34,7 @@ from sertools.partitions.folds import Fold, Folds, find_fold
 from sertools.partitions.target import Target
 from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
 from sertools.runs.fields import FIELDS, fields_of, write_fields
-from sertools.runs.folder import PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
+from sertools.runs.folder import CHOSEN_ON, PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
 from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 from sertools.training.loop import HERE, HISTORY, Conditions, Trained, json_line
@@ -199,6 +199,7 @@ class _Run:
         # what several manifests have together, by kind
         features = made[0] if len(made) == 1 else dict(item for each in made for item in kinds_of(each).items())
         self.inputs.check_features(features, ", ".join(map(str, self.cuts)))
+        self.inputs.check_fold(self.folds, self.fold)
         return {
             "classes": list(self.target.classes),
             "target": asdict(self.target),
@@ -213,6 +214,7 @@ class _Run:
                 *([MAJORITY] if self.target.raters and not isinstance(self.system, LoopTrained) else []),
             ],
             TRAINED_ON: list(self.fold.train),
+            CHOSEN_ON: list(self.fold.dev),
         }
 
     def parts(self) -> dict[str, list[Any]]:

@@ -13,6 +13,7 @@ from sertools.emotion.copies import keep_copy
 from sertools.emotion.system import RunId
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash
+from sertools.partitions.folds import Fold, Folds
 from sertools.provenance import require_whole
 from sertools.training.checkpoint import WEIGHTS
 
@@ -33,6 +34,7 @@ class Need:
         hashes: role to hash of what a run depends on; None for that of the weights, the file or all files.
         check: called with its path, what made the cuts (:func:`sertools.provenance.made_with`), and their
             name for messages; raises UserError if it does not go with such features.
+        check_fold: called with its path, the folds and the run's own; raises UserError if it knows what it must not.
         remarks: what every output of results must say of it, given its path, the corpora that are tested on, and the
             names of the utterances that train in the run's fold.
     """
@@ -47,6 +49,7 @@ class Need:
     kept: bool = False
     hashes: Callable[[Path], dict[str, str]] | None = None
     check: Callable[[Path, Any, str], None] | None = None
+    check_fold: Callable[[Path, Folds, Fold], None] | None = None
     remarks: Callable[[Path, Sequence[str], Sequence[str]], Sequence[str]] | None = None
 
 
@@ -128,6 +131,12 @@ class Inputs:
         for need in self._used():
             if need.check is not None:
                 need.check(self.paths[need.name], features, where)
+
+    def check_fold(self, folds: Folds, fold: Fold) -> None:
+        """Raise UserError if what was given has heard what this fold tests, where its kind says so."""
+        for need in self._used():
+            if need.check_fold is not None:
+                need.check_fold(self.paths[need.name], folds, fold)
 
     def remarks(self, corpora: Sequence[str], train: Sequence[str]) -> list[str]:
         """What every output must say of what was given, where ``corpora`` are tested on and ``train`` trains."""

@@ -31,6 +31,8 @@ REMARKS = "remarks"
 """In a checkpoint's info: sentences that a reader of the results must know, such as what else a system was told."""
 TRAINED_ON = "trained_on"
 """In a checkpoint's info: the utterances of the training part."""
+CHOSEN_ON = "chosen_on"
+"""In a checkpoint's info: the utterances of the dev part."""
 CONFIG, INFO = "checkpoint/config.yaml", "checkpoint/info.json"
 MADE_BY = "the training stage"
 

@@ -10,6 +10,7 @@ from sertools.emotion.cnn14.start import MADE_BY, check_source, load_start
 from sertools.emotion.cnn14.system import Cnn14System
 from sertools.emotion.inputs import Need
 from sertools.emotion.kinds import Kind
+from sertools.emotion.origins import check_not_heard
 
 
 def _read(values: dict[str, Any], where: str) -> Cnn14SystemConfig:
@@ -20,7 +21,7 @@ def _needs(config: Cnn14SystemConfig) -> Sequence[Need]:
     start = config.transfer.start
     if start == "source":
         what = "a run of this kind on another task (EXP/fold_FOLD/seed_SEED/checkpoint)"
-        return [Need("source", what, MADE_BY, required=True, check=check_source)]
+        return [Need("source", what, MADE_BY, required=True, check=check_source, check_fold=check_not_heard)]
     if start == "audioset":
         what = "PANNs' file Cnn14_16k_mAP=0.438.pth"
         return [Need("audioset", what, "PANNs (Zenodo record 3987831)", of="file", required=True)]

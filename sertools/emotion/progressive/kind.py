@@ -7,6 +7,7 @@ from typing import Any
 from sertools.config import from_dict
 from sertools.emotion.inputs import Need
 from sertools.emotion.kinds import Kind
+from sertools.emotion.origins import check_not_heard
 from sertools.emotion.progressive.columns import MADE_BY, load_source
 from sertools.emotion.progressive.config import ProgressiveConfig
 from sertools.emotion.progressive.system import ProgressiveSystem
@@ -18,7 +19,7 @@ def _read(values: dict[str, Any], where: str) -> ProgressiveConfig:
 
 def _needs(config: ProgressiveConfig) -> Sequence[Need]:
     what = "a network of the same kind that was trained on the same fold (EXP/fold_FOLD/seed_SEED/checkpoint)"
-    return [Need(name, what, MADE_BY, required=True) for name in config.sources]
+    return [Need(name, what, MADE_BY, required=True, check_fold=check_not_heard) for name in config.sources]
 
 
 def _make(config: ProgressiveConfig, given: Mapping[str, Path]) -> ProgressiveSystem:

@@ -1,5 +1,7 @@
 """S2's systems: sources of the same fold, frozen columns that stay what they are, controls."""
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from vector_corpus import make_vector_corpus
 
 from sertools.emotion.experiment import Experiment, train_runs
 from sertools.emotion.kinds import load_system
+from sertools.emotion.origins import check_not_heard
 from sertools.emotion.progressive import system
 from sertools.emotion.system import RunId
 from sertools.errors import UserError
@@ -76,11 +79,42 @@ def test_progressive_columns(corpus: Path) -> None:
             if name.startswith("column."):
                 assert torch.equal(weights[name.replace("column.", "source.0.")], value)
         assert weights["column.laterals.0.out.weight"].shape == (1, 8, 8)
-    # a source of another fold changes the stamp: trained again
-    wrong = {"gender": corpus / "source/fold_Session3/seed_1/checkpoint"}
+    # another source changes the stamp: trained again
+    train(corpus, "brief", ["training.epochs=3"], folds="gender", runs=RUNS[:1])
+    other = {"gender": corpus / "brief/fold_FOLD/seed_SEED/checkpoint"}
     before = (runs[0] / "predictions.csv").read_text()
-    train(corpus, "prognet", ["method=progressive", "sources=[gender]"], wrong, runs=RUNS[:1])
+    train(corpus, "prognet", ["method=progressive", "sources=[gender]"], other, runs=RUNS[:1])
     assert (runs[0] / "predictions.csv").read_text() != before
+
+
+def test_a_source_that_has_heard_the_tested_is_refused(corpus: Path, tmp_path: Path) -> None:
+    settings = ["method=progressive", "sources=[gender]", "training.epochs=1"]
+    wrong = {"gender": corpus / "source/fold_Session3/seed_1/checkpoint"}
+    with pytest.raises(
+        UserError, match=r"was trained on 24 utterances \(utt00\) that fold Session1 tests; give the source"
+    ):
+        train(corpus, "leak", settings, wrong, runs=RUNS[:1])
+    assert not (corpus / "leak/fold_Session1/seed_1/checkpoint").exists()
+    copy = tmp_path / "seed_1"
+    shutil.copytree(corpus / "source/fold_Session1/seed_1", copy)
+    info = json.loads((copy / "checkpoint/info.json").read_text())
+    fold = read_folds(corpus / "folds").folds[0]
+    assert (info["trained_on"], info["chosen_on"]) == (list(fold.train), list(fold.dev))
+
+    def refused(**changes: object) -> str:
+        (copy / "checkpoint/info.json").write_text(json.dumps({**info, **changes}))
+        with pytest.raises(UserError) as raised:
+            check_not_heard(copy / "checkpoint", read_folds(corpus / "folds"), fold)
+        return str(raised.value)
+
+    assert "chose its epoch by an utterance" in refused(chosen_on=[fold.test[0]])
+    assert "Session1 chooses its epoch by" in refused(trained_on=[fold.dev[0], fold.train[0]])
+    del info["trained_on"]
+    assert "does not say what it was trained on" in refused()
+    # the same names in another corpus are other utterances
+    info |= {"trained_on": list(fold.test), "corpus": "other"}
+    (copy / "checkpoint/info.json").write_text(json.dumps(info))
+    check_not_heard(copy / "checkpoint", read_folds(corpus / "folds"), fold)
 
 
 def test_fine_tuning_and_controls(corpus: Path) -> None:
