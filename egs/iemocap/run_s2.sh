@@ -18,6 +18,7 @@ option system "dnn ptft_speaker prognet_speaker ptft_gender prognet_gender dnn_w
                         "what is trained: conf/s2/SYSTEM.yaml; the first is compared with each other"
 option sources "speaker gender" "tasks whose networks are trained first, for systems whose names end in them"
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
+option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"
 option protocol s2      "conf/folds/PROTOCOL.yaml: s2 (speaker-dependent), merged; s2_4, s2_2, s2_1: fewer training folds"
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"

@@ -14,6 +14,7 @@ option system "dnn ptft_speaker prognet_speaker dnn_wide prognet_random svm" \
                         "what is trained: conf/s2/SYSTEM.yaml; the first is compared with each other"
 option sources "speaker" "columns whose networks are trained first, for systems whose names end in them"
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
+option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds)"
 parse_options "$@"

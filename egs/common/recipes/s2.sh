@@ -5,7 +5,7 @@
 # It reads the options of these scripts, and dataset, data and results.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-paper=s2
+paper=s2 file_of=s2_file
 name_folds
 cuts=$data/functionals/cuts.jsonl.gz
 

@@ -1,7 +1,7 @@
 # S2, S5: networks of other tasks, or of another corpus, that emotion systems transfer from; each fold and seed has its
 # own.
 #
-# They read the options protocol, system, sources, other (others, audioset), num_seeds, train_nj and gpu, and data,
+# They read the options protocol, system, sources, other, others (audioset), num_seeds, train_nj and gpu, and data,
 # results, suffix, paper and ratings (fields that are cut into bins, or are numbers, as the protocol's own target is).
 # shellcheck shell=bash disable=SC2034,SC2154
 
@@ -62,10 +62,31 @@ train_sources() {
   done
 }
 
+# other_network SYSTEM: set other_checkpoint to that of --others, NAME=CHECKPOINT, that S2's ptft_NAME or prognet_NAME
+# transfers from; false if it is none of them
+other_network() {
+  local one
+  for one in ${others-}; do
+    [[ $one == *=* ]] || recipe_error "--others $one: NAME=CHECKPOINT is expected"
+    case $1 in "ptft_${one%%=*}" | "prognet_${one%%=*}") other_checkpoint=${one#*=} && return ;; esac
+  done
+  return 1
+}
+
+# s2_file SYSTEM: the file with its settings: from any of --others as from the other corpus
+s2_file() {
+  local other_checkpoint
+  if other_network "$1"; then echo "${1%%_*}_other"; else echo "$1"; fi
+}
+
 # source_inputs SYSTEM: set inputs to what a system called so transfers from
 source_inputs() {
-  local source
+  local source other_checkpoint
   inputs=()
+  if other_network "$1"; then
+    inputs=(--input "other=$other_checkpoint")
+    return
+  fi
   # learns the speakers along, from the manifest
   if [[ $1 == multitask_* ]]; then return; fi
   for source in $sources; do
