@@ -1,5 +1,6 @@
 """S2's systems: many runs trained together as one stack (:mod:`sertools.training.stacked`)."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from sertools.training.distributed import Stopped
 from sertools.training.loop import Conditions
 from sertools.training.run import CHECKPOINT
 from sertools.training.stacked import Lesson, Stack, train_stack
+
+log = logging.getLogger(__name__)
 
 MEMORY = 2**30
 """Bytes that a stack may hold of frozen columns; networks that do not fit in are trained as the next stack."""
@@ -95,6 +98,13 @@ class ProgressiveSystem:
             entry = one.history[one.best_epoch - 1]
             about = {"best_epoch": one.best_epoch, "dev": entry, "heads": list(group.heads)}
             about["sources"] = [to_dict(source.config) for source in group.sources[number]]
+            last = one.history[-1]
+            run = runs[number].run
+            log.info(
+                "fold %s, seed %d: %d epochs of %.4g updates, %d updates; the best is epoch %d, after %d updates: "
+                "dev UA %.1f", run.fold, run.seed, last["epoch"], last["updates"] / last["epoch"], last["updates"],
+                one.best_epoch, entry["updates"], 100 * entry["dev_ua"],
+            )  # fmt: skip
             fits.append(Fit(kept, about, one.history))
         return fits
 

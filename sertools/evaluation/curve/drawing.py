@@ -8,6 +8,7 @@ from sertools.evaluation.compare.plots import COLOURS, MARKERS
 from sertools.evaluation.curve.points import Curve, Saving, read_curve, savings
 from sertools.evaluation.score.plots import legend_beside, new_figure, png
 from sertools.evaluation.score.results import to_json
+from sertools.evaluation.score.tables import DEPENDENT
 from sertools.files import replacing, write_json, write_text
 
 TEXT, CSV, JSON, PICTURE = "curve.txt", "curve.csv", "curve.json", "curve.png"
@@ -47,7 +48,9 @@ def plot_curves(
     }  # fmt: skip
     write_json(output / JSON, {"curves": points, "savings": [to_json(saving) for saving in found], "remarks": said})
     with replacing(output / PICTURE) as temporary:
-        temporary.write_bytes(draw(curves, title))
+        # a picture goes without its text
+        marked = any(DEPENDENT in lines for _, lines in read)
+        temporary.write_bytes(draw(curves, f"{title}\nSPEAKER-DEPENDENT".strip() if marked else title))
     return [TEXT, CSV, JSON, PICTURE]
 
 

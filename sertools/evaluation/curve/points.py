@@ -8,8 +8,10 @@ from pathlib import Path
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparison import Difference, compare
 from sertools.evaluation.compare.pairing import System
+from sertools.evaluation.score.completeness import shares_speakers
 from sertools.evaluation.score.results import MetricScore, score
 from sertools.evaluation.score.scoring import refuse_mixed
+from sertools.evaluation.score.tables import DEPENDENT
 from sertools.runs.folder import PREDICTIONS, TRAINED_ON, read_run, remarks, run_files
 from sertools.runs.predictions import Predictions, read_predictions
 
@@ -88,7 +90,7 @@ def read_curve(name: str, experiments: Sequence[Path], seeds: tuple[int, ...] = 
             amounts.append(len(run.info[TRAINED_ON]) / max(len(table.classes), 1))
         size = sum(amounts) / len(amounts)
         points.append(Point(size, score(table).main, len(set(table.repetitions.tolist())), table))
-        said += remarks(runs)
+        said += [*([DEPENDENT] if shares_speakers(table) else []), *remarks(runs)]
     points.sort(key=lambda point: point.size)
     for one, other in pairwise(points):
         if one.size == other.size:

@@ -12,9 +12,10 @@ from sertools.evaluation.compare.comparing import METHODS
 from sertools.evaluation.compare.comparison import compare
 from sertools.evaluation.compare.pairing import System
 from sertools.evaluation.compare.tables import between, verdict
-from sertools.evaluation.score.completeness import by_corpus
+from sertools.evaluation.score.completeness import by_corpus, shares_speakers
 from sertools.evaluation.score.results import score
 from sertools.evaluation.score.scoring import PAGE
+from sertools.evaluation.score.tables import DEPENDENT
 from sertools.files import content_hash, json_hash, read_json, write_json
 from sertools.runs.folder import PREDICTIONS, Run, differing_settings, read_run, remarks, run_files
 from sertools.runs.predictions import Predictions, read_predictions
@@ -158,7 +159,7 @@ def _rows(
             name=name, corpus=corpus, values=made["values"], sorting=made["sorting"], counts=made["counts"],
             group=_group(corpus, table), system=next((str(run.config.get("system", "tdnn")) for run in runs), "?"),
             runs=runs, page=page.relative_to(directory).as_posix() if page.exists() else "",
-            remarks=tuple(remarks(runs)), hash=hashes,
+            remarks=(*((DEPENDENT,) if shares_speakers(table) else ()), *remarks(runs)), hash=hashes,
         )  # fmt: skip
         found.append((row, table))
     return found

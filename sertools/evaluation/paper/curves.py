@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from sertools.errors import UserError
 from sertools.evaluation.stats.metric import Floats, Metric
+from sertools.evaluation.stats.significance import corrected_t_test, holm
 from sertools.runs.folder import HISTORY, MADE_BY, History, dev_metric, is_number, read_history
+
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Curve:
             figure 3); NaN where there is one fold.
         whole: number of epochs that every run had; after it some had stopped.
         updates: an epoch, mean of the runs; None if they do not say.
+        by_fold: (folds, epochs), what ``means`` is made of; NaN where a fold has no run left.
+        folds: their names.
     """
 
     protocol: str
@@ -36,6 +41,8 @@ class Curve:
     spreads: Floats
     whole: int
     updates: float | None
+    by_fold: Floats
+    folds: tuple[str, ...]
 
 
 def history_files(directory: Path, test: Mapping[str, Any]) -> dict[Path, tuple[str, int]]:
@@ -99,7 +106,38 @@ def make_curve(runs: Sequence[tuple[str, int, History]], protocol: str) -> Curve
         spreads=_mean(np.array(spreads)),
         whole=int(np.argmax(unscored)) if unscored.any() else len(epochs),
         updates=float(np.mean(told)) if told else None,
+        by_fold=table,
+        folds=tuple(np.unique(folds).tolist()),
     )
+
+
+MARKS = 10
+"""Epochs of a figure at which curves are tested."""
+
+
+def better_epochs(curves: Sequence[Curve], ratio: float | None) -> list[NDArray[np.int64]]:
+    """For each curve the positions of the epochs at which it is better than the first one.
+
+    The corrected t-test over folds (of several repetitions the corrected repeated k-fold test) at so many epochs as
+    :data:`MARKS` says, evenly spaced among those that all runs had; p of all tests of the figure corrected by Holm.
+
+    Args:
+        curves: of one protocol.
+        ratio: utterances of a dev part over those of the train part; None if it is not known: nothing is tested.
+    """
+    none = [np.zeros(0, dtype=np.int64) for _ in curves]
+    first, size = curves[0], min(curve.whole for curve in curves)
+    alike = all(curve.folds == first.folds for curve in curves)
+    if ratio is None or size == 0 or len(first.folds) < 2 or not alike:
+        return none
+    at = np.unique(np.linspace(0, size - 1, min(MARKS, size)).round().astype(np.int64))
+    differences = [first.metric.sign * (curve.by_fold[:, :size] - first.by_fold[:, :size])[:, at] for curve in curves]
+    tested = [(n, column) for n in range(1, len(curves)) for column in range(len(at))]
+    p = holm([corrected_t_test(differences[n][:, column], ratio).p for n, column in tested])
+    for (n, column), corrected in zip(tested, p, strict=True):
+        if corrected < ALPHA and differences[n][:, column].mean() > 0:
+            none[n] = np.append(none[n], at[column])
+    return none
 
 
 def _mean(rows: Floats) -> Floats:

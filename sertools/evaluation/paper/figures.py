@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from sertools.evaluation.paper.curves import ALPHA, MARKS, better_epochs
 from sertools.evaluation.score.plots import BLUE, GREEN, GREY, ORANGE, new_figure, percent_axis, png
 from sertools.evaluation.stats.registry import find_metric
+from sertools.evaluation.stats.significance import holm
 
 System = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 """Name, test part of its results, and all of results.json (empty where only a comparison is there)."""
@@ -103,6 +105,8 @@ def epochs(title: str, systems: Sequence[System]) -> bytes | None:
 def learning_curves(title: str, systems: Sequence[System]) -> bytes | None:
     """The main metric on dev by epoch, with S2's spread: of systems of one protocol, the first one's.
 
+    Rings mark where a system is better than the first: :func:`sertools.evaluation.paper.curves.better_epochs`.
+
     None if no system left histories.
     """
     found = [(name, results["curve"]) for name, _, results in systems if results.get("curve") is not None]
@@ -111,6 +115,8 @@ def learning_curves(title: str, systems: Sequence[System]) -> bytes | None:
         return None
     figure, axes = new_figure(9.2, 4.2)
     metric = found[0][1].metric
+    ratio = next((results["ratio"] for *_, results in systems if results.get("ratio") is not None), None)
+    marks = better_epochs([curve for _, curve in found], ratio)
     for number, (name, curve) in enumerate(found):
         colour, at = COLOURS[number % len(COLOURS)], curve.epochs
         means, spreads, whole = metric.scale * curve.means, metric.scale * curve.spreads, curve.whole
@@ -120,16 +126,20 @@ def learning_curves(title: str, systems: Sequence[System]) -> bytes | None:
         axes.plot(at[:whole], means[:whole], color=colour, linewidth=1.4, label=name + updates)
         # those that go on are a choice: neither joined to a band nor drawn through
         axes.plot(at[max(whole - 1, 0) :], means[max(whole - 1, 0) :], ":", color=colour, linewidth=0.9)
+        ring(axes, at[marks[number]], means[marks[number]], colour)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"{metric.name} on dev, %" if metric.scale == 100 else f"{metric.name} on dev")
     axes.legend(frameon=False, fontsize=8)
     about = "bands: deviation over folds, mean of repetitions; dotted: some runs had stopped"
+    if ratio is not None:
+        about += (
+            f"\nrings: better than {found[0][0]}, p < {ALPHA} by Holm over the figure ({MARKS} epochs of each curve)"
+        )
     axes.set_title(f"{title}\nprotocol {found[0][1].protocol}; {about}", fontsize=11)
     return png(figure)
 
 
-ALPHA = 0.05
 Points = Sequence[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]
 """Of a system, for each protocol: what is written at the axis, the test part of its results, and its comparison with
 the protocol's first system; None where it was not run or compared."""
@@ -139,8 +149,7 @@ def amounts(title: str, systems: Mapping[str, Points]) -> bytes | None:
     """The main metric (mean of the folds) of systems over protocols, such as amounts of training data.
 
     The band is the deviation over folds (of several repetitions the mean of each one's), which is no error bar of a
-    difference.  A ring is a system that is better than the first of its protocol: corrected t-test over folds, p after
-    Holm's correction below 0.05.
+    difference.  A ring is a system that is better than the first of its protocol: :func:`better_points`.
 
     None if no system was run with two of the protocols.
     """
@@ -148,6 +157,7 @@ def amounts(title: str, systems: Mapping[str, Points]) -> bytes | None:
     if max((len(points) for points in there.values()), default=0) < 2:
         return None
     figure, axes = new_figure(6.4, 4.2)
+    better = better_points(systems)
     for number, (name, points) in enumerate(there.items()):
         colour, ats = COLOURS[number % len(COLOURS)], [at for at, *_ in points]
         means = [test["metrics"][0]["folds"] for _, _, test, _ in points if test is not None]
@@ -155,23 +165,42 @@ def amounts(title: str, systems: Mapping[str, Points]) -> bytes | None:
         spread = np.array([100 * (mean["sd_folds"] or 0.0) for mean in means])
         axes.fill_between(ats, values - spread, values + spread, color=colour, alpha=0.12, linewidth=0)
         axes.plot(ats, values, marker=".", color=colour, linewidth=1.4, label=name)
-        better = [
-            row for row, (*_, difference) in enumerate(points) if difference is not None and is_better(difference)
-        ]
-        axes.scatter([ats[row] for row in better], values[better], s=90, facecolors="none", edgecolors=colour, zorder=3)
+        rows = [row for row, at in enumerate(ats) if (name, at) in better]
+        ring(axes, [ats[row] for row in rows], values[rows], colour)
     labels = [label for label, *_ in next(iter(systems.values()))]
     axes.set_xticks(range(len(labels)), labels)
     name = next(test for points in there.values() for _, _, test, _ in points if test is not None)["metrics"][0]["name"]
     percent_axis(axes, f"{name}, mean of folds, %")
     axes.legend(frameon=False, fontsize=8)
-    axes.set_title(f"{title}\nbands: deviation over folds; rings: better than the first, p < 0.05", fontsize=11)
+    axes.set_title(
+        f"{title}\nbands: deviation over folds; rings: better than the first, p < {ALPHA} by Holm over the figure",
+        fontsize=11,
+    )
     return png(figure)
 
 
-def is_better(difference: Mapping[str, Any]) -> bool:
-    """Whether a comparison's t-test over folds, corrected by Holm, says that the second system is the better one."""
-    p = difference.get("t_test_holm")
-    return p is not None and p < ALPHA and difference["metrics"][0]["folds"] > 0
+def better_points(systems: Mapping[str, Points]) -> set[tuple[str, int]]:
+    """Name and position of the points that are better than the first system of their protocol.
+
+    The comparisons' t-test over folds, p of all points of the figure corrected by Holm below 0.05.
+    """
+    tested = [
+        (name, at, difference)
+        for name, points in systems.items()
+        for at, (*_, difference) in enumerate(points)
+        if difference is not None and difference.get("t_test")
+    ]
+    corrected = holm([float(difference["t_test"]["p"]) for *_, difference in tested])
+    return {
+        (name, at)
+        for (name, at, difference), p in zip(tested, corrected, strict=True)
+        if p < ALPHA and difference["t_test"]["difference"] > 0
+    }
+
+
+def ring(axes: Any, x: Any, y: Any, colour: str) -> None:
+    """Mark points."""
+    axes.scatter(x, y, s=90, facecolors="none", edgecolors=colour, zorder=3)
 
 
 CURVES = "learning_curves"

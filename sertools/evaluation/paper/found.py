@@ -33,6 +33,8 @@ class Found:
         systems: (protocol, system) to the test part of its results.
         extras: (protocol, system) to all of results.json, and the learning curve, if it was asked for.
         differences: (protocol, system) to the comparison of the system with the first of its protocol.
+        pairs: (protocol, first, second) to every comparison, second minus first.
+        ratios: protocol to tested utterances over training ones, as the comparison knows them.
         corpora: of the results.
         remarks: that results carry.
         files: everything that was read.
@@ -41,6 +43,8 @@ class Found:
     systems: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     extras: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     differences: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    pairs: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    ratios: dict[str, float | None] = field(default_factory=dict)
     corpora: set[str] = field(default_factory=set)
     remarks: dict[str, list[str]] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
@@ -55,7 +59,9 @@ class Found:
         values = read_json(path, MAKES_COMPARISON)
         for system in values["systems"]:
             self._add(protocol, str(system["name"]), system["test"])
+        self.ratios[protocol] = values.get("ratio")
         for difference in values.get("comparisons", []):
+            self.pairs[protocol, str(difference["first"]), str(difference["second"])] = difference
             if difference["first"] == values["systems"][0]["name"]:
                 self.differences[protocol, str(difference["second"])] = difference
         self.remarks.setdefault(protocol, []).extend(str(line) for line in values.get("remarks", []))
@@ -107,7 +113,7 @@ class Found:
         for name in names:
             for key, test in self.systems.items():
                 if key[1] == system and (not name or key[0] == name):
-                    return test, self.extras.get(key, {})
+                    return test, {**self.extras.get(key, {}), "ratio": self.ratios.get(key[0])}
         return None
 
 

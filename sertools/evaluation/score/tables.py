@@ -17,6 +17,7 @@ HEADERS = (
     "sd_repetitions", "corpus",
 )  # fmt: skip
 CALIBRATION = ("probabilities (test)", "ECE %", "NLL")
+DEPENDENT = "SPEAKER-DEPENDENT: tested speakers also trained; not comparable with speaker-independent results"
 
 
 def percent(value: float | None) -> str:
@@ -94,7 +95,7 @@ def warnings(results: Results, description: str = "", remarks: Sequence[str] = (
     if results.synthetic:
         lines.append(f"SYNTHETIC SPEECH ({results.corpus}): these numbers say nothing about human speech")
     if results.speaker_dependent:
-        lines.append("SPEAKER-DEPENDENT: tested speakers also trained; not comparable with speaker-independent results")
+        lines.append(DEPENDENT)
     lines += remarks
     lines += lacking(results)
     return [*lines, description] if description else lines

@@ -14,9 +14,9 @@ from sertools.evaluation.score.results import score
 from sertools.runs.predictions import make_predictions, read_predictions, write_predictions
 
 
-def experiment(directory: Path, size: int, right: float) -> Path:
+def experiment(directory: Path, size: int, right: float, protocol: str = "strict") -> Path:
     """Runs that say they learnt from ``size`` utterances a class; about so many of the answers are right."""
-    write_experiment(directory, invented_folds(), seeds=(1,))
+    write_experiment(directory, invented_folds(protocol), seeds=(1,))
     generator = np.random.default_rng(round(100 * right))
     for run in directory.glob("fold_*/seed_1"):
         table = read_predictions([run / "predictions.csv"])
@@ -54,6 +54,14 @@ def test_how_many_examples_match_how_many(tmp_path: Path) -> None:
     assert "8 examples a class of good (UA " in text
     assert "match 32 of bad (UA " in text
     assert "4 times as many; difference +" in text
+
+
+def test_speakers_that_also_train_are_said(tmp_path: Path) -> None:
+    one = experiment(tmp_path / "a", 8, 0.5)
+    assert "SPEAKER-DEPENDENT" not in " ".join(read_curve("x", [one])[1])
+    other = experiment(tmp_path / "b", 8, 0.5, "random")
+    plot_curves([("x", [other])], tmp_path / "curve", "invented")
+    assert "x: SPEAKER-DEPENDENT" in (tmp_path / "curve/curve.txt").read_text()
 
 
 def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:

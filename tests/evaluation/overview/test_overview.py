@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from invented_experiments import write_experiment
+from invented_experiments import invented_folds, write_experiment
 
 from sertools.__main__ import main
 from sertools.evaluation.compare.comparison import compare
@@ -50,6 +50,12 @@ def test_rows_and_pairs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "_scored", fail)
     monkeypatch.setattr(finding, "_tested", fail)
     assert look(folder).pairs == found.pairs
+
+
+def test_speakers_that_also_train_are_said(folder: Path) -> None:
+    write_experiment(folder / "s1/random", invented_folds("random"))
+    said = {row.name: " ".join(row.remarks) for row in look(folder).rows}
+    assert [name for name, line in said.items() if "SPEAKER-DEPENDENT" in line] == ["s1/random"]
 
 
 def test_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

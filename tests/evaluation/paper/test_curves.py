@@ -9,7 +9,7 @@ import pytest
 
 from sertools.config import load_config
 from sertools.errors import UserError
-from sertools.evaluation.paper.curves import history_files, make_curve
+from sertools.evaluation.paper.curves import better_epochs, history_files, make_curve
 from sertools.evaluation.paper.figures import FIGURES, learning_curves
 from sertools.evaluation.paper.found import Found
 from sertools.evaluation.paper.making import make_page
@@ -85,6 +85,25 @@ def test_the_figure_has_bands_and_the_systems_of_one_protocol() -> None:
     assert one == learning_curves("a title", [("dnn", {}, {"curve": curve}), ("prognet", {}, {"curve": other})])
     assert one != learning_curves("a title", [("dnn", {}, {"curve": curve}), ("prognet", {}, {"curve": curve})])
     assert FIGURES["learning_curves"]("a title", [("svm", {}, {})]) is None
+
+
+def test_epochs_at_which_a_curve_is_better_are_marked() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, (2, 10, 21))
+    rising = np.concatenate([np.zeros(11), np.full(10, 0.1)])
+
+    def curve(values: Any) -> Any:
+        return make_curve([(f"f{n}", 1, history(*row)) for n, row in enumerate(values)], "s2")
+
+    first, other = curve(0.5 + noise[0]), curve(0.5 + noise[1] + rising)
+    marks = better_epochs([first, other, first], 1 / 8)
+    # ten epochs are tested, of which the last five have the gain
+    assert [mark.tolist() for mark in marks] == [[], [11, 13, 16, 18, 20], []]
+    assert [mark.tolist() for mark in better_epochs([other, first], 1 / 8)] == [[], []]
+    assert [mark.tolist() for mark in better_epochs([first, other], None)] == [[], []]
+    drawn = [("dnn", {}, {"curve": first, "ratio": 0.1}), ("prognet", {}, {"curve": other})]
+    without = [(name, test, {"curve": results["curve"]}) for name, test, results in drawn]
+    assert learning_curves("a title", drawn) != learning_curves("a title", without)
 
 
 def test_a_page_with_learning_curves(tmp_path: Path) -> None:

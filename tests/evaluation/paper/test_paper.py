@@ -9,7 +9,7 @@ from inventions import Checker
 
 from sertools.config import load_config
 from sertools.errors import UserError
-from sertools.evaluation.paper.figures import FIGURES, amounts, is_better
+from sertools.evaluation.paper.figures import FIGURES, amounts, better_points
 from sertools.evaluation.paper.found import Found
 from sertools.evaluation.paper.making import JSON, PAGE, TEXT, knows, make_page
 from sertools.evaluation.paper.published import Paper
@@ -132,23 +132,26 @@ def test_figures_of_what_runs_left() -> None:
 
 def test_a_figure_over_protocols(tmp_path: Path) -> None:
     def point(ua: float, p: float | None) -> tuple[str, Any, Any]:
-        gain = None if p is None else {"t_test_holm": p, "metrics": [{"folds": ua - 0.6}]}
+        gain = None if p is None else {"t_test": {"p": p, "difference": ua - 0.6}}
         return "1", results(ua=ua), gain
 
     lines = {"dnn": [point(0.6, None), point(0.62, None)], "prognet": [point(0.66, 0.01), point(0.5, 0.01)]}
     assert (amounts("gain", lines) or b"").startswith(b"\x89PNG")
     assert amounts("gain", {"dnn": lines["dnn"][:1], "other": [("1", None, None)]}) is None
-    assert [is_better(gain) for _, _, gain in lines["prognet"]] == [True, False]
-    assert not is_better({"t_test_holm": 0.2, "metrics": [{"folds": 0.1}]})
-    assert not is_better({"t_test_holm": None, "metrics": [{"folds": 0.1}]})
+    assert better_points(lines) == {("prognet", 0)}
+    # p of all points of the figure are corrected together, and one without a test is passed over
+    lines["ptft"] = [point(0.66, 0.02), ("2", results(), {"t_test": None})]
+    assert better_points(lines) == {("prognet", 0), ("ptft", 0)}
+    lines["other"] = [point(0.66, 0.03), point(0.66, 0.4)]  # 5 times 0.01
+    assert better_points(lines) == set()
     # out of comparisons, on the page
     found = Found()
     for protocol in ("few", "many"):
         directory = comparison(tmp_path / protocol)
         values = json.loads((directory / "comparison.json").read_text())
         values["comparisons"] = [
-            {"first": "s9:a", "second": "s9_b", "t_test_holm": 0.01, "metrics": [{"folds": 0.1}]},
-            {"first": "s9_b", "second": "s9_c", "t_test_holm": 0.01, "metrics": [{"folds": 0.1}]},
+            {"first": "s9:a", "second": "s9_b", "t_test": {"p": 0.01, "difference": 0.1}},
+            {"first": "s9_b", "second": "s9_c", "t_test": {"p": 0.01, "difference": 0.1}},
         ]
         (directory / "comparison.json").write_text(json.dumps(values))
         found.add_comparison(protocol, directory)
