@@ -39,6 +39,10 @@ def main() -> None:
         "--against", choices=("first", "all"), default="first", help="each with the first, or all pairs"
     )
     arguments.add_argument(
+        "--pair", action="append", default=[], metavar="FIRST,SECOND",
+        help="names of two systems that are compared besides; may be repeated.  p are corrected for all comparisons",
+    )  # fmt: skip
+    arguments.add_argument(
         "--choose-on-dev", action="append", default=[], metavar="NAME=EXP1,EXP2,...",
         help="a system that in each fold is the experiment with the best dev UA; after the others; may be repeated",
     )  # fmt: skip
@@ -54,7 +58,8 @@ def main() -> None:
         raise UserError(f"two systems are called {twice[0]}; name them: NAME=EXP_DIR")
     folds = read_folds(options.folds) if options.folds else None
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
-    wishes = Wishes(options.title, options.command, options.against, seeds, options.unequal_seeds)
+    pairs = tuple(pair(text) for text in options.pair)
+    wishes = Wishes(options.title, options.command, options.against, seeds, options.unequal_seeds, pairs)
     inputs: dict[str, Path | str] = {**input_files(sources, seeds)}
     if folds:
         inputs["folds"] = options.folds if options.folds.is_file() else options.folds / FOLDS
@@ -80,6 +85,14 @@ def system(text: str) -> Source:
     if not name or not path:
         raise UserError(f"'{text}' is not a system; give EXP_DIR or NAME=EXP_DIR")
     return Source(name, {name: Path(path)})
+
+
+def pair(text: str) -> tuple[str, str]:
+    """``FIRST,SECOND``."""
+    names = text.split(",")
+    if len(names) != 2 or not all(names):
+        raise UserError(f"--pair '{text}': give the names of two systems, FIRST,SECOND")
+    return names[0], names[1]
 
 
 def choice(text: str, known: dict[Path, str]) -> Source:

@@ -63,9 +63,13 @@ score_systems() {
 }
 
 # compare_systems NAME [GROUP=SYSTEM,SYSTEM,...]...: the first of $system with each other one, and with each group
-# as that system of it that is the best on dev in each fold
+# as that system of it that is the best on dev in each fold; with the option against, if there is one, as all pairs;
+# and the two systems of each FIRST,SECOND of $pairs, if it is set
 compare_systems() {
-  local one group members trained compared=() output=$results$1
+  local one group members trained compared=() output=$results$1 how=(--against "${against:-first}")
+  for one in ${pairs-}; do
+    if [[ " $system " == *" ${one%,*} "* && " $system " == *" ${one#*,} "* ]]; then how+=(--pair "$one"); fi
+  done
   for one in $system; do
     experiment "$one"
     compared+=("$one=$exp")
@@ -84,7 +88,8 @@ compare_systems() {
     fi
   done
   if [ ${#compared[@]} -gt 1 ]; then
-    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "$(command_line)" --output "$output" "${compared[@]}"
+    compare.py --folds "$folds" --num-seeds "$num_seeds" --command "$(command_line)" --output "$output" "${how[@]}" \
+      "${compared[@]}"
   fi
 }
 

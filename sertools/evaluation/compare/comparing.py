@@ -51,7 +51,7 @@ class Wishes:
 
     Attributes:
         title, command: for the page.
-        against: see :func:`~sertools.evaluation.compare.comparison.compare`.
+        against, pairs: see :func:`~sertools.evaluation.compare.comparison.compare`.
         seeds: those that every system must have, others are left out; empty: all that are there.
         unequal_seeds: systems may have different numbers of seeds.
     """
@@ -61,6 +61,7 @@ class Wishes:
     against: Against = "first"
     seeds: tuple[int, ...] = ()
     unequal_seeds: bool = False
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def input_files(sources: Sequence[Source], seeds: tuple[int, ...] = ()) -> dict[str, Path]:
@@ -116,7 +117,7 @@ def compare_experiments(
             raise UserError(f"{corpus} is tested in {systems[0].name} and not in {lacks[0]}; use the same folds")
         chosen = [replace(system, table=found[corpus]) for system, found in zip(systems, tables_of, strict=True)]
         some = folds_of(folds, chosen[0].table.folds.tolist())
-        compared = compare(chosen, some, against=wishes.against, unequal_seeds=wishes.unequal_seeds)
+        compared = compare(chosen, some, against=wishes.against, pairs=wishes.pairs, unequal_seeds=wishes.unequal_seeds)
         made[corpus] = compared = replace(compared, remarks=(*said, *compared.remarks))
         pictures = draw(compared)
         others = {other: page for other, page in pages.items() if other != corpus}

@@ -194,18 +194,20 @@ class ComparisonTable:
 
 
 def compare(
-    systems: Sequence[System], folds: Folds | None = None, *, against: Against = "first", unequal_seeds: bool = False
-) -> ComparisonTable:
+    systems: Sequence[System], folds: Folds | None = None, *, against: Against = "first",
+    pairs: Sequence[tuple[str, str]] = (), unequal_seeds: bool = False,
+) -> ComparisonTable:  # fmt: skip
     """Compare systems that were tested on the same utterances.
 
     Args:
         systems: at least two, with different names.
         folds: what was tested and how much trained, for the corrected t-test; None if unknown.
         against: ``first`` compares each other system with the first, ``all`` makes all pairs.
+        pairs: names of systems that are compared besides, the second with the first of each pair.
         unequal_seeds: systems may have different numbers of seeds.
 
     Raises:
-        UserError: fewer than two systems, two of one name, one that cannot be scored
+        UserError: fewer than two systems, two of one name, a pair of what is not there, one that cannot be scored
             (see :func:`~sertools.evaluation.score.results.score`) or compared
             (see :func:`~sertools.evaluation.compare.pairing.check_paired`), fewer than two speakers.
     """
@@ -230,13 +232,27 @@ def compare(
     ratio = None
     if folds:
         ratio = sum(len(fold.test) for fold in folds.folds) / sum(len(fold.train) for fold in folds.folds)
-    pairs = combinations(range(len(systems)), 2) if against == "all" else ((0, n) for n in range(1, len(systems)))
+    wanted = _pairs(names, against, pairs)
     tested = [_Tested.of(system.table.select(part="test"), _origin(systems[0])) for system in systems]
-    made = [_compare(tested[a], tested[b], results[a], results[b], ratio) for a, b in pairs]
+    made = [_compare(tested[a], tested[b], results[a], results[b], ratio) for a, b in wanted]
     made = [replace(comparison, metrics=metrics) for comparison, metrics in zip(made, _holm(made), strict=True)]
     t_tests = iter(holm([comparison.t_test.p for comparison in made if comparison.t_test]))
     made = [replace(comparison, t_test_holm=next(t_tests) if comparison.t_test else None) for comparison in made]
     return ComparisonTable(results, tuple(made), ratio, remarks)
+
+
+def _pairs(names: Sequence[str], against: Against, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+    """Positions of the systems of each comparison."""
+    found = list(combinations(range(len(names)), 2)) if against == "all" else [(0, n) for n in range(1, len(names))]
+    for pair in pairs:
+        if unknown := [name for name in pair if name not in names]:
+            raise UserError(f"no system is called {unknown[0]}, which is to be compared; there are {', '.join(names)}")
+        first, second = map(names.index, pair)
+        if first == second:
+            raise UserError(f"{pair[0]} is to be compared with itself; name two systems")
+        if not {(first, second), (second, first)} & set(found):
+            found.append((first, second))
+    return found
 
 
 def _holm(made: Sequence[Comparison]) -> list[tuple[MetricDifference, ...]]:

@@ -126,6 +126,13 @@ def test_all_pairs_are_corrected_together(table: Predictions, folds: Folds) -> N
     firsts = compare(systems, folds).comparisons
     assert [(c.first, c.second) for c in firsts] == [("A", "B"), ("A", "C")]
     assert firsts[0].main.pooled == pairs[0].main.pooled
+    # a pair that is asked for besides counts among the others, once
+    more = compare(systems, folds, pairs=[("C", "B"), ("B", "C"), ("A", "B")]).comparisons
+    assert [(c.first, c.second) for c in more] == [("A", "B"), ("A", "C"), ("C", "B")]
+    assert [c.main.permutation_holm for c in more[:2]] == [c.main.permutation_holm for c in pairs[:2]]
+    for wrong, message in ((("A", "D"), "no system is called D"), (("B", "B"), "B is to be compared with itself")):
+        with pytest.raises(UserError, match=message):
+            compare(systems, folds, pairs=[wrong])
 
 
 def test_verdict_needs_interval_and_test(table: Predictions) -> None:
