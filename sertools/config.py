@@ -283,7 +283,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     if hint is str and isinstance(value, bool | int | float | None | datetime.date):
-        raise UserError(f"{where} must be a text, and without quotes this is {_NAMES[type(value)]}: {value}")
+        raise UserError(
+            f"{where} must be a text, and without quotes this is {_NAMES[type(value)]}: {value}; put it in quotes"
+        )
     raise UserError(f"{where} must be {getattr(hint, '__name__', hint)}, not {_quoted(value)}")
 
 

@@ -68,7 +68,7 @@ def judge(problems: Sequence[Problem], report: Path, skip_bad: bool) -> None:
     shown = "".join(f"\n  {problem}" for problem in first)
     raise UserError(
         f"the corpus has {len(problems)} {'problem' if len(problems) == 1 else 'problems'} ({counts}):{shown}{more}\n"
-        f"All of them are in {report}.  Mend the corpus (copy or unpack it again), "
+        f"All of them are in {report}.  Mend the corpus (copy or unpack it again; correct its table), "
         "or give --skip-bad (run.sh: --skip-bad true) to go on without them."
     )
 

@@ -183,7 +183,13 @@ def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
     # a source knows the speakers of its own fold only
     needed = set(folds.classes) if folds.tested != "varied" else {folds.labels[u] for u in (*fold.dev, *fold.test)}
     if missing := needed - trained if folds.classes else None:
-        raise UserError(f"{where}: no training utterance of class {', '.join(sorted(map(str, missing)))}")
+        names = sorted(map(str, missing))
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        rest = ",".join(name for name in folds.classes if name not in missing)
+        raise UserError(
+            f"{where}: no training utterance of class {shown}: too few speakers have it.  Merge it with another class, "
+            f"or leave it out of the target's classes{f' (egs/own: --classes {rest})' if len(rest) < 80 else ''}"
+        )
 
 
 def _check_tested(folds: Folds, where: str) -> None:

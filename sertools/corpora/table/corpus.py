@@ -15,6 +15,7 @@ from sertools.corpora.layout import listing_hash
 from sertools.corpora.manifests import Prepared, prepare
 from sertools.corpora.problems import Problem
 from sertools.corpora.table.config import TableConfig
+from sertools.corpora.table.copies import copies
 from sertools.corpora.table.utterances import (
     SUFFIXES,
     Utterance,
@@ -29,9 +30,11 @@ from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
 
-VERSION = 1
+VERSION = 2
 FEW = 10
 """A class with fewer utterances gets a note."""
+MANY = 30
+"""More classes than these are not listed one by one."""
 
 
 def prepare_table(
@@ -99,7 +102,9 @@ def find(
         for one in utterances
         if not one.file.exists()
     ]
-    kept = [one for one in utterances if str(one.file) in audio]
+    copied = copies(utterances, audio)
+    found.problems += copied.values()
+    kept = [one for one in utterances if str(one.file) in audio and str(one.file) not in copied]
     found.splits["all"] = _manifests(kept, audio, config, found)
     _notes(kept, audio, folder, config, found)
     return found
@@ -196,14 +201,24 @@ def _supervision(
     )
 
 
+def _about_classes(classes: Counter[str], config: TableConfig) -> list[str]:
+    """Their counts, and which are rare; of very many, that they look like numbers or names of utterances."""
+    counted = [f"{name} {count}" for name, count in sorted(classes.items())]
+    few = [f"class {name} has {count} utterances only" for name, count in sorted(classes.items()) if count < FEW]
+    if len(classes) <= MANY:
+        return ["classes: " + ", ".join(counted), *few]
+    said = f"{len(classes)} classes, {len(few)} of them with fewer than {FEW} utterances: {', '.join(counted[:5])} ..."
+    try:
+        [number(name, config) for name in classes]
+    except ValueError:
+        return [f"{said}; is this the column of labels?  Another one by --set columns.label=NAME"]
+    return [f"{said}; they are numbers: --target label:number predicts them as such"]
+
+
 def _notes(
     utterances: Sequence[Utterance], audio: dict[str, AudioFile], folder: Path, config: TableConfig, found: Found
 ) -> None:
-    classes = Counter(one.values["class"] for one in utterances)
-    found.notes.append("classes: " + ", ".join(f"{name} {count}" for name, count in sorted(classes.items())))
-    found.notes += [
-        f"class {name} has {count} utterances only" for name, count in sorted(classes.items()) if count < FEW
-    ]
+    found.notes += _about_classes(Counter(one.values["class"] for one in utterances), config)
     speakers = {one.values.get("speaker", "") for one in utterances}
     if len(speakers) == 1 and not config.speaker_unknown:
         found.notes.append("all utterances are of one speaker: nothing can be said of others (protocol random alone)")

@@ -11,8 +11,8 @@ import soundfile
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four clips of half a second, and two in folders."""
     folder = tmp_path_factory.mktemp("clips")
-    samples = np.random.default_rng(0).normal(0, 0.1, 8000)
+    generator = np.random.default_rng(0)
     for name in ("a1", "a2", "b1", "b2", "angry/c_1", "sad/c_1"):
         (folder / name).parent.mkdir(exist_ok=True)
-        soundfile.write(folder / f"{name}.wav", samples, 16000)
+        soundfile.write(folder / f"{name}.wav", generator.normal(0, 0.1, 8000), 16000)
     return folder

@@ -30,9 +30,10 @@ CASES = {
 
 
 def make(folder: Path, names: list[str]) -> None:
+    generator = np.random.default_rng(0)
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / name, np.random.default_rng(0).normal(0, 0.1, 1600), 16000)
+        soundfile.write(folder / name, generator.normal(0, 0.1, 1600), 16000)
 
 
 @pytest.mark.parametrize("corpus", CASES)

@@ -1,6 +1,7 @@
 """Anyone's own corpus: tables as people have them, and what is said of their defects."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ def test_bad_rows_are_problems_with_their_line(clips: Path, tmp_path: Path, row:
     assert len(found.splits["all"][1]) == 4
 
 
+def test_a_recording_under_two_names(clips: Path, tmp_path: Path) -> None:
+    """As a corpus that was unpacked twice: a copy in training and test would be learnt by heart."""
+    for name in ("a1", "a2", "b1", "b2"):
+        shutil.copy(clips / f"{name}.wav", tmp_path)
+    shutil.copy(clips / "a1.wav", tmp_path / "x1.wav")
+    shutil.copy(clips / "b1.wav", tmp_path / "x2.wav")
+    found = find(write(tmp_path, [*ROWS, "x1.wav,anna,angry", "x2.wav,anna,sad"]), tmp_path, config())
+    assert [(one.kind, one.line, one.reason) for one in found.problems] == [
+        ("copied audio", 6, "x1 is a copy of a1, with the same label and speaker; keep one of them"),
+        ("copied audio", 7, "x2 is a copy of b1, with another label or speaker; keep one of them"),
+    ]
+    assert {segment.id for segment in found.splits["all"][1]} == {"a1", "a2", "b1", "b2"}
+
+
 def test_labels(clips: Path, tmp_path: Path) -> None:
     mixed = write(tmp_path, [*ROWS[:3], "b2.wav,ben,Angry"])
     with pytest.raises(UserError, match=r"'Angry' \(1\) and 'angry' \(2\) differ in their letters' case alone"):
@@ -117,6 +132,18 @@ def test_labels(clips: Path, tmp_path: Path) -> None:
     assert any("class angry has 1 utterances only" in note for note in found.notes)
     found = find(write(tmp_path, ["a1.wav,anna,nan"]), clips, config(labels={"nan": "neutral"}))
     assert not found.problems
+
+
+def test_very_many_labels(clips: Path, tmp_path: Path) -> None:
+    """Ratings, or texts, in the column that is called label."""
+    for label, told in (
+        ("{}.5", "they are numbers: --target label:number"),
+        ("word {}", "is this the column of labels?"),
+    ):
+        rows = [f"a1.wav,anna,{label.format(n)},{n / 100},{n / 100 + 0.01}" for n in range(40)]
+        found = find(write(tmp_path, rows, f"{HEADER},start,end"), clips, config())
+        assert [told in note for note in found.notes if "classes" in note] == [True]
+        assert not any("utterances only" in note for note in found.notes)
 
 
 def test_segments_of_a_recording(clips: Path, tmp_path: Path) -> None:
