@@ -183,6 +183,11 @@ def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
     # a source knows the speakers of its own fold only
     needed = set(folds.classes) if folds.tested != "varied" else {folds.labels[u] for u in (*fold.dev, *fold.test)}
     if missing := needed - trained if folds.classes else None:
+        if folds.labels == folds.speakers:
+            raise UserError(
+                f"{where}: speakers are the classes, and those that are tested do not train; take a protocol that "
+                "tests known speakers (repeated, random, known_speakers)"
+            )
         names = sorted(map(str, missing))
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         rest = ",".join(name for name in folds.classes if name not in missing)

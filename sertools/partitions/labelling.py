@@ -1,6 +1,7 @@
 """What is predicted of each utterance, out of its supervision: a class, a bin of a number, or the number."""
 
 import dataclasses
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable
@@ -127,20 +128,22 @@ def label(supervisions: Iterable[Any], config: TargetConfig) -> Labelled:
             number outside its scale; fewer than two classes are found; values that differ in case alone.
     """
     values, missing = {}, []
+    supervisions = list(supervisions)
     for supervision in supervisions:
         value = _value(supervision, config.field)
         if value is None:
             missing.append(supervision.id)
         else:
             values[supervision.id] = value
+    if not values:
+        there = sorted({name for one in supervisions for name in one.custom or {}} | set(OWN_FIELDS))
+        raise UserError(f"no utterance has a field {config.field}; there are {', '.join(there)}")
     if missing and not config.skip_missing:
         raise UserError(
             f"{len(missing)} utterances have no {config.field} (the first: {missing[0]}); leave them out with "
             "target.skip_missing: true, or prepare the corpus with it"
         )
     notes = [f"{len(missing)} utterances without {config.field} take no part"] if missing else []
-    if not values:
-        raise UserError(f"no utterance has a field {config.field}")
     if config.kind == "number" or config.edges:
         return _numbers(values, config, notes)
     return _classes({name: str(value) for name, value in values.items()}, config, notes)
@@ -207,7 +210,9 @@ def _number(value: Any, name: str, config: TargetConfig) -> float:
     except (TypeError, ValueError):
         number = float("nan")
     if not isfinite(number):
-        raise UserError(f"{config.field} of utterance {name} is '{value}', which is no number")
+        hint = "; a decimal comma?  Prepare the corpus with decimal_comma (egs/own: --set decimal_comma=true)"
+        comma = hint if re.fullmatch(r"[-+]?\d+,\d+", str(value)) else ""
+        raise UserError(f"{config.field} of utterance {name} is '{value}', which is no number{comma}")
     if config.scale is not None:
         low, high = config.scale
         if not low - config.tolerance <= number <= high + config.tolerance:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from tiny_models import tiny_speech
 
 pytestmark = pytest.mark.recipe
 
@@ -24,13 +25,12 @@ training: {epochs: 2, optimizer: adam, learning_rate: 5.0e-3, final_learning_rat
 SPEAKERS = ("André", "Bea", "Cleo", "Dora", "Emil", "Fritz")
 
 
-@pytest.fixture
-def recordings(tmp_path: Path) -> tuple[Path, Path]:
-    """A table with five defects (cp1252, semicolons, a missing file, a double row, labels in mixed case), and audio."""
+def record(folder: Path, seconds: float = 0.6) -> list[str]:
+    """Rows (file;speaker;label;arousal) of recordings in a new folder: two classes that differ in level and pitch."""
     generator = np.random.default_rng(0)
-    folder, rows = tmp_path / "recordings", []
+    rows = []
     folder.mkdir()
-    time = np.arange(9600) / 16000
+    time = np.arange(round(16000 * seconds)) / 16000
     for number, speaker in enumerate(SPEAKERS):
         for take in range(4):
             angry = take % 2
@@ -40,6 +40,14 @@ def recordings(tmp_path: Path) -> tuple[Path, Path]:
             soundfile.write(folder / name, signal + generator.normal(0, 1e-3, len(time)), 16000)
             label = ("Angry" if take == 1 else "angry") if angry else "sad"
             rows.append(f"{name};{speaker};{label};{1 + 3 * angry + 0.1 * number:g}")
+    return rows
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> tuple[Path, Path]:
+    """A table with five defects (cp1252, semicolons, a missing file, a double row, labels in mixed case), and audio."""
+    folder = tmp_path / "recordings"
+    rows = record(folder)
     table = tmp_path / "mine.csv"
     lines = ["Datei;speaker;emotion;arousal", *rows, rows[0], "lost.wav;Bea;sad;2"]
     table.write_bytes("\r\n".join(lines).encode("cp1252"))
@@ -89,6 +97,43 @@ def test_one_command_from_a_table_with_defects_to_a_comparison(
     results = json.loads(own.read("exp/mine_pooled_mfcc_strict_arousal/results/results.json"))
     ccc = next(one for one in results["test"]["metrics"] if one["name"] == "CCC")
     assert ccc["pooled"]["interval"]["low"] < ccc["pooled"]["value"] < ccc["pooled"]["interval"]["high"]
+
+
+S3 = "model: {head_dim: 8}\ntraining: {epochs: 1}"
+S4 = """
+model: {word_dim: 8, lstm_dim: 8, heads: 2, attention_dim: 8, hidden_dim: 16}
+data: {max_frames: 60}
+training: {epochs: 1, learning_rate: 3.0e-3, final_learning_rate: 3.0e-3}
+"""
+S5 = "model: {width: 4, blocks: 4}\ntraining: {epochs: 1}"
+
+
+def test_systems_of_the_other_papers(recipe: Callable[[str], Any], tmp_path: Path) -> None:
+    """run_s3.sh, run_s4.sh and run_s5.sh on a table with words, over the same manifests and folds."""
+    text = {"angry": "oh no not again", "sad": "i am fine"}
+    rows = [f"{row.lower()};{text[row.lower().split(';')[2]]}" for row in record(tmp_path / "audio", 0.4)]
+    (tmp_path / "mine.csv").write_text("\n".join(["file;speaker;label;arousal;text", *rows]))
+    own = recipe("own")
+    own.write("conf/table.yaml", "groups: 3")
+    own.write("conf/s3/s3.yaml", S3)
+    own.write("conf/s4/s4.yaml", S4)
+    own.write("conf/s5/cnn14.yaml", S5)
+    given = ("--table", str(tmp_path / "mine.csv"), "--audio", str(tmp_path / "audio"), "--name", "mine",
+             "--num-seeds", "1", "--nj", "1", "--train-nj", "1", "--stop-stage", "5")  # fmt: skip
+    runs = [
+        ("run_s4.sh", ("--system", "s4_text"), "s4_text_strict"),
+        ("run_s5.sh", ("--system", "cnn14_random", "--sources", ""), "cnn14_random_strict"),
+    ]
+    if importlib.util.find_spec("transformers"):
+        tiny_speech(tmp_path / "w2v", "Wav2Vec2")
+        runs.append(("run_s3.sh", ("--backbone", str(tmp_path / "w2v"), "--system", "s3_sum", "--layers", "none"),
+                     "s3_sum_strict_from_w2v"))  # fmt: skip
+    for script, options, experiment in runs:
+        own.script = script
+        own.run(*given, *options)
+        # scores and pages from here on are those of all recipes
+        tables = own.directory.glob(f"exp/mine_{experiment}/fold_*/seed_1/predictions.csv")
+        assert {path.parts[-3] for path in tables} == {f"fold_group0{n}" for n in (1, 2, 3)}, script
 
 
 def test_mistakes_are_said(recipe: Callable[[str], Any], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-ROLES = ("file", "speaker", "label", "session", "gender", "text", "language", "start", "end", "split")
+ROLES = ("file", "speaker", "label", "session", "gender", "text", "language", "start", "end", "duration", "split")
 """What sertools knows a column as; every other column becomes a field that can be a target."""
 
 USUAL: dict[str, tuple[str, ...]] = {
@@ -17,6 +17,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     "language": ("language", "lang"),
     "start": ("start", "begin", "onset", "start_time"),
     "end": ("end", "offset", "end_time", "stop"),
+    "duration": ("duration", "dur"),
     "split": ("split", "part", "partition", "subset", "split_set"),
 }
 """Names that columns of a role usually have, tried in this order, in any case."""
@@ -31,6 +32,8 @@ class TableConfig:
         columns: role to the name of the column; a role that is not given is looked for under its usual names.
         file_name: how a file is called, of columns in braces, where no column says it:
             ``{split}/dia{Dialogue_ID}_utt{Utterance_ID}.wav``.
+        remove_prefix: taken from the front of paths in the table, which then are below the audio folder: for absolute
+            paths of another machine.
         pattern: a regular expression on the path of a file below the audio folder, with named groups for roles
             and fields: ``(?P<speaker>\\d\\d)...(?P<label>[A-Z])``.  With a table it adds what the table lacks; without
             one, every file that matches is an utterance.
@@ -51,6 +54,7 @@ class TableConfig:
     name: str = "own"
     columns: dict[str, str] = field(default_factory=dict)
     file_name: str = ""
+    remove_prefix: str = ""
     pattern: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     leave_out: tuple[str, ...] = ()

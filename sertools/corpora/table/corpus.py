@@ -16,6 +16,7 @@ from sertools.corpora.manifests import Prepared, prepare
 from sertools.corpora.problems import Problem
 from sertools.corpora.table.config import TableConfig
 from sertools.corpora.table.copies import copies
+from sertools.corpora.table.remarks import nothing_there, overlaps
 from sertools.corpora.table.utterances import (
     SUFFIXES,
     Utterance,
@@ -97,11 +98,10 @@ def find(
         Problem(p.kind, rows[p.file].where, f"{p.file}: {p.reason}", rows[p.file].line) if p.file in rows else p
         for p in bad
     ]
-    found.problems += [
-        Problem("missing audio", one.where, f"no file {one.file}", one.line)
-        for one in utterances
-        if not one.file.exists()
-    ]
+    missing = [one for one in utterances if not one.file.exists()]
+    if missing and len(missing) == len(utterances):
+        raise UserError(nothing_there(missing, folder))
+    found.problems += [Problem("missing audio", one.where, f"no file {one.file}", one.line) for one in missing]
     copied = copies(utterances, audio)
     found.problems += copied.values()
     kept = [one for one in utterances if str(one.file) in audio and str(one.file) not in copied]
@@ -130,6 +130,8 @@ def _manifests(
             end = recording.duration  # rounded to hundredths in the table
         if not 0 <= start < end or end > recording.duration:
             what = f"{start:g} to {end:g} s of {one.name}, which has {recording.duration:g} s"
+            if start < end and 1 < end / recording.duration <= 1000 and end == round(end):
+                what += " (milliseconds?  Seconds are expected)"
             found.problems.append(Problem("bad segment", one.where, what, one.line))
             continue
         whole = one.start is None and one.end is None
@@ -227,6 +229,7 @@ def _notes(
         found.notes.append(
             f"{len(unused)} recordings in {folder} are not used, such as {unused[0].relative_to(folder)}"
         )
+    found.notes += overlaps(utterances)
     rates = Counter(file.sampling_rate for file in audio.values())
     found.notes += [
         f"{count} files of {rate} Hz are resampled to {config.sampling_rate} Hz when they are read"

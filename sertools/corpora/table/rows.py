@@ -5,6 +5,7 @@ import csv
 import difflib
 import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,6 @@ def read_csv(path: Path, config: TableConfig) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         header = [name.strip() for name in next(reader, [])]
-        _check_header(path, header)
         rows = []
         for values in reader:
             if not any(value.strip() for value in values):
@@ -67,12 +67,25 @@ def read_csv(path: Path, config: TableConfig) -> Table:
                     f"{path}, line {reader.line_num}: {len(values)} values where the header has {len(header)} columns; "
                     f'a value that holds a {NAMES.get(separator, separator)} must stand in "quotes"'
                 )
-            rows.append(Row(reader.line_num, {n: v.strip() for n, v in zip(header, values, strict=True)}))
+            rows.append((reader.line_num, [value.strip() for value in values]))
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: not a CSV table ({error})") from error
+    if not header:
+        raise UserError(f"{path} is empty")
     if not rows:
         raise UserError(f"{path} has a header and no rows")
-    return Table(path, tuple(header), tuple(rows), tuple(notes))
+    kept = [place for place, name in enumerate(header) if name or not _says_nothing([row[place] for _, row in rows])]
+    if len(kept) < len(header):
+        notes.append(f"{path.name}: a column without a name, empty or of running numbers, is left out")
+    header = [header[place] for place in kept]
+    _check_header(path, header)
+    whole = tuple(Row(line, {header[n]: row[place] for n, place in enumerate(kept)}) for line, row in rows)
+    return Table(path, tuple(header), whole, tuple(notes))
+
+
+def _says_nothing(values: Sequence[str]) -> bool:
+    """Of a column: nothing at all (a separator at the ends of lines), or numbers of rows (pandas' index)."""
+    return not any(values) or any(values == [str(n + first) for n in range(len(values))] for first in (0, 1))
 
 
 def _text(path: Path, encoding: str) -> tuple[str, list[str]]:
@@ -124,8 +137,6 @@ def _separator(path: Path, text: str) -> str:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    if not header:
-        raise UserError(f"{path} is empty")
     for name, times in Counter(header).items():
         if not name:
             raise UserError(f"{path}: a column has no name in the first line: {', '.join(header)}")

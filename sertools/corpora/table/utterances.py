@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,16 +55,18 @@ def from_table(table: Path, folder: Path, config: TableConfig, found: Found) -> 
         roles = {role: column for role, column in roles.items() if role != "file"}
     elif "file" not in roles:
         raise UserError(
-            f"{table} has no column of file names (file, path, filename ...); say which one it is, "
-            f"--set columns.file=NAME.  There are {', '.join(read.columns)}"
+            f"{table} has no column of file names (file, path, filename ...); its first line must name the columns, "
+            f"and --set columns.file=NAME says which one it is.  There are {', '.join(read.columns)}"
         )
+    if "duration" in roles and ("start" not in roles or "end" in roles):
+        del roles["duration"]  # of the whole recording, or said twice
     others = [name for name in read.columns if name not in roles.values()]
     made = []
     for row in read.rows:
         values = {role: row.values[column] for role, column in roles.items()} | {n: row.values[n] for n in others}
         if config.file_name:
             values["file"] = _filled(config.file_name, row.values)
-        made.append(_utterance(row, values, table, folder, config, found))
+        made.append(_utterance(row, values, "duration" if "duration" in roles else "end", table, folder, config, found))
     return [one for one in made if one is not None]
 
 
@@ -73,7 +76,7 @@ def _filled(pattern: str, values: dict[str, str]) -> str:
 
 
 def _utterance(
-    row: Row, values: dict[str, str], table: Path, folder: Path, config: TableConfig, found: Found
+    row: Row, values: dict[str, str], ends: str, table: Path, folder: Path, config: TableConfig, found: Found
 ) -> Utterance | None:
     written = values.pop("file")
     if not written:
@@ -81,8 +84,11 @@ def _utterance(
         return None
     if "\\" in written:
         written = PureWindowsPath(written).as_posix()
+    written = written.removeprefix(PureWindowsPath(config.remove_prefix).as_posix() if config.remove_prefix else "")
+    written = written.lstrip("/") if config.remove_prefix else written
+    values = {name: composed(text) for name, text in values.items()}
     times: list[float | None] = []
-    for role in ("start", "end"):
+    for role in ("start", ends):
         text = values.pop(role, "")
         try:
             times.append(_seconds(text, config))
@@ -91,10 +97,13 @@ def _utterance(
                 Problem("bad time", str(table), f"{role} '{text}' is not a number of seconds", row.line)
             )
             return None
+        if role == "duration" and None not in times:
+            times[1] = round(sum(time or 0.0 for time in times), 6)
     path = _locate(Path(written), folder, table.parent)
     if config.pattern:
         match = re.search(config.pattern, written)
-        values = {**({k: v for k, v in match.groupdict().items() if v is not None} if match else {}), **values}
+        named = match.groupdict() if match else {}
+        values = {key: composed(value) for key, value in named.items() if value is not None} | values
     return Utterance(str(table), row.line, path, str(Path(written).with_suffix("")), times[0], times[1], values)
 
 
@@ -105,6 +114,10 @@ def _locate(written: Path, folder: Path, beside: Path) -> Path:
         if path.exists():
             return path
     for path in candidates:
+        # a Mac may have written one of the two with letters and accents apart
+        for form in ("NFC", "NFD"):
+            if (other := Path(unicodedata.normalize(form, str(path)))).exists():
+                return other
         for suffix in (path.suffix.upper(), path.suffix.lower(), *SUFFIXES):
             other = path.with_suffix(suffix)
             # a name without a suffix may have dots of its own
@@ -114,6 +127,11 @@ def _locate(written: Path, folder: Path, beside: Path) -> Path:
             if not path.suffix and longer.exists():
                 return longer
     return candidates[0]
+
+
+def composed(text: str) -> str:
+    """Letters with their accents as one sign, so that what looks alike is alike (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _seconds(text: str, config: TableConfig) -> float | None:
@@ -155,7 +173,7 @@ def from_names(folder: Path, config: TableConfig, found: Found) -> list[Utteranc
         if match is None:
             others.append(name)
             continue
-        values = {key: value for key, value in match.groupdict().items() if value is not None}
+        values = {key: composed(value) for key, value in match.groupdict().items() if value is not None}
         made.append(Utterance(str(path), None, path, str(Path(name).with_suffix("")), None, None, values))
     if not made:
         shown = f"; the first of {len(others)} recordings is {others[0]}" if others else "; it has no recordings"
@@ -173,7 +191,8 @@ def check_needed(utterances: Sequence[Utterance], config: TableConfig, where: st
     if "label" not in known:
         raise UserError(
             f"{where}: nothing says the emotion of an utterance: a column label (or emotion, class ...), another one "
-            "by --set columns.label=NAME, or a group (?P<label>...) in pattern"
+            "by --set columns.label=NAME (a column of numbers, too, with --target label:number), or a group "
+            "(?P<label>...) in pattern"
         )
     if "speaker" not in known and not config.speaker_unknown:
         raise UserError(
@@ -188,7 +207,7 @@ def labelled(utterances: Iterable[Utterance], config: TableConfig, found: Found,
     utterances = list(utterances)
     counts = Counter(one.values.get("label", "") for one in utterances)
     _check_case(counts, config, where)
-    fold = (lambda text: text.strip().lower()) if config.ignore_case else (lambda text: text)
+    fold = (lambda text: composed(text).strip().lower()) if config.ignore_case else composed
     classes = {fold(label): name for label, name in config.labels.items()}
     ignored = {fold(label) for label in config.leave_out}
     if config.labels and (never := [label for label in config.labels if fold(label) not in {fold(c) for c in counts}]):

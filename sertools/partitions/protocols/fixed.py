@@ -32,12 +32,14 @@ def _divide(examples: Sequence[Example], options: FixedOptions) -> Divided:
     for role, names in (("train", options.train), ("dev", options.dev), ("test", options.test)):
         if missing := [name for name in names if name not in found]:
             raise UserError(
-                f"no utterance is of the part '{missing[0]}' ({role}); the corpus has {', '.join(found) or 'none'}"
+                f"no utterance is of the part '{missing[0]}' ({role}); the corpus has {', '.join(found) or 'none'}.  "
+                f"{_advice(found)}"
             )
     named = {*options.train, *options.dev, *options.test, *options.ignore}
     if unknown := [name for name in found if name not in named]:
         raise UserError(
-            f"the corpus has the part '{unknown[0]}', which options does not name: train, dev, test or ignore it"
+            f"the corpus has the part '{unknown[0]}', which options does not name: options: {{ignore: [{unknown[0]}]}} "
+            "leaves it out; train, dev or test in place of ignore use it"
         )
 
     def of(names: Sequence[str]) -> tuple[str, ...]:
@@ -50,10 +52,22 @@ def _divide(examples: Sequence[Example], options: FixedOptions) -> Divided:
     return Divided(folds, description, remarks, tested="some")
 
 
+def _advice(found: Sequence[str]) -> str:
+    """What to do where a part is missing."""
+    if len(found) < 3:
+        return (
+            "Train, dev and test are needed: give speakers of train the part dev in the table (its column split), or "
+            "take a protocol that makes the parts (strict)"
+        )
+    return "Say which is which in the configuration of the folds: options: {train: [...], dev: [...], test: [...]}"
+
+
 def _shared(examples: Sequence[Example], options: FixedOptions) -> tuple[str, ...]:
-    """A remark if speakers are shared and this was allowed; where it was not, the check of folds refuses."""
-    if not options.allow_shared_speakers:
-        return ()
+    """A remark if parts share speakers.
+
+    Raises:
+        UserError: they do, and this was not allowed.
+    """
     roles = dict.fromkeys(options.train, "train") | dict.fromkeys(options.dev, "dev")
     parts: dict[str, set[str]] = {}
     for example in examples:
@@ -63,6 +77,13 @@ def _shared(examples: Sequence[Example], options: FixedOptions) -> tuple[str, ..
     shared = [name for name, found in parts.items() if len(found) > 1]
     if not shared:
         return ()
+    if not options.allow_shared_speakers:
+        more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
+        raise UserError(
+            f"speaker {min(shared)}{more} is in more than one part: what is measured on who trains says little "
+            "of others.  options: {allow_shared_speakers: true} (egs/own: --protocol fixed_shared) uses the "
+            "parts all the same, and every table says so; protocol strict makes parts of its own"
+        )
     return (f"SPEAKER-DEPENDENT: the corpus's parts share {len(shared)} speakers, such as {min(shared)}",)
 
 

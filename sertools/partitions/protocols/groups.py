@@ -28,7 +28,7 @@ def leave_one_group_out(examples: Sequence[Example], dev: Literal["speaker", "gr
         raise UserError(
             f"leaving one group out needs at least {needed} groups of speakers, there are {len(groups)} "
             f"({', '.join(groups)}): deal the speakers into more of them (egs/own: --set groups=N when manifests are "
-            "made), or, with too few speakers, take protocol random, which tests speakers that also train and says so"
+            "made), or, with too few speakers, take --protocol random, which tests speakers that also train and says so"
         )
     folds = []
     for index, group in enumerate(groups):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ def test_an_encoding_that_is_not_utf8_is_named(clips: Path, tmp_path: Path) -> N
         (HEADER, ROWS[0], {"columns": {"label": "emotoin"}}, "did you mean 'emotion'"),
         ("file,speaker,speaker,emotion", "a,b,c,d", {}, "2 columns are called speaker"),
         ("file,,emotion", ROWS[0], {}, "a column has no name"),
+        (HEADER, "c1.wav,anna,angry", {}, r"none of its 1 files is there.*Is .*clips.* the folder .*--audio"),
+        (HEADER, "/x/y/c1.wav,a,angry", {}, "another machine.*--set remove_prefix=/x/y makes"),
+        (HEADER, r"C:\d\c1.wav,a,angry", {}, "--set remove_prefix=C:/d makes"),
         (HEADER, "a1.wav,anna,angry,very", {}, "line 2: 4 values where the header has 3"),
         (HEADER, "", {}, "a header and no rows"),
         ("file", "a1.wav", {}, "is one column"),
@@ -155,6 +159,38 @@ def test_segments_of_a_recording(clips: Path, tmp_path: Path) -> None:
     assert sorted(problem.kind for problem in found.problems) == ["bad segment", "bad time"]
 
 
+def test_duration_in_place_of_an_end(clips: Path, tmp_path: Path) -> None:
+    rows = ["a1.wav,anna,angry,0,0.2", "a1.wav,anna,sad,0.15,0.3", "b1.wav,ben,angry,0,"]
+    found = find(write(tmp_path, rows, f"{HEADER},start,duration"), clips, config())
+    assert [(s.start, s.duration) for s in found.splits["all"][1]] == [(0.0, 0.2), (0.15, 0.3), (0.0, 0.5)]
+    assert any(
+        "1 utterance overlaps another one of the same recording, such as lines 2 and 3" in n for n in found.notes
+    )
+    # without a start it is of the whole recording, and a field
+    found = find(write(tmp_path, ["a1.wav,anna,angry,0.5"], f"{HEADER},duration"), clips, config())
+    assert found.splits["all"][1][0].custom["duration"] == 0.5
+    wrong = find(write(tmp_path, [*rows, "a2.wav,anna,sad,100,300"], f"{HEADER},start,end"), clips, config())
+    assert "(milliseconds?  Seconds are expected)" in wrong.problems[-1].reason
+
+
+def test_columns_that_programs_add(clips: Path, tmp_path: Path) -> None:
+    """pandas' index, and the separators that spreadsheets leave at the ends of lines."""
+    rows = [f"{n},{row}," for n, row in enumerate(ROWS)]
+    found = find(write(tmp_path, rows, f",{HEADER},"), clips, config())
+    assert len(found.splits["all"][1]) == 4
+    assert any("a column without a name, empty or of running numbers, is left out" in note for note in found.notes)
+
+
+def test_accents_in_two_forms(clips: Path, tmp_path: Path) -> None:
+    """As a Mac and another computer write them: one label, one speaker, one file."""
+    shutil.copy(clips / "a1.wav", tmp_path / unicodedata.normalize("NFD", "é.wav"))
+    rows = [unicodedata.normalize("NFC", "é.wav,André,fröhlich"), unicodedata.normalize("NFD", "b1.wav,André,fröhlich")]
+    shutil.copy(clips / "b1.wav", tmp_path)
+    found = find(write(tmp_path, rows), tmp_path, config())
+    assert not found.problems
+    assert {(s.speaker, s.custom["emotion"]) for s in found.splits["all"][1]} == {("André", "fröhlich")}
+
+
 def test_names_of_files_instead_of_a_table(clips: Path) -> None:
     found = find(None, clips, config(pattern=r"^(?P<label>\w+)/(?P<speaker>\w)_"))
     segments = found.splits["all"][1]
@@ -173,6 +209,8 @@ def test_paths_and_suffixes_as_people_write_them(clips: Path, tmp_path: Path) ->
     found = find(write(tmp_path, rows), clips, config())
     assert not found.problems
     assert {segment.id for segment in found.splits["all"][1]} == {"a1", "a2", "b1", "c_1"}
+    moved = write(tmp_path, [f"/old/disk/{row}" for row in ROWS])
+    assert len(find(moved, clips, config(remove_prefix="/old/disk")).splits["all"][1]) == 4
 
 
 def test_one_speaker_or_none(clips: Path, tmp_path: Path) -> None:
