@@ -13,7 +13,9 @@ Needs torch 2.x.  Under the fake:
   (``.item()``, ``float()``, ``bool()``, ``.tolist()``), ``download`` (``.cpu()``, copies to the host), ``shape``
   (results whose size the device alone knows: ``nonzero``, masks as indices, ``unique``, ``bincount``,
   ``repeat_interleave``), ``checked`` (factorisations that look whether they succeeded) and ``upload`` (copies to the
-  device that are not ``non_blocking``).
+  device that are not ``non_blocking``);
+- a CUDA graph computes nothing while it is recorded, and the same on the same memory when it is played
+  (:class:`FakeGraph`).
 
 What it cannot show: kernels, their numbers and times, cuDNN, autocast and streams.  Backward passes are autograd's own.
 """
@@ -22,7 +24,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -182,7 +184,11 @@ def _run(fake: "FakeCuda | None", func: Any, args: Any, kwargs: Any) -> Any:
         target, source = (one.inner if isinstance(one, OnDevice) else one for one in args[:2])
         target.copy_(source)
         return args[0]
-    result = func(*map(_inner, args), **{key: _inner(value) for key, value in kwargs.items()})
+    inner_args, inner_kwargs = [_inner(one) for one in args], {key: _inner(value) for key, value in kwargs.items()}
+    if fake is not None and fake.recording is not None:
+        result = fake.recording.record(func, inner_args, inner_kwargs)
+    else:
+        result = func(*inner_args, **inner_kwargs)
     # what C++ makes in the middle of an operation on the device is there, too
     made = not found and fake is not None and fake.inside and name in MAKES
     if not on_device and not made:
@@ -240,6 +246,8 @@ class _Functions(TorchFunctionMode):
             if special is not NotImplemented:
                 return special
         if _is_cuda(kwargs.get("device")) and name != "pin_memory":
+            if self.fake.recording is not None:
+                raise WrongDevice(f"{name} while a graph is recorded: give it a tensor that is there")
             generator = kwargs.get("generator")
             if isinstance(generator, torch.Generator):
                 raise WrongDevice(f"{name}: a host's generator for a tensor on cuda")
@@ -323,6 +331,67 @@ def _grouped(tensors: Any, with_indices: bool = False) -> Any:
     }
 
 
+class FakeGraph:
+    """A CUDA graph: what is recorded computes nothing until it is replayed, and then on the same memory.
+
+    It has the operations with their tensors.  Results that are made while it is recorded are filled with NaN at its
+    end, and what was written to is put back: whoever looks before a replay gets nothing of use.
+    """
+
+    made = 0
+    replayed = 0
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[Any, Any, Any, Any]] = []
+        self._before: list[tuple[Tensor, Tensor]] = []
+
+    def capture_begin(self, pool: Any = None, capture_error_mode: str = "global") -> None:
+        if capture_error_mode != "thread_local":
+            raise WrongDevice("threads that upload batches would spoil the recording")
+        assert FakeCuda.current is not None
+        FakeCuda.current.recording = self
+        FakeGraph.made += 1
+
+    def record(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Compute, so that there are results, and keep what was computed with."""
+        written = _written(func, args, kwargs)
+        self._before += [(one, one.clone()) for one in written]
+        result = func(*args, **kwargs)
+        if written or not _aliases(func):  # a view needs nothing: it sees what its memory has
+            self._calls.append((func, args, kwargs, result))
+        return result
+
+    def capture_end(self) -> None:
+        assert FakeCuda.current is not None
+        FakeCuda.current.recording = None
+        for one, value in reversed(self._before):
+            one.copy_(value)
+        for func, _, _, result in self._calls:
+            for one in () if _aliases(func) else _tensors([result] if isinstance(result, Tensor) else result):
+                one.fill_(torch.nan if one.is_floating_point() else -1)
+
+    def replay(self) -> None:
+        FakeGraph.replayed += 1
+        for func, args, kwargs, result in self._calls:
+            again = func(*args, **kwargs)
+            if not _aliases(func):
+                for old, new in zip(*(_tensors([r] if isinstance(r, Tensor) else r) for r in (result, again)),
+                                    strict=True):  # fmt: skip
+                    old.copy_(new.view_as(old))
+
+
+def _written(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
+    """Arguments that an operation writes to."""
+    found: list[Tensor] = []
+    if torch.Tag.inplace_view in func.tags:  # of which it changes the shape alone
+        return found
+    for number, each in enumerate(func._schema.arguments):
+        if each.alias_info is not None and each.alias_info.is_write:
+            value = kwargs.get(each.name, args[number] if number < len(args) else None)
+            found += _tensors([value])
+    return found
+
+
 class FakeCuda:
     """See the module; a context manager.
 
@@ -334,6 +403,7 @@ class FakeCuda:
 
     def __init__(self) -> None:
         self.waits: Counter[tuple[str, str]] = Counter()
+        self.recording: FakeGraph | None = None
         self._local = threading.local()
         self._stack = ExitStack()
 
@@ -362,6 +432,13 @@ class FakeCuda:
             (torch.cuda, "get_rng_state", lambda device=None: torch.zeros(16, dtype=torch.uint8)),
             (torch.cuda, "set_rng_state", lambda state, device=None: None),
             (torch.cuda, "synchronize", lambda device=None: None),
+            # of which wrappers have no notion
+            (torch._C, "_InferenceMode", lambda mode: torch.no_grad() if mode else nullcontext()),
+            (torch.cuda, "CUDAGraph", FakeGraph),
+            (torch.cuda, "Stream", mock.MagicMock),
+            (torch.cuda, "current_stream", mock.MagicMock()),
+            (torch.cuda, "stream", lambda stream: nullcontext()),
+            (torch.cuda, "device", lambda device: nullcontext()),
             (torch.backends.cudnn, "is_acceptable", lambda tensor: False),
             (torch.nn.utils.clip_grad, "_group_tensors_by_device_and_dtype", _grouped),
             (torch.Tensor, "pin_memory", lambda tensor, device=None: tensor),
@@ -401,6 +478,8 @@ class FakeCuda:
 
     def wait(self, kind: str) -> None:
         """Count a wait of the host."""
+        if self.recording is not None:
+            raise WrongDevice(f"the host waits for the device ({kind}) while a graph is recorded")
         frame: Any = sys._getframe(1)
         while frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
             frame = frame.f_back

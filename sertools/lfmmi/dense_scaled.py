@@ -11,16 +11,17 @@ logarithms.  Forwards and backwards run in the same loop, as one graph and its m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from sertools.lfmmi import dense_log
+from sertools.lfmmi import dense_log, recorded
 from sertools.lfmmi.graph import Graph
 from sertools.lfmmi.hmm import Hmm, concatenate, normal_form
 
 RESCALE_EVERY = 8  # frames; outputs that differ by 80 nats a frame can be held
-CHUNK_ELEMENTS = 1 << 16
+CHUNK_ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 24}  # states of frames that are looked at together
 TOLERANCE = 1e-5  # nats between the totals of an utterance's frames
 FLOOR = 1e-290  # more than rounding or underflow takes away from a state
 SMALLEST = 1e-280  # total of a frame; what is below has few digits, and no reciprocal
@@ -158,15 +159,13 @@ def _recursion(hmm: Hmm, padded: _Padded, entry: Tensor, loop: Tensor) -> tuple[
     for direction, log_prob in enumerate((hmm.initial, hmm.final)):
         states[0, direction, padded.place] = log_prob.double().exp().to(entry.device, non_blocking=True)
     flat = states.view(frames + 1, -1)
-    by_utterance = states.view(frames + 1, 2, utterances, padded.width)
-    seen = torch.empty_like(flat[0])
-    picked = torch.empty_like(padded.weights)
-    incoming = torch.empty_like(seen)
-    index = padded.sources.view(-1)
-    floor = torch.zeros_like(seen)
+    floor = torch.zeros_like(flat[0])
     floor[:half] = FLOOR
-    before = flat[0]
-    step = min(max(1, CHUNK_ELEMENTS // half), frames)
+    room = _Room(floor, torch.empty_like(floor), torch.empty_like(padded.weights), torch.empty_like(floor))
+    record = recorded.wanted(entry.device)
+    step = recorded.FRAMES if record else _chunk(half, entry.device)
+    step = min(step, frames)
+    recording = None
     # backwards an arc sees what its target has and emits; forwards it emits where it enters
     sees, emits, stays = entry.new_ones(3, step, 2 * half).unbind(0)
     for begin in range(0, frames, step):
@@ -176,19 +175,59 @@ def _recursion(hmm: Hmm, padded: _Padded, entry: Tensor, loop: Tensor) -> tuple[
         emits[part, :half] = entry[begin:end]
         stays[part, :half] = loop[begin:end]
         stays[part, half:] = loop[mirrored].flip(0)
-        for t, see, emit, stay in zip(range(begin, end), sees[part], emits[part], stays[part], strict=True):
-            after = flat[t + 1]
-            torch.mul(before, see, out=seen)
-            torch.index_select(seen, 0, index, out=picked.view(-1))
-            picked *= padded.weights
-            torch.sum(picked, 0, out=incoming)
-            torch.addcmul(floor, incoming, emit, out=incoming)
-            torch.addcmul(incoming, before, stay, out=after)
-            if t % RESCALE_EVERY == 0:
-                torch.sum(by_utterance[t + 1], 2, out=scales[t + 1])
-                by_utterance[t + 1] /= scales[t + 1, :, :, None]
-            before = after
+        inputs = flat[begin], sees[part], emits[part], stays[part]
+        outputs = flat[begin + 1 : end + 1], scales[begin + 1 : end + 1]
+        if not record or end - begin < recorded.FRAMES:
+            _walk(padded, room, begin, *inputs, *outputs)
+            continue
+        if recording is None:
+            recording = recorded.Recorded(partial(_walk, padded, room, 0), inputs, outputs)
+        recording(inputs, outputs)
     return states, scales
+
+
+def _chunk(half: int, device: torch.device) -> int:
+    """Frames that are looked at together."""
+    return max(1, CHUNK_ELEMENTS.get(device.type, CHUNK_ELEMENTS["cuda"]) // half)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What a frame works with: floors, what arcs see, what each of them brings, and their sums; 2 N M, but for
+    ``picked``, (D, 2 N M)."""
+
+    floor: Tensor
+    seen: Tensor
+    picked: Tensor
+    incoming: Tensor
+
+
+def _walk(
+    padded: _Padded,
+    room: _Room,
+    first: int,
+    before: Tensor,
+    sees: Tensor,
+    emits: Tensor,
+    stays: Tensor,
+    states: Tensor,
+    scales: Tensor,
+) -> None:
+    """Some frames from number ``first`` on: fills ``states``, (frames, 2 N M), and, of frames that are rescaled,
+    ``scales``, (frames, 2, N); no value is looked at."""
+    index, utterances = padded.sources.view(-1), scales.shape[2]
+    for t, (see, emit, stay, after, scale) in enumerate(zip(sees, emits, stays, states, scales, strict=True), first):
+        torch.mul(before, see, out=room.seen)
+        torch.index_select(room.seen, 0, index, out=room.picked.view(-1))
+        room.picked.mul_(padded.weights)
+        torch.sum(room.picked, 0, out=room.incoming)
+        torch.addcmul(room.floor, room.incoming, emit, out=room.incoming)
+        torch.addcmul(room.incoming, before, stay, out=after)
+        if t % RESCALE_EVERY == 0:
+            by_utterance = after.view(2, utterances, -1)
+            torch.sum(by_utterance, 2, out=scale)
+            by_utterance /= scale[..., None]
+        before = after
 
 
 def _combine(
@@ -204,7 +243,7 @@ def _combine(
     cells = [hmm.utterance * num_pdfs + pdf.clamp(min=0) for pdf in (hmm.loop_pdf, hmm.entry_pdf)]
     rows = [cell.to(outputs.device, non_blocking=True) for cell in cells]
     result = outputs.new_zeros(utterances * num_pdfs, frames) if posteriors else None
-    step = max(1, CHUNK_ELEMENTS // half)
+    step = _chunk(half, outputs.device)
     for begin in range(0, frames, step):
         end = min(begin + step, frames)
         beta = states[frames - end : frames - begin, 1].flip(0).view(end - begin, utterances, -1)

@@ -17,37 +17,29 @@ utterance is done again in float64, and where that is not enough either, in loga
 """
 
 import warnings
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from sertools.lfmmi import dense_log
+from sertools.lfmmi import dense_log, recorded
 from sertools.lfmmi.blocks import BlockMatrix, block_matrix
+from sertools.lfmmi.dense_steps import OnDevice, Steps
 from sertools.lfmmi.graph import Graph
 from sertools.lfmmi.hmm import normal_form
 
 CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26}  # emissions made at a time; on CPU they should fit the cache
 FLOOR = {torch.float32: 1e-36, torch.float64: 1e-300}  # more than rounding or underflow takes away from a state
 LOST = {torch.float32: 1e-4, torch.float64: 1e-9}  # nats that a value may be off; rounding alone makes a tenth of it
+RECORDINGS = 16  # of different numbers of utterances, forwards and backwards; each holds some frames of states
 LOG_CELLS = 1 << 23  # states times frames done in logarithms at a time
 BLOCK_GAIN = 64  # a multiplication in a dense block is so much cheaper than in a sparse matrix
 
 
-@dataclass
-class _OnDevice:
-    """Tensors of the graph on one device in one dtype; S' slots, G' target slots."""
-
-    groups: tuple[Tensor, ...]
-    backward_groups: tuple[Tensor, ...]
-    sparse: tuple[Tensor, Tensor] | None
-    target_of_slot: Tensor
-    slot_of_target: Tensor
-    entry: Tensor
-    loop: Tensor
-    loop_weight: Tensor | None
-    initial: Tensor
-    final: Tensor
+_Tensors = Sequence[Tensor]
+_Recordings = OrderedDict[tuple[Any, ...], recorded.Recorded]
 
 
 class SharedGraph:
@@ -59,14 +51,15 @@ class SharedGraph:
         self._hmm = hmm
         self._blocks: BlockMatrix = block_matrix(hmm)
         self._use_blocks = self._blocks.cost <= max(BLOCK_GAIN * len(hmm.sources), 1 << 16)
-        self._ready: dict[tuple[torch.device, torch.dtype], _OnDevice] = {}
+        self._ready: dict[tuple[torch.device, torch.dtype], OnDevice] = {}
+        self._recordings: _Recordings = OrderedDict()
 
-    def _on(self, device: torch.device, dtype: torch.dtype) -> _OnDevice:
+    def _on(self, device: torch.device, dtype: torch.dtype) -> OnDevice:
         if (device, dtype) not in self._ready:
             self._ready[device, dtype] = self._move(device, dtype)
         return self._ready[device, dtype]
 
-    def _move(self, device: torch.device, dtype: torch.dtype) -> _OnDevice:
+    def _move(self, device: torch.device, dtype: torch.dtype) -> OnDevice:
         hmm, blocks = self._hmm, self._blocks
         sparse = None
         if self._use_blocks:
@@ -89,7 +82,7 @@ class SharedGraph:
 
         loop_weight = per_slot(hmm.loop_log_prob, -torch.inf).double().exp()
         has_loop = per_slot(hmm.loop_pdf, -1) >= 0
-        return _OnDevice(
+        return OnDevice(
             groups=tuple(group.to(device, dtype).contiguous() for group in groups),
             backward_groups=tuple(group.transpose(1, 2).to(device, dtype).contiguous() for group in groups),
             sparse=sparse,
@@ -108,7 +101,8 @@ class SharedGraph:
         cells = max(slots, outputs) * utterances
         limit = CHUNK_ELEMENTS.get(device, CHUNK_ELEMENTS["cuda"])
         chunk = max(1, min(frames, limit // max(cells, 1)))
-        return 4 * ((frames + 1) * slots * utterances + 4 * chunk * cells)
+        recordings = 6 * recorded.FRAMES * slots * utterances if recorded.wanted(torch.device(device)) else 0
+        return 4 * ((frames + 1) * slots * utterances + 4 * chunk * cells + recordings)
 
     def forward_backward(
         self, outputs: Tensor, lengths: Tensor, leaky: float = 0.0, posteriors: bool = True
@@ -125,7 +119,9 @@ class SharedGraph:
             (N,) float64, -inf where there is no path; (N, T, P) in the dtype of ``outputs`` or None.
             Posteriors of padding and of impossible utterances are zero.
         """
-        log_prob, lost, post = _Pass(self._on(outputs.device, outputs.dtype), outputs, lengths, leaky).run(posteriors)
+        log_prob, lost, post = _Pass(
+            self._on(outputs.device, outputs.dtype), outputs, lengths, leaky, self._recordings
+        ).run(posteriors)
         doubtful = ~(lost.abs() < LOST[outputs.dtype])
         if bool(doubtful.any()):
             chosen = torch.nonzero(doubtful).squeeze(1)
@@ -154,8 +150,10 @@ class SharedGraph:
 class _Pass:
     """One batch on its way forwards and backwards."""
 
-    def __init__(self, graph: _OnDevice, outputs: Tensor, lengths: Tensor, leaky: float) -> None:
-        self.graph, self.outputs, self.leaky = graph, outputs, leaky
+    def __init__(
+        self, graph: OnDevice, outputs: Tensor, lengths: Tensor, leaky: float, recordings: "_Recordings"
+    ) -> None:
+        self.graph, self.outputs, self.leaky, self.recordings = graph, outputs, leaky, recordings
         self.utterances, self.frames, self.num_pdfs = outputs.shape
         device, dtype = outputs.device, outputs.dtype
         self.slots = len(graph.entry)
@@ -163,6 +161,7 @@ class _Pass:
         self.active = (torch.arange(self.frames, device=device)[:, None] < there).to(dtype)  # (T, N)
         self.highest = outputs.amax(2).t() * self.active if self.frames else self.active  # (T, N)
         self.shortest = int(lengths.min()) if self.utterances else 0
+        self.record = graph.sparse is None and recorded.wanted(device)
         self.leak = leaky * graph.initial
         self.start = ((1 + leaky) * graph.initial)[:, None]
         cells = max(self.slots * self.utterances, 1)
@@ -170,8 +169,6 @@ class _Pass:
         self.chunk = max(1, min(self.frames, limit // cells, limit // max(self.num_pdfs * self.utterances, 1)))
         self.entry = torch.where(graph.entry >= 0, graph.entry, torch.full_like(graph.entry, self.num_pdfs))
         self.loop = torch.where(graph.loop >= 0, graph.loop, torch.full_like(graph.loop, self.num_pdfs))
-        self.product = outputs.new_empty(len(graph.slot_of_target), self.utterances)
-        self.product_parts = self.parts(self.product, 1)
 
     def emissions(self, begin: int, end: int) -> tuple[Tensor, Tensor]:
         """e and l of frames begin to end, (frames, slots, N).  Over padding a state keeps what it has."""
@@ -189,24 +186,6 @@ class _Pass:
             loop *= weight if end <= self.shortest else weight * active + (1 - active)
         return entry, loop
 
-    def parts(self, vector: Tensor, size: int) -> list[Tensor]:
-        """Views of a vector over slots (``size`` 2) or target slots (1) as the groups' blocks."""
-        views, begin = [], 0
-        for weights in self.graph.groups:
-            blocks, length = weights.shape[0], weights.shape[size]
-            views.append(vector[begin : begin + blocks * length].view(blocks, length, -1))
-            begin += blocks * length
-        return views
-
-    def forward_product(self, vector: Tensor) -> Tensor:
-        """W times a vector over slots, (target slots, N)."""
-        graph = self.graph
-        if graph.sparse is not None:
-            return torch.mm(graph.sparse[0], vector)
-        for weights, source, target in zip(graph.groups, self.parts(vector, 2), self.product_parts, strict=True):
-            torch.bmm(weights, source, out=target)
-        return self.product
-
     def run(self, posteriors: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """Log-probs with floors, how many nats these make at most, and posteriors where asked for."""
         log_prob, states, totals, end_total = self.forward(FLOOR[self.outputs.dtype], posteriors)
@@ -221,32 +200,26 @@ class _Pass:
         states = self.outputs.new_empty(kept, self.slots, self.utterances)
         totals = self.outputs.new_ones(self.frames, self.utterances)
         states[0] = self.start + floor
-        entering = self.outputs.new_empty(self.slots, self.utterances)
-        lowest = self.outputs.new_full((), floor)
+        steps = Steps(self.graph, self.leaky, self.utterances, floor)
         for begin in range(0, self.frames, self.chunk):
             end = min(begin + self.chunk, self.frames)
-            for t, entry, loop in zip(range(begin, end), *self.emissions(begin, end), strict=True):
-                before, after = states[t % kept], states[(t + 1) % kept]
-                product = self.forward_product(before)
-                torch.index_select(product, 0, self.graph.target_of_slot, out=entering)
-                torch.addcmul(lowest, entering, entry, out=entering)
-                torch.addcmul(entering, before, loop, out=after)
-                torch.sum(after, 0, out=totals[t])
-                after /= totals[t]
-                if self.leaky:
-                    after.addr_(self.leak, self.active[t])
+            entry, loop = self.emissions(begin, end)
+            for some in self.stretches(begin, end):
+                part = slice(some.start - begin, some.stop - begin)
+                inputs = states[some.start % kept], entry[part], loop[part], self.active[some]
+                if keep:
+                    self.do("forward", steps, inputs, (states[some.start + 1 : some.stop + 1], totals[some]))
+                else:
+                    steps.forward(*inputs, [states[(t + 1) % kept] for t in range(some.start, some.stop)], totals[some])
         end_total = self.graph.final @ states[self.frames % kept]
         log_prob = totals.double().log().sum(0) + self.highest.sum(0, dtype=torch.float64) + end_total.double().log()
         return log_prob, states, totals, end_total
 
     def backward(self, states: Tensor, totals: Tensor, end_total: Tensor) -> tuple[Tensor, Tensor]:
         """Derivatives of log Z by a(0), (S', N), and posteriors of pdfs, (N, T, P)."""
-        graph = self.graph
         result = torch.zeros_like(self.outputs)
-        gradient = (graph.final[:, None] / end_total).contiguous()
-        weighted = torch.empty_like(gradient)
-        gradient_parts = self.parts(gradient, 2)
-        covered = sum(part.shape[0] * part.shape[1] for part in gradient_parts)
+        gradient = (self.graph.final[:, None] / end_total).contiguous()
+        steps = Steps(self.graph, self.leaky, self.utterances, 0.0)
         for begin in reversed(range(0, self.frames, self.chunk)):
             end = min(begin + self.chunk, self.frames)
             entry, loop = self.emissions(begin, end)
@@ -254,26 +227,32 @@ class _Pass:
             entry *= inverse
             loop *= inverse
             held = torch.empty_like(entry)  # d log Z / d u(t), times tot(t)
-            for t in reversed(range(begin, end)):
-                now = held[t - begin]
-                if self.leaky:
-                    torch.add(gradient, (self.leak @ gradient) * self.active[t], out=now)
-                else:
-                    now.copy_(gradient)
-                torch.mul(now, entry[t - begin], out=weighted)
-                if graph.sparse is not None:
-                    gradient = torch.mm(graph.sparse[1], weighted)
-                else:
-                    torch.index_select(weighted, 0, graph.slot_of_target, out=self.product)
-                    for weights, target, source in zip(
-                        graph.backward_groups, self.product_parts, gradient_parts, strict=True
-                    ):
-                        torch.bmm(weights, target, out=source)
-                    if covered < self.slots:
-                        gradient[covered:] = 0  # states that nothing but a loop leaves
-                gradient.addcmul_(now, loop[t - begin])
+            for some in reversed(self.stretches(begin, end)):
+                part = slice(some.start - begin, some.stop - begin)
+                inputs = gradient, entry[part], loop[part], self.active[some]
+                self.do("backward", steps, inputs, (held[part], gradient))
             self.collect(states, held, loop, begin, end, result)
         return gradient, result
+
+    def stretches(self, begin: int, end: int) -> list[slice]:
+        """Frames that are done by one call: all, or as many as a recording has."""
+        if not self.record:
+            return [slice(begin, end)]
+        return [slice(t, min(t + recorded.FRAMES, end)) for t in range(begin, end, recorded.FRAMES)]
+
+    def do(self, name: Literal["forward", "backward"], steps: Steps, inputs: _Tensors, outputs: _Tensors) -> None:
+        """Some frames, by the recording where there are as many as it has."""
+        run = getattr(steps, name)
+        if not self.record or len(inputs[1]) < recorded.FRAMES:
+            run(*inputs, *outputs)
+            return
+        key = (name, self.outputs.device, self.outputs.dtype, self.utterances, self.leaky)
+        if key not in self.recordings:
+            while len(self.recordings) >= RECORDINGS:
+                self.recordings.popitem(last=False)
+            self.recordings[key] = recorded.Recorded(run, inputs, outputs)
+        self.recordings.move_to_end(key)
+        self.recordings[key](inputs, outputs)
 
     def collect(self, states: Tensor, held: Tensor, loop: Tensor, begin: int, end: int, result: Tensor) -> None:
         """Posteriors of states, and from them those of pdfs, of a chunk of frames."""
