@@ -271,7 +271,9 @@ class _Functions(TorchFunctionMode):
         if name == "pin_memory":
             if here:
                 raise WrongDevice("pin_memory of a tensor on cuda")
-            return x
+            pinned = x.clone()
+            pinned.is_fetched = True  # type: ignore[attr-defined]
+            return pinned
         if name == "type_as":
             return self._to(x, args[1:], kwargs)
         if not here:
@@ -307,6 +309,8 @@ class _Functions(TorchFunctionMode):
         if here != there:
             if here or not non_blocking:
                 self.fake.wait("download" if here else "upload")
+            elif not hasattr(x, "is_fetched"):
+                self.fake.staged[_asker()] += 1
             x = _Upload.apply(x) if there else _Download.apply(x)
         with torch._C.DisableTorchFunction():
             return x if dtype is None else Tensor.to(x, dtype)
@@ -329,6 +333,17 @@ def _grouped(tensors: Any, with_indices: bool = False) -> Any:
         (CUDA if isinstance(one[0][0][0], OnDevice) else device, dtype): one
         for (device, dtype), one in GROUP(tensors, with_indices).items()
     }
+
+
+def _asker() -> str:
+    """The function of sertools that asked for it."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    if frame is None:
+        return "outside"
+    module = Path(frame.f_code.co_filename[len(PACKAGE) + 1 :]).with_suffix("").as_posix().replace("/", ".")
+    return f"{module}.{frame.f_code.co_name}"
 
 
 class FakeGraph:
@@ -397,12 +412,15 @@ class FakeCuda:
 
     Attributes:
         waits: (kind, "module.function" of sertools) to how often.
+        staged: "module.function" to how often it uploads, ``non_blocking``, what is not in pinned memory, which CUDA
+            copies twice.
     """
 
     current: "FakeCuda | None" = None
 
     def __init__(self) -> None:
         self.waits: Counter[tuple[str, str]] = Counter()
+        self.staged: Counter[str] = Counter()
         self.recording: FakeGraph | None = None
         self._local = threading.local()
         self._stack = ExitStack()
@@ -441,7 +459,6 @@ class FakeCuda:
             (torch.cuda, "device", lambda device: nullcontext()),
             (torch.backends.cudnn, "is_acceptable", lambda tensor: False),
             (torch.nn.utils.clip_grad, "_group_tensors_by_device_and_dtype", _grouped),
-            (torch.Tensor, "pin_memory", lambda tensor, device=None: tensor),
             (torch.autograd, "_engine_run_backward", self._in_backward(torch.autograd._engine_run_backward)),
             (threading.Thread, "run", self._in_thread(threading.Thread.run)),
         ):
@@ -480,14 +497,7 @@ class FakeCuda:
         """Count a wait of the host."""
         if self.recording is not None:
             raise WrongDevice(f"the host waits for the device ({kind}) while a graph is recorded")
-        frame: Any = sys._getframe(1)
-        while frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
-            frame = frame.f_back
-        where = "outside"
-        if frame is not None:
-            module = Path(frame.f_code.co_filename[len(PACKAGE) + 1 :]).with_suffix("").as_posix().replace("/", ".")
-            where = f"{module}.{frame.f_code.co_name}"
-        self.waits[kind, where] += 1
+        self.waits[kind, _asker()] += 1
 
     @contextmanager
     def within(self, inside: bool) -> Iterator[None]:

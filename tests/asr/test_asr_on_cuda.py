@@ -87,3 +87,6 @@ def test_waits_of_a_step(cuda: "FakeCuda", tiny: Any) -> None:
         ("read", "lfmmi.loss._regularise"): 1,
         ("read", "training.losses.settle"): 1,
     }
+    # features and i-vectors come from pinned memory, read ahead by a thread; graphs and lengths are small
+    assert cuda.staged["lfmmi.dense_scaled._pad"] > 0
+    assert cuda.staged["asr.lfmmi_system.there"] == 0

@@ -1,8 +1,9 @@
 """Pretraining: what is masked and told, that it learns, resumes exactly, and ends in a folder that loads."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from sertools.backbones.pretraining import MaskConfig, NetworkConfig, PretrainCo
 from sertools.errors import UserError
 from sertools.training.loop import Stopped
 from sertools.training.task import Conditions
+
+if TYPE_CHECKING:
+    from fake_cuda import FakeCuda
 
 TINY = PretrainConfig(
     NetworkConfig(conv_dim=16, hidden_dim=16, layers=2, heads=2, feedforward_dim=32),
@@ -135,3 +139,15 @@ def test_goes_on_from_a_model(tmp_path: Path) -> None:
             strict=True,
         )
     )
+
+
+@pytest.mark.transformers
+def test_as_on_the_cpu_on_a_fake_device(cuda: "FakeCuda", tmp_path: Path) -> None:
+    train, dev = corpus(tmp_path, 3, 1), corpus(tmp_path, 2, 2)
+    config, found = replace(TINY, training=replace(TINY.training, epochs=1)), []
+    for device, place in (("cuda:0", cuda), ("cpu", nullcontext())):
+        with place:
+            folder = pretrain_ssl(config, train, dev, tmp_path / device, conditions=Conditions(device=device))
+        found.append(load_file(folder / "model.safetensors"))
+    for name, value in found[0].items():
+        torch.testing.assert_close(value, found[1][name], atol=1e-4, rtol=1e-3, msg=name)

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,21 @@ class Corpus:
             assert isinstance(one, Prediction), one
             assert one.probabilities == pytest.approx(list(expected), abs=1e-4)
         assert np.abs(table.probabilities - table.probabilities.mean(0)).max() > 1e-3, "must be able to fail"
+        if torch.__version__ >= "2":
+            self.check_on_cuda(run, names[:1], found, given)
+
+    def check_on_cuda(
+        self, run: Path, names: list[str], expected: Mapping[str, Any], given: Mapping[str, Path]
+    ) -> None:
+        """On the fake device features and networks say what they say on the CPU."""
+        from fake_cuda import FakeCuda
+
+        with FakeCuda() as device, device.counting() as waits:
+            model = load_emotion(run, calibrated=False, given=given, device="cuda:0")
+            (one,) = model.predict_all(find_sources(names, None, speaker=None)[:1])  # type: ignore[arg-type]
+        assert isinstance(one, Prediction), one
+        assert one.probabilities == pytest.approx(list(expected[Path(one.name).stem].probabilities), abs=1e-4)
+        assert waits or "svm" in run.parts, "all but the SVM compute there"
 
 
 @pytest.fixture(scope="module")
