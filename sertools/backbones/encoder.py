@@ -100,6 +100,20 @@ class SpeechEncoder(nn.Module):
             waveforms = normalised(waveforms, lengths)
         return self._encode(waveforms, lengths.cpu(), wanted, time_mask, channel_mask)
 
+    def alone(self, waveform: Tensor, layers: list[int]) -> list[Tensor]:
+        """Hidden states (1, T, C) of one whole utterance (1, S); nothing depends on numbers that a trace would keep.
+
+        Raises:
+            UserError: it cannot be so computed.
+        """
+        if self.normalize:
+            centred = waveform - waveform.mean(1, keepdim=True)
+            waveform = centred * (centred.square().mean(1, keepdim=True) + 1e-7).rsqrt()
+        return self._alone(waveform, layers)
+
+    def _alone(self, waveform: Tensor, layers: list[int]) -> list[Tensor]:
+        raise NotImplementedError
+
     def _encode(
         self, waveforms: Tensor, lengths: Tensor, layers: list[int], time_mask: Tensor | None,
         channel_mask: Tensor | None,

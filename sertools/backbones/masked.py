@@ -87,6 +87,10 @@ class MaskedSpeechEncoder(SpeechEncoder):
         frames = torch.tensor([self.frames(samples) for samples in lengths.tolist()])
         return Encoded([output.hidden_states[layer] for layer in layers], frames)
 
+    def _alone(self, waveform: Tensor, layers: list[int]) -> list[Tensor]:
+        hidden = self.network(waveform, output_hidden_states=True, return_dict=True).hidden_states
+        return [hidden[layer] for layer in layers]
+
     @contextmanager
     def _without(self, channel_mask: Tensor | None) -> Iterator[None]:
         """Let channels of what the transformer reads be zero; masked frames keep their vector whole."""

@@ -56,6 +56,10 @@ class Wav2VecSpeechEncoder(SpeechEncoder):
         frames = torch.tensor([self.frames(samples) for samples in lengths.tolist()])
         return Encoded([states[layer] for layer in layers], frames)
 
+    def _alone(self, waveform: Tensor, layers: list[int]) -> list[Tensor]:
+        states = self.network(waveform, max(layers), None, None)
+        return [states[layer] for layer in layers]
+
 
 def load_wav2vec(folder: Folder, random_seed: int | None) -> Wav2VecSpeechEncoder:
     """Load wav2vec; see :func:`sertools.backbones.load.load_speech`."""

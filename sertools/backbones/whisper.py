@@ -64,6 +64,12 @@ class WhisperSpeechEncoder(SpeechEncoder):
         states = self.network(mel, mel_lengths, max(layers), time_mask, channel_mask)
         return Encoded([states[layer][:, : int(frames.max())] for layer in layers], frames)
 
+    def _alone(self, waveform: Tensor, layers: list[int]) -> list[Tensor]:
+        if self.padding:
+            raise UserError(f"{self.backbone.name} is computed with its padding to 30 s; choose padding: false")
+        states = self.network(log_mel(waveform[0], self.get_buffer("filters"))[None], None, max(layers))
+        return [states[layer] for layer in layers]
+
     def _input(
         self, waveforms: Tensor, lengths: Tensor, filters: Tensor, time_mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:

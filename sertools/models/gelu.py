@@ -25,6 +25,8 @@ class _ContiguousGradient(torch.autograd.Function):
 
 def gelu(x: Tensor) -> Tensor:
     """As ``F.gelu``."""
+    if not torch.is_grad_enabled():
+        return F.gelu(x)
     found: Tensor = _ContiguousGradient.apply(F.gelu(x))
     return found
 

@@ -84,6 +84,11 @@ class FeatureChain:
         rates = [maker.sampling_rate for maker in self._makers if maker.sampling_rate is not None]
         self.sampling_rate = rates[0] if rates else DEFAULT_RATE
 
+    @property
+    def makers(self) -> tuple[Maker, ...]:
+        """What computes each kind, in order; empty where audio is changed before."""
+        return () if any(level.band is not None for level in self._levels) else tuple(self._makers)
+
     def __bool__(self) -> bool:
         return bool(self._levels)
 

@@ -1,6 +1,7 @@
 """One run of an experiment as a network for other programs: TorchScript or ONNX."""
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def export_member(
     *,
     calibrated: bool = True,
     check: bool = True,
+    given: Mapping[str, Path] | None = None,
 ) -> Exported:
     """Write a run as ``output`` (``.pt``: TorchScript, ``.onnx``: ONNX) and what it is as ``.json`` beside it.
 
@@ -39,6 +41,7 @@ def export_member(
         output: the file.
         member: name of the run; None for the first with seed 1.
         calibrated: with the temperature of the run.
+        given: what the run is computed from besides audio, by name: ``backbone`` of systems of S3.
         check: False writes ONNX also where onnxruntime is not installed to run it.
 
     Raises:
@@ -57,7 +60,7 @@ def export_member(
         )
     runs = find_runs(experiment) if member is None else find_runs(experiment, member)
     name = next(iter(runs))
-    ensemble = load_runs({name: runs[name]}, calibrated=calibrated)
+    ensemble = load_runs({name: runs[name]}, calibrated=calibrated, given=given)
     if not isinstance(ensemble, Exportable):
         raise UserError(f"{runs[name]} cannot be exported: a system of its kind is no single network of features")
     description, difference = ensemble.export(output, check=check)

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,27 @@ from sertools.errors import MissingPackage, UserError
 
 TOLERANCE = 1e-5
 """The largest difference of an output with which a file is kept."""
-OPSET = 13
+OPSET = 14
 
 
-def write_onnx(network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: Sequence[str], output: str) -> None:
-    """Write a network whose input ``features`` is (1, frames, F), of any number of frames.
+def write_onnx(
+    network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: Sequence[str], output: str,
+    free: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write a network.
 
     Args:
         network: in evaluation mode.
         example: its inputs.
         path: the file.
         inputs, output: their names.
+        free: of inputs whose second dimension may have any size, what it counts; None: ``features``, frames.
 
     Raises:
         MissingPackage: torch 2 needs onnx.
+        UserError: it computes something that ONNX does not have.
     """
+    free = {"features": "frames"} if free is None else free
     options: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         options["dynamo"] = False  # the other exporter needs onnxscript too
@@ -37,10 +43,14 @@ def write_onnx(network: nn.Module, example: tuple[Tensor, ...], path: Path, inpu
             raise MissingPackage("onnx", f"writing ONNX with torch {torch.__version__}", "Install it with pip.")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that this exporter is the older one, and what it makes of constants
-        torch.onnx.export(
-            network, example, str(path), opset_version=OPSET, input_names=list(inputs), output_names=[output],
-            dynamic_axes={"features": {1: "frames"}}, **options,
-        )  # fmt: skip
+        try:
+            torch.onnx.export(
+                network, example, str(path), opset_version=OPSET, input_names=list(inputs), output_names=[output],
+                dynamic_axes={name: {1: what} for name, what in free.items()}, **options,
+            )  # fmt: skip
+        except torch.onnx.errors.OnnxExporterError as error:
+            reason = str(error).split("\n")[0]
+            raise UserError(f"ONNX cannot have this network ({reason}); write TorchScript, OUT.pt") from error
 
 
 def open_written(path: Path, onnx: bool, inputs: Sequence[str]) -> Callable[[tuple[Tensor, ...]], Any]:

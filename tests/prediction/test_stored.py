@@ -91,6 +91,21 @@ class Corpus:
         assert waits or "svm" in run.parts, "all but the SVM compute there"
 
 
+def exported(run: Path, name: str, **given: Path) -> dict[str, Any]:
+    """What is written of a run that was exported as TorchScript, and as ONNX where that can be written and run."""
+    export_member(run, run / f"{name}.pt", given=given)
+    about: dict[str, Any] = json.loads((run / f"{name}.json").read_text())
+    assert about["largest_difference"] < 1e-5
+    if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"):
+        assert (export_member(run, run / f"{name}.onnx", given=given).difference or 0) < 1e-5
+    return about
+
+
+def exported_uncalibrated(run: Path, backbone: Path) -> Path:
+    export_member(run, run / "plain.pt", calibrated=False, given={"backbone": backbone})
+    return run / "plain.pt"
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """16 utterances by 4 speakers of 4 sessions."""
@@ -244,6 +259,14 @@ def test_pretrained_models(corpus: Corpus) -> None:
     tiny_speech(corpus.folder / "other", "Hubert", seed=2)
     with pytest.raises(UserError, match="of another model"):
         load_emotion(run, given={"backbone": corpus.folder / "other"})
+    about = exported(run, "layers", backbone=speech)
+    assert about["inputs"] == {"waveform": "[1, samples]"}
+    assert (about["classes"], about["sampling_rate"]) == (list(CLASSES), RATE)
+    # what is in the file says of a recording what the table says
+    table = read_predictions(run / "predictions.csv").select(part="test")
+    samples = torch.from_numpy(soundfile.read(corpus.folder / f"{table.utterances[0]}.wav", dtype="float32")[0])
+    network = torch.jit.load(str(exported_uncalibrated(run, speech)))
+    assert network(samples[None])[0].tolist() == pytest.approx(list(table.probabilities[0]), abs=1e-4)
 
     frames = corpus.features("frames", backbone=speech, ssl={"layers": [2], "statistics": False})
     words = corpus.features("words", backbone=text, text={"layers": [3]})
@@ -254,12 +277,15 @@ def test_pretrained_models(corpus: Corpus) -> None:
     silent = next(model.predict_all([corpus.folder / "utt00.wav"]))
     assert isinstance(silent, Failure)
     assert "no words" in silent.reason
+    about = exported(run, "words", **{"backbone": speech, "text.backbone": text})
+    assert about["inputs"] == {"speech": "[1, frames, 16]", "words": "[1, words, 16]"}
 
     run = corpus.train("system=finetune_ssl", "head.head_dim=4", *LOOP, cuts=(corpus.cuts,), name="tuned",
                        backbone=speech)  # fmt: skip
     corpus.check(run, backbone=speech)
     with pytest.raises(UserError, match="--input backbone=PATH"):
         load_emotion(run)
+    exported(run, "tuned", backbone=speech)
 
 
 def test_degraded_speech_and_speed(corpus: Corpus, tmp_path: Path) -> None:

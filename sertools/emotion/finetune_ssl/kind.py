@@ -41,10 +41,13 @@ def _backbone(config: FinetuneConfig) -> Need:
 
 
 def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.emotion.finetune_ssl.export import FinetuneEnsemble
     from sertools.prediction.stored import load_stored
 
     make = lambda config, given: FinetuneSystem(config, given["backbone"])  # noqa: E731
-    return load_stored(runs, FinetuneConfig, make, needs=(_backbone(FinetuneConfig()),), **options)
+    return FinetuneEnsemble(
+        load_stored(runs, FinetuneConfig, make, needs=(_backbone(FinetuneConfig()),), **options), runs
+    )
 
 
 KIND = Kind("finetune_ssl", _read, _make, lambda config: (_backbone(config),), _load)

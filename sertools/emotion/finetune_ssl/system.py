@@ -112,10 +112,14 @@ class FinetuneSystem:
 
     def trained(self, run: Path, target: Target, device: str) -> Applied:
         """See :class:`sertools.emotion.system.Applicable`."""
+        model, objective = self.network(run, target).to(device), Objective.of_outputs(target)
+        return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])
+
+    def network(self, run: Path, target: Target) -> TunedNetwork:
+        """The trained network."""
         model = TunedNetwork(self.config, self._load(), target.num_outputs, target.kind == "number")
         load_weights(model, load_checkpoint(run / CHECKPOINT).weights, str(run / CHECKPOINT))
-        model, objective = model.to(device), Objective.of_outputs(target)
-        return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])
+        return model
 
 
 def _waveform(cut: Cut, rate: int) -> Tensor:

@@ -19,9 +19,10 @@ def _make(config: LayersConfig, given: Mapping[str, Path]) -> LayersSystem:
 
 
 def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.emotion.layers_head.export import LayersEnsemble
     from sertools.prediction.stored import load_stored
 
-    return load_stored(runs, LayersConfig, lambda config, given: LayersSystem(config), **options)
+    return LayersEnsemble(load_stored(runs, LayersConfig, lambda config, given: LayersSystem(config), **options), runs)
 
 
 KIND = Kind("layers_head", _read, _make, load=_load)

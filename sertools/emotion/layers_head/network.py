@@ -79,9 +79,10 @@ class LayersHead(nn.Module):
         count = len(self.weights.logits)
         if self.model.scale == "standardise":
             x = (x - self.input_mean) * self.input_scale
-        x = x.unflatten(2, (count, -1))
+        # not unflatten, which ONNX does not have
+        x = x.reshape(x.shape[0], x.shape[1], count, -1)
         if self.model.scale == "layer_norm":
-            halves = x.unflatten(3, (2, -1)) if self.stored == "statistics" else x
+            halves = x.reshape(x.shape[0], x.shape[1], count, 2, -1) if self.stored == "statistics" else x
             x = F.layer_norm(halves, halves.shape[-1:]).reshape(x.shape)
         if count == 1:
             return x[:, :, 0]

@@ -105,11 +105,17 @@ class LayersSystem:
 
     def trained(self, run: Path, target: Target, device: str) -> Applied:
         """See :class:`sertools.emotion.system.Applicable`."""
+        return applied_frames(
+            self.network(run, target), self.config.frame_settings, Objective.of_outputs(target), device
+        )
+
+    def network(self, run: Path, target: Target) -> LayersHead:
+        """The trained network."""
         weights = load_checkpoint(run / CHECKPOINT).weights
         count = len(weights["weights.logits"])
         model = make_head(self.config, count, len(weights["input_mean"]) // count, target)
         load_weights(model, weights, str(run / CHECKPOINT))
-        return applied_frames(model, self.config.frame_settings, Objective.of_outputs(target), device)
+        return model
 
 
 def make_head(config: LayersConfig, layers: int, dim: int, target: Target) -> LayersHead:

@@ -19,9 +19,11 @@ def _make(config: SpeechTextConfig, given: Mapping[str, Path]) -> SpeechTextSyst
 
 
 def _load(runs: dict[str, Path], **options: Any) -> Any:
+    from sertools.emotion.speech_text.export import SpeechTextEnsemble
     from sertools.prediction.stored import load_stored
 
-    return load_stored(runs, SpeechTextConfig, lambda config, given: SpeechTextSystem(config), **options)
+    make = lambda config, given: SpeechTextSystem(config)  # noqa: E731
+    return SpeechTextEnsemble(load_stored(runs, SpeechTextConfig, make, **options), runs)
 
 
 KIND = Kind("speech_text", _read, _make, load=_load)

@@ -33,6 +33,9 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """See above; zeros beyond an utterance's length."""
+        if len(x) == 1 and int(lengths) == x.shape[1]:
+            alone: Tensor = self.lstm(x)[0]
+            return alone
         packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         out, _ = self.lstm(packed)
         unpacked: Tensor = nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])[0]

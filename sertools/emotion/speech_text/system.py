@@ -7,6 +7,7 @@ from typing import Any
 from sertools.emotion.data import Reading, Utterance, load_utterances
 from sertools.emotion.objective import Objective
 from sertools.emotion.speech_text.config import SpeechTextConfig
+from sertools.emotion.speech_text.network import SpeechTextNetwork
 from sertools.emotion.speech_text.task import SpeechTextTask, Told, make_network, predict
 from sertools.emotion.system import Applied, Label, Predicted, predict_parts
 from sertools.emotion.transductive import REFERENCE
@@ -69,8 +70,12 @@ class SpeechTextSystem:
 
     def trained(self, run: Path, target: Target, device: str) -> Applied:
         """See :class:`sertools.emotion.system.Applicable`."""
+        model, objective = self.network(run, target).to(device), Objective.of_outputs(target)
+        return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])
+
+    def network(self, run: Path, target: Target) -> SpeechTextNetwork:
+        """The trained network."""
         checkpoint = load_checkpoint(run / CHECKPOINT)
         model = make_network(self.config, checkpoint.info["speech_dim"], checkpoint.info["words_dim"], target)
         load_weights(model, checkpoint.weights, str(run / CHECKPOINT))
-        model, objective = model.to(device), Objective.of_outputs(target)
-        return lambda rows: (rows, predict(model, rows, self.config, objective, device)[0])
+        return model
