@@ -2,7 +2,7 @@
 # S3 on IEMOCAP: emotion from hidden layers of a pretrained speech model (wav2vec 2.0, HuBERT, WavLM, Whisper, ...).
 #
 #   ./run_s3.sh                                 on the demo corpus, from a very small HuBERT pretrained on it
-#   ./run_s3.sh --corpus DIR --backbone /models/wav2vec2-base --num-seeds 5
+#   ./run_s3.sh --corpus DIR --backbone /models/wav2vec2-base --text-backbone /models/bert-base-uncased --num-seeds 5
 #   ./run_s3.sh --stage 4 --system "s3_sum s3_attention" --backbone DIR     which needs frames of all layers on disk
 #   ./run_s3.sh --stage 4 --backbone DIR --text-backbone DIR --system "s3a_speech:9 s3a_words s3a_speech_words:9"      S3a
 #   ./run_s3.sh --stage 4 --backbone DIR --text-backbone DIR --recogniser ../librispeech/exp/a2w \
@@ -25,11 +25,11 @@ option backbone ""      "folder of a pretrained model (docs/backbones.md); on th
 option text_backbone "" "folder of a BERT or its like, for systems that read words (s3a_words, s3a_speech_words)"
 option recogniser ""    "an acoustic-to-word experiment, for systems on recognised words (s3a_recognised_words, ...)"
 option pretrained ""    "an LF-MMI experiment of egs/tedlium2, for s3b_acoustic_one_stage and s3b_acoustic_two_stage"
-option system ""        "what is trained: conf/s3/SYSTEM.yaml, the first compared with each other; empty: frozen ones, with --gpu more"
+option system ""        "what is trained: conf/s3/SYSTEM.yaml, the first compared with each other; empty: those on frozen layers, with --gpu more"
 option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"
 option curve "s3_125 s3_250 s3_500 s3_1000" \
                         "conf/folds/PROTOCOL.yaml with other amounts of training data, for stage 7; empty: none"
-option curve_system "s3_sum s3_random"  "systems of the learning curves; s3a_functionals needs make env-opensmile"
+option curve_system ""  "systems of the learning curves; empty: s3a_speech, s3_sum, s3_random, and s3a_functionals if openSMILE is there"
 option others ""        "NAME=EXPERIMENT ...: trained by run.sh on the same folds, each compared with all of --system"
 option protocol merged  "conf/folds/PROTOCOL.yaml: merged (four classes, 5531 utterances), paper, strict, ..."
 option num_seeds 2      "trainings of every fold, with seeds 1 to N"

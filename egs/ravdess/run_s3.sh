@@ -19,11 +19,11 @@ option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo
 option skip_bad false   "go on without utterances whose audio is broken"
 option backbone ""      "folder of a pretrained model (docs/backbones.md)"
 option pretrained ""    "an LF-MMI experiment of egs/tedlium2, for s3b_acoustic_one_stage and s3b_acoustic_two_stage"
-option system ""        "what is trained: conf/s3/SYSTEM.yaml, the first compared with each other; empty: frozen ones, with --gpu more"
+option system ""        "what is trained: conf/s3/SYSTEM.yaml, the first compared with each other; empty: those on frozen layers, with --gpu more"
 option layers ""        "those that are systems of their own, \"0 6 12\"; empty: all; none: none"
 option curve "four_8_each four_16_each four_32_each four_64_each" \
                         "conf/folds/PROTOCOL.yaml with other amounts of training data, for stage 7; empty: none"
-option curve_system "s3_sum s3_random"  "systems of the learning curves; s3a_functionals needs make env-opensmile"
+option curve_system ""  "systems of the learning curves; empty: s3a_speech, s3_sum, s3_random, and s3a_functionals if openSMILE is there"
 option others ""        "NAME=EXPERIMENT ...: trained by run.sh on the same folds, each compared with all of --system"
 option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), eight; four_25, ...: less to train"
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"

@@ -33,6 +33,16 @@ def test_fine_tuning_by_default_only_where_there_is_a_gpu() -> None:
         assert "--backbone /m/w2v --cuts D/manifests/ravdess_cuts_all.jsonl.gz" in line
 
 
+def test_s3a_by_default_and_its_words_where_they_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{\n  "num_hidden_layers": 12,\n  "vocab_size": 32\n}\n')
+    systems = "\n".join(would_run("train_on_layers", backbone=str(tmp_path)))
+    assert "s3a_speech_9_" in systems
+    assert "words" not in systems
+    systems = "\n".join(would_run("train_on_layers", backbone=str(tmp_path), text_backbone="/m/bert"))
+    assert "s3a_speech_words_9_" in systems
+    assert "recognised" not in systems
+
+
 def test_continued_pretraining_is_of_each_fold_alone() -> None:
     lines = would_run("continue_backbone\ntrain_on_layers", system="s3_finetune_tapt s3_finetune")
     assert len(lines) == 3

@@ -4,13 +4,43 @@
 # gpu, and dataset, data and demo (real_or_demo).
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# backbone_inputs: set folds, backbone (on the demo corpus, where none is given, one that is pretrained on it), from (a
-# part of names), suffix and inputs; and system, where it is not given
-backbone_inputs() {
-  if [ -z "$system" ]; then
-    system="s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random"
-    if ${demo:-false} || [ "$gpu" -gt 0 ]; then system+=" s3_finetune s3_finetune_adapters"; fi
+# upper_layer: three quarters up the backbone, 9 of 12; 2, which is that of the demo's, where its config.json does not say
+upper_layer() {
+  local count
+  count=$(sed -n 's/.*"num_hidden_layers": *\([0-9][0-9]*\).*/\1/p' "$backbone/config.json" 2> /dev/null | head -n 1)
+  echo $((count ? count * 3 / 4 : 2))
+}
+
+# default_systems: frozen layers, S3a's networks and, where they can be trained in reasonable time, fine-tuning and S3b
+default_systems() {
+  local layer
+  layer=$(upper_layer)
+  system="s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random s3a_speech:$layer"
+  if [ -n "${text_backbone-}" ]; then
+    system+=" s3a_words s3a_speech_words:$layer"
+    if [ -n "${recogniser-}" ]; then system+=" s3a_recognised_words s3a_speech_recognised_words:$layer"; fi
   fi
+  if ${demo:-false} || [ "$gpu" -gt 0 ]; then
+    system+=" s3_finetune s3_finetune_adapters s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage"
+    if [ -n "${pretrained-}" ]; then system+=" s3b_acoustic_one_stage s3b_acoustic_two_stage"; fi
+  fi
+}
+
+# default_curves: what S3a's figure has, and here; functionals where openSMILE is installed
+default_curves() {
+  curve_system="s3a_speech:$(upper_layer) s3_sum s3_random"
+  if python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("opensmile") is None)'; then
+    curve_system+=" s3a_functionals"
+  else
+    echo "the learning curves are without functionals (s3a_functionals), for which make env-opensmile is needed"
+  fi
+}
+
+# backbone_inputs: set folds, backbone (on the demo corpus, where none is given, one that is pretrained on it), from (a
+# part of names), suffix and inputs; and system and curve_system, where they are not given
+backbone_inputs() {
+  if [ -z "$system" ]; then default_systems; fi
+  if [ -z "$curve_system" ] && [ -n "${curve-}" ]; then default_curves; fi
   name_folds
   own_backbone=false inputs=()
   if [ -z "$backbone" ] && ${demo:-false}; then

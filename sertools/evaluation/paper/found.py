@@ -108,12 +108,18 @@ class Found:
         return next(iter(self.corpora))
 
     def lookup(self, protocol: Sequence[str] | str, system: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-        """A system's test results and its results.json, of the first protocol that there is; empty: of any."""
+        """A system's test results and its results.json, of the first protocol that there is; empty: of any.
+
+        ``SYSTEM:LAYER`` is SYSTEM, where that is the only layer of it.
+        """
         names = [protocol] if isinstance(protocol, str) else list(protocol)
         for name in names:
-            for key, test in self.systems.items():
-                if key[1] == system and (not name or key[0] == name):
-                    return test, {**self.extras.get(key, {}), "ratio": self.ratios.get(key[0])}
+            keys = [key for key in self.systems if not name or key[0] == name]
+            exact = [key for key in keys if key[1] == system]
+            layers = [key for key in keys if key[1].partition(":")[0] == system]
+            if exact or len({layer for _, layer in layers}) == 1:
+                key = (exact or layers)[0]
+                return self.systems[key], {**self.extras.get(key, {}), "ratio": self.ratios.get(key[0])}
         return None
 
 

@@ -165,3 +165,13 @@ def test_a_figure_over_protocols(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(text.replace(f"{over}, ", ""))
     with pytest.raises(UserError, match="kind amounts"):
         load_config(Paper, tmp_path / "bad.yaml")
+
+
+def test_a_system_of_one_layer_has_the_row_of_the_system() -> None:
+    found = Found()
+    found.systems = {("p", "s9:2"): {"one": 1}, ("p", "s9_b"): {"other": 1}}
+    assert found.lookup("p", "s9")[0] == {"one": 1}
+    assert found.lookup("p", "s9:2")[0] == {"one": 1}
+    assert found.lookup("p", "s9:3") is None
+    found.systems["p", "s9:3"] = {"two": 1}
+    assert found.lookup("p", "s9") is None  # which of the two?
