@@ -9,14 +9,14 @@ PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # of the two environments the one that this machine's GPU wants, if there is one
 WHICH = $(shell utils/which_env.sh)
 
-.PHONY: help env env-full env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern env-serve demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern test-next lint docs env-docs clean
+.PHONY: help env env-full env-modern env-ssl env-ssl-modern env-opensmile env-opensmile-modern env-serve demo demo-s4 demo-modern run-demo benchmark test test-quick test-full test-modern test-lhotse test-next lint docs env-docs clean
 
 help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
 	@echo "make demo-s4      after it: acoustic-to-word recognition, and emotion with it"
 	@echo "make demo-modern  the same in the second environment, without k2"
 	@echo "make benchmark    every system on every corpus, one table: CORPORA=\"ravdess=DIR nemo=DIR cremad=DIR\""
-	@echo "make test         lint, types and tests, in both environments"
+	@echo "make test         lint, types and tests, in both environments, and some with lhotse's next release"
 	@echo "make test-quick   tests of less than two minutes: files, settings, folds, networks, languages, scores"
 	@echo "make env          the environment for this machine: env-modern where nvidia-smi shows an H100 or later, else env-full"
 	@echo "make env-full     the default environment, .venv: torch 1.13.1, k2, kaldifeat"
@@ -27,7 +27,8 @@ help:
 	@echo "make lint         ruff, mypy and shellcheck alone"
 	@echo "make docs         the documentation as a site: docs/_build/index.html"
 	@echo "make test-full, make test-modern   the tests of one environment (PYTEST_ARGS=... is passed on)"
-	@echo "make test-next    some of the tests with the newest packages and Python 3.13, in .venv-next"
+	@echo "make test-lhotse  some of them with lhotse's next release before that of .venv-modern"
+	@echo "make test-next    more of them with the newest packages and the newest Python here, in .venv-next"
 	@echo "make clean        remove the environments; data/ and exp/ in egs/ are yours"
 
 env:
@@ -82,7 +83,7 @@ benchmark: env-opensmile
 	cd egs/benchmark && ./run.sh --corpora "$(CORPORA)" $(OPTIONS)
 	@echo "the table: egs/benchmark/exp/benchmark/benchmark.html"
 
-test: lint test-full test-modern
+test: lint test-full test-modern test-lhotse
 
 # what a change breaks most often, in the first environment; the whole is make test
 QUICK := $(wildcard tests/test_*.py) tests/local tests/partitions tests/runs tests/models tests/lang tests/evaluation \
@@ -104,12 +105,24 @@ test-full: env-full
 test-modern: env-ssl-modern env-opensmile-modern
 	.venv-modern/bin/$(PYTEST) -m "(not recipe or modern) and not slurm" $(PYTEST_ARGS)
 
-# the newest packages, without k2 and kaldifeat: what they will break (requirements/README.md); PYTHON_NEXT names a Python
-PYTHON_NEXT ?= python3.13
-NEXT := tests/test_environment.py tests/test_manifests.py tests/test_fake_cuda.py tests/lfmmi tests/models tests/partitions \
-  tests/runs tests/data tests/features/frames tests/features/test_store.py tests/features/test_kinds.py \
-  tests/asr/test_asr_graphs.py tests/training/test_checkpoint.py tests/emotion/test_experiment.py \
-  tests/features/ivector/test_extraction.py tests/corpora/test_ravdess.py
+# what is next for the second environment, before its own: lhotse's next release, on Python 3.11 (requirements/README.md)
+LHOTSE := tests/test_manifests.py tests/features/test_store.py tests/features/test_kinds.py tests/features/frames tests/data \
+  tests/corpora/test_ravdess.py tests/emotion/test_experiment.py tests/features/test_features_on_cuda.py
+.venv-lhotse/made: requirements/next.txt
+	rm -rf .venv-lhotse
+	.venv-modern/bin/python -m pip install -q --no-deps --target .venv-lhotse "$$(grep '^lhotse==' $<)"
+	touch $@
+test-lhotse: env-ssl-modern .venv-lhotse/made
+	@PYTHONPATH=.venv-lhotse .venv-modern/bin/python -c 'import lhotse; print("lhotse", lhotse.__version__, lhotse.__file__)'
+	PYTHONPATH="$(CURDIR)/.venv-lhotse" .venv-modern/bin/$(PYTEST) -q -W default::DeprecationWarning -W default::FutureWarning \
+	  -m "not shared" $(PYTEST_ARGS) $(LHOTSE)
+
+# the newest packages on the newest Python here, without k2 and kaldifeat: what they will break; PYTHON_NEXT names a Python
+PYTHON_NEXT ?= $(shell for p in python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import venv, ensurepip' 2> /dev/null && echo $$p && break; done)
+NEXT := $(LHOTSE) tests/test_environment.py tests/test_fake_cuda.py tests/lfmmi tests/models tests/partitions tests/runs \
+  tests/asr/test_asr_graphs.py tests/asr/test_asr_on_cuda.py tests/training/test_checkpoint.py \
+  tests/training/test_parallel_on_cuda.py tests/features/ivector/test_extraction.py
 .venv-next/made: requirements/next.txt setup.py
 	rm -rf .venv-next
 	$(PYTHON_NEXT) -m venv .venv-next
@@ -120,4 +133,4 @@ test-next: .venv-next/made
 	.venv-next/bin/$(PYTEST) -q -W default::DeprecationWarning -W default::FutureWarning $(PYTEST_ARGS) $(NEXT)
 
 clean:
-	rm -rf .venv .venv-modern .venv-next .venv.lock .venv-modern.lock
+	rm -rf .venv .venv-modern .venv-next .venv-lhotse .venv.lock .venv-modern.lock

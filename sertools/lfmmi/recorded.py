@@ -35,6 +35,7 @@ class Recorded:
     def __init__(self, run: Callable[..., None], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         self._inputs = [example.clone(memory_format=torch.contiguous_format) for example in inputs]
         self._outputs = [example.clone(memory_format=torch.contiguous_format) for example in outputs]
+        self._run = run  # the recording writes to what it holds: that must not be freed
         device = self._inputs[0].device
         with torch.cuda.device(device):
             self._graph = _record(lambda: run(*self._inputs, *self._outputs))

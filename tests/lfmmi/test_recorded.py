@@ -1,5 +1,7 @@
 """Stretches of frames that are recorded as CUDA graphs give what frame by frame gives (on the fake device)."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +84,27 @@ def test_nothing_is_computed_before_it_is_played(cuda: "FakeCuda") -> None:
         assert y.cpu().tolist() == [0, 0, 0]
         played([x + 4], [y])
         assert y.cpu().tolist() == [5, 5, 5]
+
+
+def test_what_it_works_with_stays(cuda: "FakeCuda") -> None:
+    """A graph knows addresses only: nobody else may hold what lies between input and output."""
+
+    class Doubled:
+        def __init__(self) -> None:
+            self.between = torch.zeros(3, device="cuda")
+
+        def run(self, x: Tensor, y: Tensor) -> None:
+            torch.add(x, x, out=self.between)
+            y.copy_(self.between)
+
+    with cuda:
+        x, work = torch.ones(3, device="cuda"), Doubled()
+        there = weakref.ref(work)
+        played = recorded.Recorded(work.run, [x], [torch.zeros_like(x)])
+        played._graph = None  # type: ignore[assignment]
+        del work
+        gc.collect()
+        assert there() is not None
 
 
 def test_asked_for_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
