@@ -45,12 +45,13 @@ try:
 
     from sertools.config import ConfigFiles
     from sertools.devices import use_device
-    from sertools.errors import UserError, explain_os_error, names_can_be_printed
+    from sertools.errors import UserError, drop_warnings_about_tools, explain_os_error, log_to, names_can_be_printed
     from sertools.helptext import Formatter, at_least_one
     from sertools.partitions.folds import Fold, Folds, find_fold, nth_fold, read_folds
     from sertools.progress import remaining
 except ImportError as missing:
     sys.exit(f"error: {_elsewhere(missing) or f'no module {missing.name} here; {ADVICE}'}")
+drop_warnings_about_tools()
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -238,7 +239,7 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 def run(main: Callable[[], None]) -> None:
     """Run a program: log lines on stdout as they come, user errors in one line, exit codes true."""
     names_can_be_printed()
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log_to(sys.stdout, logging.INFO, "%(asctime)s %(message)s", "%H:%M:%S")
     # work goes on where only the log cannot be written
     logging.raiseExceptions = False
     logging.captureWarnings(True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sertools import __version__
 from sertools.checking import command as checking
 from sertools.commands import completion, export, new, predict, results, serve, sweep
-from sertools.errors import UserError, explain_os_error, names_can_be_printed
+from sertools.errors import UserError, drop_warnings_about_tools, explain_os_error, names_can_be_printed
 from sertools.helptext import Formatter
 from sertools.inspection import command as inspection
 from sertools.status import command as status
@@ -34,6 +34,7 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     names_can_be_printed()
+    drop_warnings_about_tools()
     parser = argparse.ArgumentParser(prog="sertools", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"sertools {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

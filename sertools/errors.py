@@ -2,8 +2,10 @@
 
 import errno
 import io
+import logging
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 
 class UserError(Exception):
@@ -40,6 +42,27 @@ def explain_os_error(error: OSError) -> str | None:
         return None
     name = error.filename if isinstance(error.filename, str) else str(error.filename)
     return f"{name}: {_WORDS.get(error.errno or 0, error.strerror)}"
+
+
+def log_to(stream: TextIO, level: int, form: str = "%(message)s", times: str | None = None) -> None:
+    """Write log lines to ``stream``, whatever a module has set up as it was imported.
+
+    A library that warns then (Lhotse where HOME cannot be written) leaves a handler behind that takes no notes.
+    """
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
+    logging.basicConfig(level=level, stream=stream, format=form, datefmt=times)
+
+
+def drop_warnings_about_tools() -> None:
+    """Lhotse's, of a folder for tools that nobody here uses; to be called before it is imported."""
+    logging.getLogger().addFilter(_not_about_tools)
+
+
+def _not_about_tools(record: logging.LogRecord) -> bool:
+    return "lhotse utilities directory" not in str(record.msg)
 
 
 def names_can_be_printed() -> None:

@@ -27,12 +27,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def results(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    from sertools.errors import log_to
     from sertools.evaluation.overview.finding import look
     from sertools.evaluation.overview.page import to_html
     from sertools.files import write_text
     from sertools.progress import Progress
 
-    logging.basicConfig(level=logging.ERROR if options.quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to(sys.stderr, logging.ERROR if options.quiet else logging.INFO)
     output = options.output or options.directory / PAGE
     with Progress("scoring and testing", quiet=options.quiet) as progress:
         found = look(options.directory, progress)

@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from sertools.errors import UserError
+from sertools.errors import UserError, log_to
 from sertools.helptext import at_least_one, read_inputs, seed
 
 DOC = """Search for settings on dev parts only, over a recipe's configuration.
@@ -60,9 +60,7 @@ def sweep(options: argparse.Namespace) -> int:
     from sertools.tuning.space import read_space
 
     _check(options)
-    logging.basicConfig(
-        level=logging.WARNING if options.quiet else logging.INFO, format="%(message)s", stream=sys.stderr
-    )
+    log_to(sys.stderr, logging.WARNING if options.quiet else logging.INFO)
     files = ConfigFiles(tuple(options.config), tuple(options.overlay))
     search = tuning.Search(
         files, tuple(options.overrides), read_inputs(options.input), tuple(options.cuts), read_folds(options.folds),

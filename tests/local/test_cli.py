@@ -92,6 +92,17 @@ def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_notes_are_written_where_home_is_not() -> None:
+    """Lhotse then warns as it is imported, and leaves a handler that takes no notes."""
+    text = f"""import sys; sys.path.insert(0, {str(LOCAL)!r}); import cli, logging, lhotse
+cli.run(lambda: logging.info('12 utterances are left out'))"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], env={**os.environ, "HOME": "/proc"}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("12 utterances are left out\n")
+
+
 def test_numbers_of_seeds_begin_at_one() -> None:
     assert at_least_one("3") == 3
     for text in ("0", "-1", "1.5", "x"):
