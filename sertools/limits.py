@@ -90,6 +90,15 @@ class Nothing:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """``true`` or ``false``."""
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, bool):
+            raise UserError(f"{where} must be true or false, not {shown(value)}")
+
+
+@dataclass(frozen=True)
 class ListOf:
     """A list of ``shortest`` to ``longest`` values of one kind."""
 

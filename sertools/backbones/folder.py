@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sertools.backbones import fields
 from sertools.backbones.card import CARD, UNKNOWN, Backbone, Card, Origin, Supervision
 from sertools.config import load_config
 from sertools.errors import UserError
@@ -143,8 +144,12 @@ def open_folder(path: Path | str, weights: bool = True) -> Folder:
         raise UserError(f"{path} is not a folder; a pretrained model is a folder with {CONFIG} and {WEIGHTS}")
     config = _read(path / CONFIG)
     preprocessor = _read(path / PREPROCESSOR) if (path / PREPROCESSOR).exists() else {}
+    fields.CONFIG.check(config, str(path / CONFIG))
+    fields.PREPROCESSOR.check(preprocessor, str(path / PREPROCESSOR))
     card = load_config(Card, path / CARD) if (path / CARD).exists() else Card()
-    return Folder(path, config, preprocessor, card, _weights(path) if weights else ())
+    found = _weights(path) if weights else ()
+    fields.check_network(config, found, path / CONFIG)
+    return Folder(path, config, preprocessor, card, found)
 
 
 def _read(path: Path) -> dict[str, Any]:

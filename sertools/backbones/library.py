@@ -46,6 +46,25 @@ def transformers_for(what: str) -> Any:
 
 
 @contextlib.contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Whatever another library says of files that do not fit together, in a sentence.
+
+    Raises:
+        UserError: for any exception but our own.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        told = str(error).strip().splitlines() or [""]
+        raise UserError(
+            f"{what} cannot be loaded: its files do not fit together, or are damaged "
+            f"({type(error).__name__}: {told[0][:200]}); get the folder again"
+        ) from error
+
+
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without warnings that nobody can act on, and without a step of torch's random numbers."""
     import torch

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sertools.backbones.card import Backbone
 from sertools.backbones.encoder import Encoded, SpeechEncoder
 from sertools.backbones.folder import Folder
-from sertools.backbones.library import quiet, transformers_for
+from sertools.backbones.library import quiet, transformers_for, understood
 from sertools.errors import UserError
 from sertools.models.gelu import mend_gelu
 
@@ -114,6 +114,11 @@ class MaskedSpeechEncoder(SpeechEncoder):
 def load_masked(folder: Folder, random_seed: int | None, highest: int | None) -> MaskedSpeechEncoder:
     """Load a model of the family; see :func:`sertools.backbones.load.load_speech`."""
     transformers = transformers_for(f"the model {folder.path}")
+    with understood(str(folder.path)):
+        return _masked(transformers, folder, random_seed, highest)
+
+
+def _masked(transformers: Any, folder: Folder, random_seed: int | None, highest: int | None) -> MaskedSpeechEncoder:
     rate, normalize = folder.input_scale()
     config = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
     config.layerdrop = 0.0  # with layers dropped, there would be fewer hidden states than layers

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sertools.backbones.card import Backbone
 from sertools.backbones.encoder import Layers, chosen
 from sertools.backbones.folder import Folder
-from sertools.backbones.library import quiet, transformers_for
+from sertools.backbones.library import quiet, transformers_for, understood
 from sertools.backbones.masked import load_exactly
 from sertools.errors import UserError
 
@@ -126,6 +126,11 @@ def load(folder: Folder, random_seed: int | None) -> TextEncoder:
     transformers = transformers_for(f"the model {folder.path}")
     if not (folder.path / "tokenizer.json").exists() and not (folder.path / "vocab.txt").exists():
         raise UserError(f"{folder.path} has no tokenizer.json; get the tokenizer's files of the model too")
+    with understood(str(folder.path)):
+        return _load(transformers, folder, random_seed)
+
+
+def _load(transformers: Any, folder: Folder, random_seed: int | None) -> TextEncoder:
     options = {"add_prefix_space": True} if folder.family in BY_BYTES else {}
     with quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sertools.backbones.card import Backbone
 from sertools.backbones.encoder import Encoded, SpeechEncoder
 from sertools.backbones.folder import Folder
-from sertools.backbones.library import quiet
+from sertools.backbones.library import quiet, understood
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.models.wav2vec import Wav2Vec, Wav2VecConfig
@@ -65,7 +65,7 @@ def load_wav2vec(folder: Folder, random_seed: int | None) -> Wav2VecSpeechEncode
     """Load wav2vec; see :func:`sertools.backbones.load.load_speech`."""
     values = {key: value for key, value in folder.config.items() if key not in ("model_type", "architectures")}
     config = from_dict(Wav2VecConfig, values, str(folder.path / "config.json"))
-    with quiet():
+    with quiet(), understood(str(folder.path)):
         torch.manual_seed(random_seed or 0)
         network = Wav2Vec(config)
     if random_seed is None:

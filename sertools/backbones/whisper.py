@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sertools.backbones.card import Backbone
 from sertools.backbones.encoder import Encoded, SpeechEncoder
 from sertools.backbones.folder import Folder, without_prefix
-from sertools.backbones.library import quiet
+from sertools.backbones.library import quiet, understood
 from sertools.errors import UserError
 from sertools.models.whisper import WhisperConfig, WhisperEncoder, log_mel, mel_filters
 
@@ -98,7 +98,7 @@ def load_whisper(folder: Folder, random_seed: int | None, padding: bool) -> Whis
     if missing:
         raise UserError(f"{folder.path}/config.json does not say {missing[0]}; get it again")
     config = WhisperConfig(**{name: values[name] for name in names})
-    with quiet():
+    with quiet(), understood(str(folder.path)):
         torch.manual_seed(random_seed or 0)
         network = WhisperEncoder(config)
         if random_seed is not None:

@@ -86,10 +86,16 @@ def _said(custom: Mapping[str, Any], config: RatersConfig, name: str) -> list[tu
         )
     if isinstance(said, Mapping):
         return [(str(label), _amount(count, config.field, name)) for label, count in said.items()]
-    if not isinstance(said, list) or not all(isinstance(one, Mapping) and "labels" in one for one in said):
+    if not isinstance(said, list) or not all(isinstance(one, Mapping) and _labels(one) for one in said):
         raise UserError(f"{config.field} of utterance {name} holds no votes: label to number, or a list of raters")
     raters = [one for one in said if one.get("kind") != "self"]
     return [(str(label), 1 / len(one["labels"])) for one in raters for label in one["labels"]]
+
+
+def _labels(rater: Mapping[str, Any]) -> bool:
+    """Whether there is a list of labels; a text alone would be taken letter by letter."""
+    labels = rater.get("labels")
+    return isinstance(labels, list) and all(isinstance(label, str) for label in labels)
 
 
 def _amount(value: Any, column: str, name: str) -> float:

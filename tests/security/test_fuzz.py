@@ -25,6 +25,8 @@ from hypothesis import strategies as st
 from lhotse import MonoCut, Recording, SupervisionSegment
 
 from sertools.asr.lfmmi_system import AsrConfig
+from sertools.backbones.folder import open_folder
+from sertools.backbones.load import load_speech
 from sertools.config import load_config
 from sertools.corpora.audio_check import check_audio
 from sertools.emotion.tdnn.config import EmotionConfig
@@ -34,6 +36,7 @@ from sertools.manifests import read_recordings_or_cuts, read_supervisions
 from sertools.partitions.examples import Example
 from sertools.partitions.folds import read_folds, write_folds
 from sertools.partitions.making import FoldsConfig, make_folds
+from sertools.partitions.raters import RatersConfig, votes_of
 from sertools.prediction.audio import cut_source, file_source
 from sertools.reading import parse_json, parse_yaml, read_text
 from sertools.runs.folder import read_run, remarks, versions
@@ -219,9 +222,10 @@ def test_folds(folder: Path) -> None:
     path = folder / "mine" / "folds.json"
     path.parent.mkdir()
     good = json.loads((folder / "folds" / "folds.json").read_text())
+    rated = {**good, "target": good["target"] | {"raters": True}, "shares": {u: [0.25, 0.75] for u in good["labels"]}}
 
     @A_THOUSAND
-    @given(spoiled(good))
+    @given(spoiled(good) | spoiled(rated))
     def run(value: Any) -> None:
         path.write_text(dumped(value))
         only_sentences(lambda: read_folds(path))
@@ -229,13 +233,58 @@ def test_folds(folder: Path) -> None:
     run()
 
 
+def test_votes_of_raters() -> None:
+    lists = {"votes": [{"rater": "A", "kind": "other", "labels": ["a", "b"]}, {"rater": "B", "labels": ["a"]}]}
+
+    @A_THIRD
+    @given(spoiled(lists) | spoiled({"votes": {"a": 3, "b": 1}}))
+    def run(custom: Any) -> None:
+        segment = SupervisionSegment("u", "r", 0.0, 1.0, custom=custom)
+        only_sentences(lambda: votes_of([segment], ("a", "b"), RatersConfig(field="votes")))
+
+    run()
+
+
+def test_pretrained_models(folder: Path) -> None:
+    """config.json of one that is made without another library, and of one that is only looked at."""
+    where = folder / "backbone"
+    where.mkdir()
+    whisper = {
+        "model_type": "whisper", "architectures": ["WhisperModel"], "num_mel_bins": 8, "d_model": 4, "vocab_size": 20,
+        "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 4, "max_source_positions": 20,
+    }  # fmt: skip
+    wav2vec = {
+        "model_type": "wav2vec2", "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 24,
+        "conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2], "attention_dropout": 0.1,
+    }  # fmt: skip
+    heard = {"sampling_rate": 16000, "do_normalize": True}
+
+    def use() -> None:
+        found = open_folder(where, weights=False)
+        assert found.origin(1).describe()
+        if found.family == "whisper":
+            load_speech(where, random_seed=1)
+        else:
+            found.input_scale()
+
+    @A_THIRD
+    @given(st.tuples(spoiled(whisper) | spoiled(wav2vec), spoiled(heard) | st.just(heard)))
+    def run(values: Any) -> None:
+        for name, value in zip(("config.json", "preprocessor_config.json"), values, strict=True):
+            (where / name).write_text(dumped(value))
+        only_sentences(use)
+
+    run()
+
+
 def test_predictions(folder: Path) -> None:
     path = folder / "predictions.csv"
-    header = b"utterance,speaker,corpus,part,repetition,fold,seed,label,p_a,p_b\n"
-    rows = b"".join(b"u%d,s,c,test,1,1,1,a,0.5,0.5\n" % i for i in range(3))
+    columns = b"utterance,speaker,corpus,part,repetition,fold,seed,label,"
+    plain = columns + b"p_a,p_b\n" + b"".join(b"u%d,s,c,test,1,1,1,a,0.5,0.5\n" % i for i in range(3))
+    rated = columns + b"r_a,r_b,p_a,p_b\n" + b"".join(b"u%d,s,c,test,1,1,1,a,1,0,0.5,0.5\n" % i for i in range(3))
 
     @A_THOUSAND
-    @given(spoiled_bytes(header + rows))
+    @given(spoiled_bytes(plain) | spoiled_bytes(rated))
     def run(content: bytes) -> None:
         path.write_bytes(content)
         only_sentences(lambda: read_predictions(path))
