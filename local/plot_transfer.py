@@ -55,7 +55,7 @@ def main() -> None:
     if options.supervisions is not None:
         inputs["supervisions"] = options.supervisions
     settings = {"sertools": sertools.__version__, "features": options.features, "ratings": options.ratings,
-                "draw": options.draw, "picture": 1}  # fmt: skip
+                "draw": options.draw, "picture": 2}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)

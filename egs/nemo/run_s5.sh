@@ -19,6 +19,8 @@ option system "cnn14_random cnn14_gender_all cnn14_speaker_all cnn14_gender_line
 option sources "gender speaker" "tasks whose networks are trained first"
 option audioset ""      "PANNs' file Cnn14_16k_mAP=0.438.pth, for cnn14_audioset_all and cnn14_audioset_linear"
 option others ""        "NAME=CHECKPOINT[,FOLDS,CUTS] ...: trained elsewhere, for cnn14_NAME_all; with FOLDS and CUTS in the picture, too"
+option heard ""         "a band, such as band100: systems hear the task through it, sources hear all (S5's figures 2b and 3b)"
+option system_set ""    "settings over each network's: \"training.epochs=20 model.width=8\""
 option protocol four    "conf/folds/PROTOCOL.yaml: four (angry, happy, sad, neutral), six; four_25, ..."
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"

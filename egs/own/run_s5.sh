@@ -16,6 +16,8 @@ option system "cnn14_random cnn14_speaker_all cnn14_speaker_linear" \
 option sources "speaker" "columns whose networks are trained first"
 option audioset ""      "PANNs' file Cnn14_16k_mAP=0.438.pth, for cnn14_audioset_all and cnn14_audioset_linear"
 option others ""        "NAME=CHECKPOINT ...: trained elsewhere, for cnn14_NAME_all and cnn14_NAME_linear"
+option heard ""         "a band, such as band100: systems hear the task through it, sources hear all (S5's figures 2b and 3b)"
+option system_set ""    "settings over each network's: \"training.epochs=20 model.width=8\""
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"
 option train_nj 1       "jobs that share a system's trainings (folds x seeds)"
 parse_options "$@"

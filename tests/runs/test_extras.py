@@ -7,6 +7,7 @@ import pytest
 
 from sertools.errors import UserError
 from sertools.evaluation.score.scoring import Wishes, evaluate, input_files
+from sertools.runs.extras.layers import depth_of
 from sertools.runs.extras.registry import EXTRAS, find_extra, read_extras
 from sertools.runs.extras.speakers import Speakers
 from sertools.runs.predictions import read_predictions
@@ -84,3 +85,31 @@ def test_layers_that_are_damaged_or_not_of_all_runs(experiment: Path, tmp_path: 
     (folders["b"] / "layer_distances.csv").unlink()
     with pytest.raises(UserError, match="which other runs have"):
         read_extras(folders, table, {})
+
+
+def distances(*values: float) -> dict[tuple[str, str], tuple[str, float]]:
+    names = [f"conv{n}.weight" for n in range(len(values) - 1)] + ["head.weight"]
+    return {(which, name): ("linear" if name == "head.weight" else "convolution", value)
+            for which in ("best", "last") for name, value in zip(names, values, strict=True)}  # fmt: skip
+
+
+def test_whether_early_layers_move_most() -> None:
+    # the head counts in none of it
+    runs = {f"fold_{n}/seed_1": distances(0.5, 0.3, 0.2, 0.1 / (n + 1), 9.0) for n in range(6)}
+    found = depth_of(runs, "best")
+    assert found is not None
+    assert (found.value, found.p, found.folds) == (-1.0, 2 / 2**6, 6)
+    assert found.early == pytest.approx(0.4)
+    # the middle one of three layers is in no half; a fold of the other order
+    mixed = {"fold_a/seed_1": distances(0.5, 0.3, 0.2, 1.0), "fold_b/seed_1": distances(0.1, 0.2, 0.4, 1.0)}
+    found = depth_of(mixed, "last")
+    assert found is not None
+    assert (found.value, found.p) == (0.0, 1.0)
+    assert (found.early, found.late) == (pytest.approx(0.3), pytest.approx(0.3))
+    # seeds of a fold are one
+    seeds = {"fold_a/seed_1": distances(0.5, 0.3, 0.2, 1.0), "fold_a/seed_2": distances(0.1, 0.2, 0.4, 1.0)}
+    found = depth_of(seeds, "last")
+    assert found is not None
+    assert (found.folds, found.p) == (1, 1.0)
+    # what is frozen has no order
+    assert depth_of({"fold_a/seed_1": distances(0.0, 0.0, 0.0, 1.0)}, "best") is None

@@ -1,8 +1,9 @@
 # S2, S5: networks of other tasks, or of another corpus, that emotion systems transfer from; each fold and seed has its
 # own.
 #
-# They read the options protocol, system, sources, other, others (audioset), num_seeds, train_nj and gpu, and data,
-# results, suffix, paper and ratings (fields that are cut into bins, or are numbers, as the protocol's own target is).
+# They read the options protocol, system, sources, other (others, audioset, heard, system_set), num_seeds, train_nj and
+# gpu, and data, results, suffix, paper and ratings (fields that are cut into bins, or are numbers, as the protocol's own
+# target is); source_cuts and source_suffix where sources hear something else than the systems.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # source_folds: for each of $sources folds whose target it is; they divide the train part of each emotion fold, or
@@ -27,10 +28,10 @@ band_of() {
   echo "${BASH_REMATCH[1]}"
 }
 
-# band_features: of each source that hears a narrow band only
+# band_features: of each source that hears a narrow band only, and of the systems (heard) if they do
 band_features() {
   local source width
-  for source in $sources; do
+  for source in $sources ${heard-}; do
     if [[ $source != band* ]]; then continue; fi
     width=$(band_of "$source")
     compute_features logmel "" "$source" logmel_band --set "perturb.band_pass.bandwidth=$width"
@@ -39,23 +40,24 @@ band_features() {
 
 # source_experiment SOURCE: where its network is trained
 source_experiment() {
-  echo "${results}source_$1$suffix"
+  echo "${results}source_$1${source_suffix-$suffix}"
 }
 
 train_sources() {
-  local source exp own heard source_folds
+  local source exp own one of_source source_folds
   config "$paper/source"
   for source in $sources; do
-    own=() heard=$cuts source_folds=${folds}_$source
+    own=() of_source=${source_cuts-$cuts} source_folds=${folds}_$source
+    for one in ${system_set-}; do own+=(--set "$one"); done
     if [[ $source == band* ]]; then
-      heard=$data/logmel/$source/cuts.jsonl.gz source_folds=$folds
+      of_source=$data/logmel/$source/cuts.jsonl.gz source_folds=$folds
       own=(${settings[@]+"${settings[@]}"})
     fi
     # where the target is a number, ratings as sources are numbers too
     if [[ " ${ratings-} " == *" $source "* ]]; then own=(${settings[@]+"${settings[@]}"}); fi
     exp=$(source_experiment "$source")
     $cuda_cmd --gpu "$gpu" JOB=1:"$train_nj" "$exp/log/train.JOB.log" train_emotion.py "${config[@]}" "${own[@]}" \
-      --cuts "$heard" --folds "$source_folds" \
+      --cuts "$of_source" --folds "$source_folds" \
       --job JOB --num-jobs "$train_nj" --num-seeds "$num_seeds" "$exp"
     score.py "${config[@]}" "${own[@]}" --folds "$source_folds" --num-seeds "$num_seeds" \
       --command "$(command_line)" "$exp"
@@ -147,6 +149,15 @@ train_transfer_systems() {
   system=$all
 }
 
+# linear_pairs: set pairs, so that of each source that was trained both ways all layers are compared with the linear ones
+linear_pairs() {
+  local one
+  pairs=
+  for one in $system; do
+    if [[ $one == *_linear ]]; then pairs+=" $one,${one%_linear}_all"; fi
+  done
+}
+
 # transfer_picture NAME COMPARISON: what each source gained, by similarity of its task and its acoustics; of --sources,
 # and of --others that are given with their folds and features
 transfer_picture() {
@@ -155,7 +166,7 @@ transfer_picture() {
     if [[ " $system " != *"_${source}_"* ]]; then continue; fi
     case $source in
       band*) given+=("$source=$folds,$data/logmel/$source/cuts.jsonl.gz") ;;
-      *) given+=("$source=${folds}_$source,$cuts") ;;
+      *) given+=("$source=${folds}_$source,${source_cuts-$cuts}") ;;
     esac
   done
   for one in $others; do

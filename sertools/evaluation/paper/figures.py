@@ -10,6 +10,7 @@ from sertools.evaluation.paper.curves import ALPHA, MARKS, better_epochs
 from sertools.evaluation.score.plots import BLUE, GREEN, GREY, ORANGE, new_figure, percent_axis, png
 from sertools.evaluation.stats.registry import find_metric
 from sertools.evaluation.stats.significance import holm
+from sertools.runs.extras.layers import DEPTH, SHOWN
 
 System = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 """Name, test part of its results, and all of results.json (empty where only a comparison is there)."""
@@ -41,16 +42,23 @@ def confusion(title: str, systems: Sequence[System]) -> bytes:
 def intervals(title: str, systems: Sequence[System]) -> bytes:
     """The main metric of each system, pooled, with its interval."""
     figure, axes = new_figure(2.4 + 1.1 * len(systems), 3.8)
+    metric = find_metric(str(systems[0][1]["metrics"][0]["name"]))
     for index, (_, test, _) in enumerate(systems):
         score = test["metrics"][0]["pooled"]
-        value, interval = 100 * score["value"], score["interval"]
+        value, interval = metric.scale * score["value"], score["interval"]
         axes.scatter(index, value, color=COLOURS[index % len(COLOURS)], zorder=3, s=40)
         if interval:
-            axes.vlines(index, 100 * interval["low"], 100 * interval["high"], color=COLOURS[index % len(COLOURS)])
-        axes.annotate(f"{value:.1f}", (index, value), textcoords="offset points", xytext=(8, -3), fontsize=9)
+            ends = metric.scale * interval["low"], metric.scale * interval["high"]
+            axes.vlines(index, *ends, color=COLOURS[index % len(COLOURS)])
+        axes.annotate(
+            metric.show(score["value"]), (index, value), textcoords="offset points", xytext=(8, -3), fontsize=9
+        )
     axes.set_xticks(range(len(systems)), [name for name, *_ in systems], rotation=25, ha="right")
     axes.set_xlim(-0.5, len(systems) - 0.3)
-    percent_axis(axes, f"{systems[0][1]['metrics'][0]['name']}, %")
+    if metric.percent:
+        percent_axis(axes, f"{metric.name}, %")
+    else:
+        axes.set_ylabel(metric.name)
     axes.set_title(title, fontsize=11)
     return png(figure)
 
@@ -60,7 +68,7 @@ def layers(title: str, systems: Sequence[System]) -> bytes | None:
 
     None if no system left such distances.
     """
-    found = [(name, [row for row in results["layers"] if row["kind"] in ("convolution", "linear")])
+    found = [(name + _depth(results["layers"]), [row for row in results["layers"] if row["kind"] in SHOWN])
              for name, _, results in systems if results.get("layers")]  # fmt: skip
     if not found:
         return None
@@ -77,6 +85,12 @@ def layers(title: str, systems: Sequence[System]) -> bytes | None:
     axes.legend(frameon=False, fontsize=8)
     axes.set_title(f"{title}\nbars: best epoch, circles: last epoch", fontsize=11)
     return png(figure)
+
+
+def _depth(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What is said of depth and distance at the best epoch, for a legend."""
+    depth = next((row for row in rows if row["kind"] == DEPTH and "best" in row), None)
+    return f" (rank correlation with depth {depth['best']:+.2f}, p {depth['p_best']:.3f})" if depth else ""
 
 
 def epochs(title: str, systems: Sequence[System]) -> bytes | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sertools.errors import UserError
 from sertools.evaluation.paper.curves import history_files, read_curve
-from sertools.evaluation.paper.published import FOLDS, POOLED, WITHIN, Column
+from sertools.evaluation.paper.published import FOLDS, GAIN, POOLED, WITHIN, Column
+from sertools.evaluation.stats.registry import find_metric
 from sertools.files import read_json
 from sertools.provenance import require_whole
 
@@ -18,11 +19,16 @@ MAKES_COMPARISON, MAKES_RESULTS = "the comparison stage (local/compare.py)", "th
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of ours: its value and its interval; in percent where the metric is."""
+    """A number of ours: its value and its interval; ``scale`` times them is what is shown.
+
+    Of a difference, with its sign, ``p`` is that of its test.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
+    scale: float = 100.0
+    p: float | None = None
 
 
 @dataclass
@@ -108,7 +114,14 @@ class Found:
         return next(iter(self.corpora))
 
     def lookup(self, protocol: Sequence[str] | str, system: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-        """A system's test results and its results.json, of the first protocol that there is; empty: of any.
+        """A system's test results and its results.json, where :meth:`find` finds it."""
+        key = self.find(protocol, system)
+        if key is None:
+            return None
+        return self.systems[key], {**self.extras.get(key, {}), "ratio": self.ratios.get(key[0])}
+
+    def find(self, protocol: Sequence[str] | str, system: str) -> tuple[str, str] | None:
+        """The key of a system, of the first protocol that there is; empty: of any.
 
         ``SYSTEM:LAYER`` is SYSTEM, where that is the only layer of it.
         """
@@ -118,29 +131,52 @@ class Found:
             exact = [key for key in keys if key[1] == system]
             layers = [key for key in keys if key[1].partition(":")[0] == system]
             if exact or len({layer for _, layer in layers}) == 1:
-                key = (exact or layers)[0]
-                return self.systems[key], {**self.extras.get(key, {}), "ratio": self.ratios.get(key[0])}
+                return (exact or layers)[0]
         return None
 
 
-def cell(column: Column, test: Mapping[str, Any], results: Mapping[str, Any]) -> Cell | None:
-    """The number of a column; None where these results have none."""
+def cell(
+    column: Column,
+    test: Mapping[str, Any],
+    results: Mapping[str, Any],
+    difference: Mapping[str, Any] | None = None,
+) -> Cell | None:
+    """The number of a column; None where these results have none.
+
+    Args:
+        column: of the table.
+        test, results: see :class:`Found`.
+        difference: of the system, in the same place.
+    """
     if column.extra:
         return _extra(column, results)
+    if column.of == GAIN:
+        return _gain(column, difference)
     metric = next((one for one in test["metrics"] if str(one["name"]).lower() == column.metric.lower()), None)
     if metric is None:
         return None
+    scale = find_metric(str(metric["name"])).scale
     if column.of in (FOLDS, POOLED):
         score = metric[column.of]
         interval = score["interval"] or {}
-        return Cell(score["value"], interval.get("low"), interval.get("high"))
+        return Cell(score["value"], interval.get("low"), interval.get("high"), scale)
     if column.of == WITHIN:
         deviation = metric["folds"]["sd_folds"]
-        return None if deviation is None else Cell(deviation)
+        return None if deviation is None else Cell(deviation, scale=scale)
     for fold in test["by_fold"]:
         if fold["name"] == column.of:
             value = fold["values"].get(metric["name"])
-            return None if value is None else Cell(value)
+            return None if value is None else Cell(value, scale=scale)
+    return None
+
+
+def _gain(column: Column, difference: Mapping[str, Any] | None) -> Cell | None:
+    """Of the comparison with the first system."""
+    for metric in (difference or {}).get("metrics", ()):
+        if str(metric["name"]).lower() == column.metric.lower():
+            pooled, scale = metric["pooled"], find_metric(str(metric["name"])).scale
+            ends = pooled["interval"] or {}
+            return Cell(pooled["value"], ends.get("low"), ends.get("high"), scale, metric["permutation_holm"])
     return None
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sertools.errors import UserError
+from sertools.evaluation.paper.expanding import expand
 from sertools.evaluation.paper.figures import FIGURES, System, amounts
 from sertools.evaluation.paper.found import SYNTHETIC, Cell, Found, cell
 from sertools.evaluation.paper.published import Paper, Row, Table
@@ -39,8 +40,10 @@ def fill(paper: Paper, table: Table, found: Found) -> list[Line]:
         published = _published(row, corpus, paper)
         cells = []
         for number, column in enumerate(table.columns):
-            here = found.lookup(column.protocol or table.protocol, row.system)
-            ours = cell(column, *here) if here is not None else None
+            key = found.find(column.protocol or table.protocol, row.system)
+            ours = None
+            if key is not None:
+                ours = cell(column, found.systems[key], found.extras.get(key, {}), found.differences.get(key))
             cells.append(Compared(published[number] if number < len(published) else None, ours))
         lines.append(Line(row.title, row.system, tuple(cells)))
     return lines
@@ -63,6 +66,7 @@ def of_another_corpus(paper: Paper, found: Found) -> bool:
 
 def knows(paper: Paper, found: Found) -> bool:
     """Whether any system of the paper is among ours."""
+    paper = expand(paper, found)
     return bool(found.systems) and any(was_run(fill(paper, table, found)) for table in paper.tables)
 
 
@@ -81,8 +85,9 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
     Raises:
         UserError: no system of the paper is among ours; a figure of an unknown kind.
     """
+    whole, paper = paper, expand(paper, found)
     tables = [(table, fill(paper, table, found)) for table in paper.tables]
-    if not knows(paper, found):
+    if not knows(whole, found):
         known = sorted({row.system for table in paper.tables for row in table.rows})
         have = sorted({system for _, system in found.systems})
         raise UserError(
@@ -102,6 +107,7 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
         remarks=remarks,
         command=command,
         was_run=was_run,
+        show=show,
     )
     write_text(output / PAGE, text)
     write_text(output / TEXT, to_text(paper, tables, found.corpus(), another, remarks))
@@ -144,11 +150,15 @@ def _pictures(paper: Paper, found: Found) -> dict[str, bytes]:
 
 
 def show(one: Cell | None) -> str:
-    """In percent, with the interval; a dash for nothing."""
+    """As the metric is shown, with the interval and the p; a dash for nothing."""
     if one is None:
         return "–"
-    interval = f" ({100 * one.low:.1f} to {100 * one.high:.1f})" if one.low is not None and one.high is not None else ""
-    return f"{100 * one.value:.1f}{interval}"
+    form = ("+" if one.p is not None else "") + (".1f" if one.scale == 100 else ".3f")
+    value, low, high = (
+        None if end is None else format(one.scale * end, form) for end in (one.value, one.low, one.high)
+    )
+    interval = f" ({low} to {high})" if low is not None and high is not None else ""
+    return f"{value}{interval}" + (f", p {one.p:.3f}" if one.p is not None else "")
 
 
 def to_text(

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 
 from sertools.evaluation.stats.registry import METRICS
 
-FOLDS, POOLED, WITHIN = "folds", "pooled", "within_folds"
+FOLDS, POOLED, WITHIN, GAIN = "folds", "pooled", "within_folds", "gain"
 """Where a number is from, besides the name of a fold."""
+EACH = "*"
+"""Among a table's or figure's protocols, and in the names of systems: see
+:func:`~sertools.evaluation.paper.expanding.expand`."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class Column:
         title: its head.
         metric: as in results.json, in any case (ua, wa, ccc); empty with ``extra``.
         of: ``folds`` (the mean over folds), ``pooled`` (all utterances together), ``within_folds`` (the standard
-            deviation over folds, of several repetitions the mean of each one's), or the name of a fold.
+            deviation over folds, of several repetitions the mean of each one's), ``gain`` (pooled, over the first
+            system of the comparison, with the corrected p of the exchange of speakers), or the name of a fold.
         protocol: of this column, if it differs from the table's.
         extra, value: a number of another table that a run leaves, such as word_errors and after.
     """
@@ -41,7 +45,8 @@ class Column:
 class Row:
     """A row: a system, and what the paper has for it in each column (fewer than columns: nothing in the rest).
 
-    Where the paper has several corpora, ``published`` is by corpus.
+    Where the paper has several corpora, ``published`` is by corpus.  A ``*`` in ``system`` stands for every other
+    system that was run, and one in ``title`` for what stood in its place.
     """
 
     title: str
@@ -51,13 +56,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: of systems on the folds of a protocol, or of the first of several names that was run; empty for any."""
+    """A table: of systems on the folds of a protocol, or of the first of several names that was run; empty for any.
+
+    ``*`` among the names makes it again for each other protocol that was run, which ``elsewhere`` then says.
+    """
 
     title: str
     columns: list[Column]
     rows: list[Row]
     protocol: list[str] | str = ""
     remarks: list[str] = field(default_factory=list)
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Figure:
     Attributes:
         title: of it.
         kind: a name in :mod:`sertools.evaluation.paper.figures`.
-        systems: that it shows.
+        systems: that it shows; one with a ``*`` is every other one that was run.
         protocol: of them, as a table's.
         over: protocols along the axis of a figure over several, and what is written there (kind ``amounts``).
     """

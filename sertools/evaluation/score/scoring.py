@@ -34,7 +34,7 @@ TEXT, CSV, JSON, PAGE = "results.txt", "results.csv", "results.json", "report.ht
 EXPERIMENT_CONFIG = "config.yaml"
 METHODS = (
     "expanded percentile intervals; ECE and NLL, raw and with temperatures that help held-out dev speakers; "
-    "baselines, the mean of the votes"
+    "baselines, the mean of the votes; layers by depth"
 )
 """How the numbers are made; part of the stamp, so that other methods make them anew."""
 

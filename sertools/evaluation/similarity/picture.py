@@ -10,6 +10,7 @@ from typing import Any
 from sertools.errors import UserError
 from sertools.evaluation.compare.plots import COLOURS
 from sertools.evaluation.score.plots import new_figure, png
+from sertools.evaluation.similarity.ranks import Ranks, rank_test
 from sertools.evaluation.similarity.task import TaskSimilarity
 from sertools.evaluation.stats.registry import find_metric
 from sertools.files import replacing, write_json, write_text
@@ -51,9 +52,12 @@ def gains(
     found: list[Gain] = []
     if not comparison["comparisons"]:
         raise UserError(f"{where} compares nothing")
-    reference, metric = "", ""
+    reference, metric = str(comparison["comparisons"][0]["first"]), ""
     for one in comparison["comparisons"]:
-        reference, metric = str(one["first"]), str(one["metrics"][0]["name"])
+        # pairs of other systems are no gain over the reference
+        if one["first"] != reference:
+            continue
+        metric = str(one["metrics"][0]["name"])
         main, scale = one["metrics"][0], find_metric(metric).scale
         interval = main["pooled"]["interval"]
         for source in tasks:
@@ -70,13 +74,8 @@ def gains(
     return metric, reference, found
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Spearman's, of three or more points; None where one side does not vary."""
-    from scipy.stats import spearmanr  # takes a moment
-
-    if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
-        return None
-    return float(spearmanr(x, y)[0])
+def _to_json(one: Ranks | None) -> dict[str, float | int] | None:
+    return None if one is None else asdict(one)
 
 
 def write_picture(
@@ -94,6 +93,7 @@ def write_picture(
     write_json(
         output / JSON,
         {"metric": metric, "reference": reference, "gains": [asdict(one) for one in found],
+         "ranks": {how: _to_json(one) for how, one in all_ranks(found).items()},
          "ratings": [{"one": a, "other": b, "correlation": r} for a, b, r in ratings]},
     )  # fmt: skip
     with replacing(output / PICTURE) as temporary:
@@ -112,17 +112,32 @@ def to_text(metric: str, reference: str, found: Sequence[Gain], ratings: Sequenc
             f"  {one.distance:.1f}"
         )
     lines.append("")
-    for how in sorted({_how(one) for one in found}):
-        chosen = [one for one in found if _how(one) == how]
-        values = [one.value for one in chosen]
-        for what, x in (("similarity of task", [one.task.value for one in chosen]),
-                        ("nearness of acoustics", [-one.distance for one in chosen])):  # fmt: skip
-            r = rank_correlation(x, values)
-            told = "cannot be said (fewer than three sources, or all alike)" if r is None else f"{r:+.2f}"
-            lines.append(f"{how}: rank correlation of gain with {what}, {len(chosen)} sources: {told}")
-    lines.append("Few sources: such a correlation is a description, and no test.")
+    for how, ranks in all_ranks(found).items():
+        count = sum(_how(one) == how for one in found)
+        for what, r, p in (
+            ("similarity of task", ranks and ranks.task, ranks and ranks.p_task),
+            ("nearness of acoustics", ranks and ranks.acoustics, ranks and ranks.p_acoustics),
+            ("the one less that with the other", ranks and ranks.difference, ranks and ranks.p_difference),
+        ):
+            told = "cannot be said (fewer than three sources, or all alike)" if r is None else f"{r:+.2f}, p {p:.3f}"
+            lines.append(f"{how}: rank correlation of gain with {what}, {count} sources: {told}")
+    lines.append(
+        "p: share of all orders of the sources' gains with a value at least as far from 0. With few sources little can "
+        "be shown: of five the smallest p is 1/60."
+    )
     lines += [f"correlation of {one} and {other}: {r:+.3f}" for one, other, r in ratings]
     return "\n".join(lines) + "\n"
+
+
+def all_ranks(found: Sequence[Gain]) -> dict[str, Ranks | None]:
+    """For each of what learns (all layers, linear ones) the correlations; None where they cannot be said."""
+    made = {}
+    for how in sorted({_how(one) for one in found}):
+        chosen = [one for one in found if _how(one) == how]
+        made[how] = rank_test(
+            [one.value for one in chosen], [one.task.value for one in chosen], [-one.distance for one in chosen]
+        )
+    return made
 
 
 def _how(one: Gain) -> str:

@@ -9,6 +9,7 @@ from inventions import Checker
 
 from sertools.config import load_config
 from sertools.errors import UserError
+from sertools.evaluation.paper.expanding import expand
 from sertools.evaluation.paper.figures import FIGURES, amounts, better_points
 from sertools.evaluation.paper.found import Found
 from sertools.evaluation.paper.making import JSON, PAGE, TEXT, knows, make_page
@@ -175,3 +176,77 @@ def test_a_system_of_one_layer_has_the_row_of_the_system() -> None:
     assert found.lookup("p", "s9:3") is None
     found.systems["p", "s9:3"] = {"two": 1}
     assert found.lookup("p", "s9") is None  # which of the two?
+
+
+STARS = """
+paper: S9
+title: an invented one
+corpus: iemocap
+tables:
+  - title: Table 1
+    protocol: [bins, "*"]
+    columns: [{title: UAR, metric: ua, of: pooled}, {title: over random, metric: ua, of: gain}]
+    rows:
+      - {title: random, system: random, published: [68.8]}
+      - {title: a, system: from_a_all, published: [60.1]}
+      - {title: "* (own)", system: "from_*_all"}
+      - {title: "* linear", system: "from_*_linear"}
+figures:
+  - {title: intervals, kind: intervals, protocol: [bins, "*"], systems: [random, from_a_all, "from_*_all"]}
+"""
+
+
+def stars(tmp_path: Path) -> Paper:
+    (tmp_path / "stars.yaml").write_text(STARS)
+    return load_config(Paper, tmp_path / "stars.yaml")
+
+
+def compared(directory: Path, *names: str, metric: str = "UA") -> Path:
+    directory.mkdir()
+    one = results()["metrics"][0] | {"name": metric}
+    systems = [{"name": name, "test": results() | {"metrics": [one]}} for name in names]
+    pooled = {"value": 0.034, "interval": {"low": -0.01, "high": 0.078}}
+    metrics = [{"name": metric, "pooled": pooled, "permutation_holm": 0.2}]
+    gains = [{"first": names[0], "second": name, "metrics": metrics} for name in names[1:]]
+    (directory / "comparison.json").write_text(json.dumps({"systems": systems, "comparisons": gains}))
+    return directory
+
+
+def test_any_protocol_and_any_system(tmp_path: Path) -> None:
+    paper, found = stars(tmp_path), Found()
+    found.add_comparison("four", compared(tmp_path / "c", "random", "from_mine_all", "from_a_all", "from_b_c_linear"))
+    assert knows(paper, found)
+    (table,), (figure,) = expand(paper, found).tables, expand(paper, found).figures
+    assert (table.title, table.protocol, table.elsewhere) == ("Table 1 (here: four)", "four", True)
+    assert [(row.title, row.system) for row in table.rows[2:]] == [
+        ("mine (own)", "from_mine_all"), ("b_c linear", "from_b_c_linear"),
+    ]  # fmt: skip
+    assert figure.systems == ["random", "from_a_all", "from_mine_all"]
+    assert "figure0.png" in make_page(paper, found, tmp_path / "out")
+    text = (tmp_path / "out" / TEXT).read_text()
+    assert "here +3.4 (-1.0 to +7.8), p 0.200" in text
+    assert "Published for bins, and here of four: the published numbers (grey) are no goal." in text
+    page = (tmp_path / "out" / PAGE).read_text()
+    Checker().feed(page)
+    assert '<div class="scroll elsewhere"' in page
+    assert "<b>+3.4</b><span>-1.0 to +7.8, p 0.200</span>" in page
+    # the paper's own protocol first, as it is
+    found.add_comparison("bins", compared(tmp_path / "d", "random", "from_a_all"))
+    first, second = expand(paper, found).tables
+    assert (first.title, first.protocol, first.elsewhere) == ("Table 1", ["bins"], False)
+    assert [row.system for row in first.rows] == ["random", "from_a_all"]
+    assert second.protocol == "four"
+    # without the stars, as it was
+    assert expand(Paper("S9", "t", []), found) == Paper("S9", "t", [])
+
+
+def test_a_number_has_its_own_metric(tmp_path: Path) -> None:
+    paper, found = stars(tmp_path), Found()
+    found.add_comparison("arousal", compared(tmp_path / "c", "random", "from_mine_all", metric="CCC"))
+    make_page(paper, found, tmp_path / "out")
+    text = (tmp_path / "out" / TEXT).read_text()
+    assert "CCC                                published  68.8   here 0.600 (0.500 to 0.700)" in text
+    assert "here +0.034 (-0.010 to +0.078), p 0.200" in text
+    assert FIGURES["intervals"](
+        "a title", [("a", results() | {"metrics": [results()["metrics"][0] | {"name": "CCC"}]}, {})]
+    )

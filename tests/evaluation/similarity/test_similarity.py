@@ -1,15 +1,19 @@
 """Similarity of tasks and of acoustics, and the picture of what transfers, on cases whose values are known."""
 
 import json
+from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from sertools.errors import UserError
 from sertools.evaluation.similarity.acoustics import Sound, frechet_distance
-from sertools.evaluation.similarity.picture import gains, rank_correlation, to_text, write_picture
+from sertools.evaluation.similarity.picture import gains, to_text, write_picture
+from sertools.evaluation.similarity.ranks import rank_test
 from sertools.evaluation.similarity.task import (
     TaskSimilarity,
     correlation_ratio,
@@ -96,13 +100,41 @@ def test_the_picture(tmp_path: Path) -> None:
         ("a", "cnn14_a_all"), ("b", "cnn14_b_all"), ("a_b", "cnn14_a_b_all"), ("a", "cnn14_a_linear"),
     ]  # fmt: skip
     assert found[0].value == pytest.approx(10.0)
+    # all layers beside the linear ones of a source: no gain over the reference
+    pair = {**table["comparisons"][0], "first": "cnn14_a_linear"}
+    more = {"comparisons": [*table["comparisons"], pair]}
+    assert gains(more, Path("x"), tasks, {"a": 3.0, "b": 2.0, "a_b": 1.0})[2] == found
     text = to_text(metric, reference, found)
-    assert "all: rank correlation of gain with similarity of task, 3 sources: +1.00" in text
-    assert "all: rank correlation of gain with nearness of acoustics, 3 sources: -1.00" in text
+    assert "all: rank correlation of gain with similarity of task, 3 sources: +1.00, p 0.333" in text
+    assert "all: rank correlation of gain with nearness of acoustics, 3 sources: -1.00, p 0.333" in text
+    assert "all: rank correlation of gain with the one less that with the other, 3 sources: +2.00, p 0.333" in text
     assert "linear: rank correlation of gain with similarity of task, 1 sources: cannot be said" in text
     files = write_picture(metric, reference, found, [("arousal", "valence", 0.24)], tmp_path)
     assert all((tmp_path / name).stat().st_size for name in files)
     assert json.loads((tmp_path / "transfer.json").read_text())["ratings"][0]["correlation"] == 0.24
-    assert rank_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
     with pytest.raises(UserError, match="has no system from c; its systems are compared with cnn14_random"):
         gains(table, Path("x"), tasks | {"c": tasks["a"]}, dict.fromkeys("abc", 1.0) | {"a_b": 1.0})
+
+
+def test_ranks_beside_scipy_and_brute_force() -> None:
+    gains, tasks, near = [0.5, 2.0, 1.0, -1.0, 4.0], [0.0, 1.0, 0.5, 0.0, 1.0], [3.0, 1.0, 2.0, 5.0, 4.0]
+    found = rank_test(gains, tasks, near)
+    assert found is not None
+
+    def values(order: Sequence[float]) -> tuple[float, float, float]:
+        one, other = (float(spearmanr(order, side)[0]) for side in (tasks, near))
+        return one, other, one - other
+
+    assert (found.task, found.acoustics, found.difference) == pytest.approx(values(gains))
+    every = np.abs([values(order) for order in permutations(gains)])
+    expected = (every >= np.abs(values(gains)) - 1e-9).mean(axis=0)
+    assert (found.p_task, found.p_acoustics, found.p_difference) == pytest.approx(expected.tolist())
+    # too few, or nothing that varies
+    assert rank_test([1.0, 2.0], [1.0, 2.0], [1.0, 2.0]) is None
+    assert rank_test([1.0, 1.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) is None
+    # of many sources random orders, the same ones each time
+    many = [float(n) for n in range(12)]
+    drawn = rank_test(many, many, many[::-1])
+    assert drawn == rank_test(many, many, many[::-1])
+    assert drawn is not None
+    assert drawn.p_task < 0.001
