@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from scipy import stats
@@ -172,18 +173,24 @@ def _suggestions(
             "One speaker, or nobody knows: only random folds are possible (protocol random), and they say nothing of "
             "new speakers."
         )
-    elif len(speakers) < 6:
+    elif len(speakers) < 10:
         said.append(
             f"{len(speakers)} speakers: leave one out at a time (groups: {max(3, len(speakers))}).  An interval over "
             "so few speakers is wide, and honest."
         )
     else:
-        groups = 10 if len(speakers) >= 40 else 5 if len(speakers) >= 10 else 3
+        groups = 10 if len(speakers) >= 40 else 5
         said.append(
             f"{len(speakers)} speakers: protocol strict over {groups} groups of speakers (groups: {groups}): each "
             "group is tested once, the next one is dev."
         )
-    rare = [f"{name} ({count})" for name, count in labels.items() if count < 5 * max(len(speakers), 3)]
+    few = [name for name, count in labels.items() if count < 5 * max(len(speakers), 3)]
+    rare = [f"{name} ({labels[name]})" for name in few if labels[name] < 0.5 * median(labels.values())]
+    if few and len(few) == len(labels):
+        said.append(
+            f"Few utterances a class ({min(labels.values())} to {max(labels.values())}): begin with small systems "
+            "(functionals with an SVM, pooled features)."
+        )
     if rare:
         said.append(f"Rare classes: {', '.join(rare)}.  Merge them or leave them out, or train with balanced weights.")
     missing = [
