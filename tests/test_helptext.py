@@ -1,6 +1,7 @@
 """Help that fits a terminal of 80 columns."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,21 @@ def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
     assert complete(script, "sertools", "predict", "--sp") == ["--speech"]
     assert complete(script, "sertools", "predict", "--speech", "s") == ["silero"]
     assert main(["completion", "zsh"]) == 0
-    assert "bashcompinit" in capsys.readouterr().out
+    script = capsys.readouterr().out
+    # compdef is of zsh's own completion, which bash's needs and nobody may have started
+    assert script.index("autoload -Uz compinit && compinit") < script.index("&& bashcompinit")
+    if shutil.which("zsh"):
+        loaded = subprocess.run(["zsh", "-f", "-c", script + "whence -w _sertools"], capture_output=True, text=True)
+        assert loaded.stdout == "_sertools: function\n", loaded.stderr
+
+
+@pytest.mark.parametrize(("recipe", "begun", "whole"), [("iemocap", "--corp", "--corpus"), ("own", "--tab", "--table")])
+def test_completion_of_recipes(
+    root: Path, recipe: str, begun: str, whole: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", "bash"]) == 0
+    words = (str(root / "egs" / recipe / "run.sh"), begun)
+    assert complete(capsys.readouterr().out.replace("_sertools_recipe()", "_sertools()"), *words) == [whole]
 
 
 def test_quiet(root: Path, tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ _sertools_recipe() {
   local word=${COMP_WORDS[COMP_CWORD]}
   COMPREPLY=()
   if [[ $word == -* && -r ${COMP_WORDS[0]} ]]; then
-    # what a recipe declares: option NAME DEFAULT HELP
-    local names
-    names=$(sed -n 's/^option \([a-z0-9_]*\).*/--\1/p' "${COMP_WORDS[0]}" | tr _ -)
+    # what a recipe declares: option NAME DEFAULT HELP; those that several scripts have, in a function of a common file
+    local names script=${COMP_WORDS[0]} common
+    common=$(dirname "$script")/../common/stages/own.sh
+    grep -qs '^own_options' "$script" || common=/dev/null
+    names=$(sed -n 's/^ *option \([a-z0-9_]*\) .*/--\1/p' "$script" "$common" | tr _ -)
     COMPREPLY=($(compgen -W "$names --stage --stop-stage --submit --help" -- "$word"))
   fi
 }
@@ -64,5 +66,7 @@ def script(shell: str, commands: "argparse._SubParsersAction[argparse.ArgumentPa
         "}",
         "complete -o default -o bashdefault -F _sertools sertools",
     ]  # fmt: skip
-    start = "autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else ""
+    # its own completion may have been started by the lines before, and bash's needs it
+    own = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }\n"
+    start = f"{own}autoload -Uz +X bashcompinit && bashcompinit\n" if shell == "zsh" else ""
     return start + "\n".join(lines) + "\n" + RECIPES.lstrip("\n")

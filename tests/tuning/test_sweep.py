@@ -1,6 +1,7 @@
 """A search for settings: what is tried, that test stays unseen, the choice, and test once."""
 
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,31 @@ def test_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "space.yaml").write_text("training.learning_rate: [0.1]\n")
     assert main([*command, str(out)]) == 1
     assert "is of another search" in capsys.readouterr().err
+
+
+def test_optuna(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials proposed by those before them, the same ones when it goes on; without the package, what is missing."""
+    cuts, folds, _ = make_vector_corpus(tmp_path / "corpus", 96)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"training": {"epochs": 1}}))
+    (tmp_path / "space.yaml").write_text(
+        "training.learning_rate: {low: 1.0e-4, high: 0.1, log: true}\n"
+        "head_dim: [0, 4]\ndata.batch_frames: {low: 4, high: 8}\n"
+    )
+    out = tmp_path / "sweep"
+    command = ["sweep", "--config", str(tmp_path / "config.yaml"), "--space", str(tmp_path / "space.yaml"), "--quiet",
+               "--method", "optuna", "--trials", "2", "--cuts", str(cuts), "--folds", str(folds), str(out)]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "optuna", None)
+        assert main(command) == 1
+        assert "Install it with pip, or say --method random" in capsys.readouterr().err
+    pytest.importorskip("optuna", reason="pip install optuna")
+    assert main(command) == 0
+    assert "of 2, " in capsys.readouterr().out
+    settings = [read_json(path, "")["settings"] for path in sorted(out.glob("trial_*/trial.json"))]
+    assert all(4 <= one["data.batch_frames"] <= 8 and one["head_dim"] in (0, 4) for one in settings)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")}
+    (out / "trial_0002/trial.json").unlink()
+    assert main(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")} == before
+    assert [read_json(path, "")["settings"] for path in sorted(out.glob("trial_*/trial.json"))] == settings
+    assert "2 of 2 trials were made" in (out / "sweep.html").read_text()
