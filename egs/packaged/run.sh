@@ -15,6 +15,7 @@
 
 option ravdess ""       "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo record 1188976, Audio_Speech"
 option nemo ""          "folder of samples/ and data.tsv; nEMO is free: github.com/amu-cai/nEMO"
+option skip_bad false   "go on without utterances whose audio or labels are broken"
 option system tdnn      "what is trained: conf/s1/SYSTEM.yaml"
 option protocol four    "conf/folds/PROTOCOL.yaml"
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"
@@ -29,8 +30,10 @@ folds=$data/folds/$protocol cuts=$data/mfcc/cuts.jsonl.gz suffix=_$protocol inpu
 
 if stage 1 "Manifests"; then
   [ -n "$ravdess" ] && [ -n "$nemo" ] || recipe_error "stage 1 needs --ravdess and --nemo, folders; see --help"
+  options=()
+  if $skip_bad; then options=(--skip-bad); fi
   for one in ravdess nemo; do
-    $train_cmd "$data/log/prepare_$one.log" prepare_corpus.py "$one" "${!one}" "$data/manifests"
+    $train_cmd "$data/log/prepare_$one.log" prepare_corpus.py "$one" "${options[@]}" "${!one}" "$data/manifests"
   done
 fi
 if stage 2 "Folds"; then

@@ -1,4 +1,4 @@
-"""egs/cremad and egs/nemo: what is their own; what stages do is shared, and tested with other recipes."""
+"""egs/cremad, egs/nemo and egs/packaged: what is their own; what stages do is shared, and tested with other recipes."""
 
 import json
 from collections.abc import Callable
@@ -65,3 +65,35 @@ def test_from_corpus_to_folds(
         assert "--corpus" in copy.run("--help").stdout
         given = ("--backbone", "x") if script == "run_s3.sh" else ()
         assert "stage 1 needs --corpus" in copy.run(*given, check=False).stderr
+
+
+SMALL = """
+model:
+  trunk: {hidden_dim: 8, bottleneck_dim: 4, prefinal_dim: 4, strides: [0, 3]}
+  layers: [tdnnf2]
+  head_dim: 4
+training: {epochs: 1}
+"""
+
+
+def ravdess(folder: Path) -> Path:
+    actors = ("01", "02", "05", "06")
+    for number, (actor, emotion) in enumerate((a, e) for a in actors for e in ("01", "03", "04", "05")):
+        speech(folder / f"Actor_{actor}/03-01-{emotion}-01-01-01-{actor}.wav", 100 + number)
+    return folder
+
+
+def test_the_packaged_model_from_both_corpora(recipe: Callable[[str], Any], tmp_path: Path) -> None:
+    packaged = recipe("packaged")
+    packaged.write("conf/s1/tdnn.yaml", SMALL)
+    assert "stage 1 needs --ravdess and --nemo" in packaged.run(check=False).stderr
+    given = ("--ravdess", str(ravdess(tmp_path / "ravdess")), "--nemo", str(nemo(tmp_path / "nemo")))
+    packaged.run(*given, "--skip-bad", "true", "--nj", "1", "--train-nj", "1")
+    folds = json.loads(packaged.read("data/folds/four/folds.json"))
+    assert [fold["name"] for fold in folds["folds"]] == ["A0", "B0", "C0", "actors01-04", "actors05-08"]
+    assert folds["corpora"] == ["nemo", "ravdess"]
+    model = packaged.directory / "exp/four"
+    assert (model / "checkpoint/model.safetensors").is_file()
+    card = (model / "CARD.md").read_text()
+    for words in ("actors01-04", "RAVDESS", "nEMO", "CC BY-NC-SA 4.0"):
+        assert words in card
