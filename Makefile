@@ -71,6 +71,9 @@ demo-modern: env-modern
 run-demo:
 	cd egs/tedlium2 && ./run.sh --stop-stage 8
 	cd egs/iemocap && ./run.sh
+	cd egs/iemocap && ./run.sh --stage 2 --stop-stage 7 --pretrained none --ivectors "" --choose-on-dev "" \
+	  --system pooled_mfcc --protocol arousal --num-seeds 1
+	@echo "arousal as a number: egs/iemocap/exp/demo_pooled_mfcc_arousal/results/report.html"
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_paper_from_demo_tdnnf_demo/comparison.html"
 
 demo-s4: env

@@ -64,6 +64,33 @@ def test_links_of_the_site() -> None:
         links.rewritten("[x](absent.md)", page, page, known)
 
 
+FIVE = {
+    "own_corpus.md": "columns file, speaker and label",
+    "tables.md": "both are given averaged over folds and pooled",
+    "questions.md": "Why is my figure lower than the paper's?",
+    "gpus.md": "k2",
+    "predicting.md": "## A long recording",
+}
+"""What users ask most (own corpus, which UA, why lower than the paper, GPU and k2, long recordings), and the answer."""
+
+
+@pytest.mark.parametrize("start", ["README.md", "docs/index.md"])
+def test_the_five_questions_are_answered_within_three_clicks(start: str) -> None:
+    """The third click is the one on a heading; links only, without the site's menu, which has every page."""
+    reached, edge = {ROOT / start}, [ROOT / start]
+    for _ in range(2):
+        targets = [
+            (page.parent / path).resolve()
+            for page in edge
+            for path in re.findall(r"\]\(([^)\s#:]+\.md)", page.read_text(encoding="utf-8"))
+        ]
+        edge = [path for path in dict.fromkeys(targets) if path not in reached]
+        reached |= set(edge)
+    for page, words in FIVE.items():
+        assert ROOT / "docs" / page in reached, page
+        assert words in (ROOT / "docs" / page).read_text(encoding="utf-8"), page
+
+
 # -- commands
 
 

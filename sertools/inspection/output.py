@@ -30,11 +30,11 @@ def to_text(title: str, findings: Findings, problems: Sequence[Problem], notes: 
         if len(problems) > SHOWN_PROBLEMS:
             lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
     if findings.oddities:
-        lines += ["", "To look at:"]
+        lines += ["", "Worth a look:"]
         for odd in findings.oddities:
             add(f"{odd.count:>6}  {odd.what}: {odd.advice}", 2, 10)
             lines += [f"          {name}" for name in odd.examples[:2]]
-    for heading, said in (("Notes:", notes), ("What could be done with it:", findings.suggestions)):
+    for heading, said in (("Notes:", notes), ("Suggestions:", findings.suggestions)):
         if said:
             lines += ["", heading]
             for line in said:

@@ -89,7 +89,7 @@ class Groups:
                     "utterances": group.num_utterances,
                 })  # fmt: skip
         return Extra(
-            title="Where it errs: groups of utterances",
+            title="Where it goes wrong: groups of utterances",
             caption=f"{metric.name} of groups of tested utterances, by what the manifest knows of them, and its "
             "difference from the other groups of the same field; 95 % intervals over speakers, where both have at "
             f"least {FEWEST}. Numbers are cut into thirds. * marks intervals that exclude 0; they are not corrected "
