@@ -64,7 +64,8 @@ def export_member(
     if not isinstance(ensemble, Exportable):
         raise UserError(
             f"{runs[name]} cannot be exported: TorchScript and ONNX are written of S1, S3 and Cnn14 (S5), not of "
-            "an SVM, of networks on functionals (S2) or of what reads a recogniser's states (S4).  `sertools predict` applies all of them"
+            "an SVM, of networks on functionals (S2) or of what reads a recogniser's states (S4).  `sertools predict` "
+            "applies all of them"
         )
     description, difference = ensemble.export(output, check=check)
     return Exported(name, description, difference)

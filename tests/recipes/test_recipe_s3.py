@@ -53,8 +53,9 @@ def test_s3_configurations(root: Path) -> None:
         assert bool(config.speech) == ("speech" in path.stem)
     tuned = {
         path.stem: load_config(FinetuneConfig, ConfigFiles((path,), ()))
-        for path in [*conf.glob("s3_finetune*.yaml"), *conf.glob("s3b_backbone*.yaml")]
+        for path in [*conf.glob("s3_finetune*.yaml"), *conf.glob("s3b_backbone*.yaml"), conf / "s3_sum_on_the_fly.yaml"]
     }
+    assert tuned["s3_sum_on_the_fly"].tuned.part == "none"
     assert tuned["s3_finetune_adapters"].tuned.part == "adapters"
     for of in ("backbone", "acoustic"):
         for stage in ("one", "two"):

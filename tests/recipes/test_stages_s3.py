@@ -43,6 +43,11 @@ def test_s3a_by_default_and_its_words_where_they_can_be_read(tmp_path: Path) -> 
     assert "recognised" not in systems
 
 
+def test_layers_on_the_fly_are_not_stored() -> None:
+    (trained,) = would_run("train_on_layers", system="s3_sum_on_the_fly")
+    assert "--backbone /m/w2v --cuts D/manifests/ravdess_cuts_all.jsonl.gz" in trained
+
+
 def test_continued_pretraining_is_of_each_fold_alone() -> None:
     lines = would_run("continue_backbone\ntrain_on_layers", system="s3_finetune_tapt s3_finetune")
     assert len(lines) == 3

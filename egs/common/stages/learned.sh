@@ -90,7 +90,7 @@ continue_backbone() {
 # words where it reads them
 features_of() {
   case $1 in
-    *_finetune* | s3b_backbone_*) kind=audio ;;
+    *_finetune* | *_on_the_fly* | s3b_backbone_*) kind=audio ;;
     s3b_acoustic_*) kind=mfcc ;;
     s3b_cnn*) kind=logmel ;;
     *_functionals*) kind=functionals ;;
@@ -106,7 +106,7 @@ features_of() {
   esac
   case $1 in
     *_tapt*) inputs=(--backbone "$(continued)/FOLD/backbone") ;;
-    *_finetune* | s3b_backbone_*) inputs=(--backbone "$backbone") ;;
+    *_finetune* | *_on_the_fly* | s3b_backbone_*) inputs=(--backbone "$backbone") ;;
     s3b_acoustic_*)
       [ -n "${pretrained-}" ] || recipe_error "--system $1 needs --pretrained, an LF-MMI experiment of egs/tedlium2"
       inputs=(--pretrained "$pretrained/checkpoint") ;;

@@ -49,7 +49,8 @@ class TunedConfig:
 
     Attributes:
         part: the ``last`` layers of those that the head needs; ``but_convolutions``, all after what reads the signal;
-            ``all``; or ``adapters``.
+            ``all``; ``adapters``; or ``none``: the head alone learns, on layers that are computed in every epoch, for
+            where the disk is too small for frames of all of them.
         last_layers: with ``last``, how many.
         learning_rate_factor: times the learning rate of the head, which is the training's.
         head_part: of the training, in which the head alone learns; then everything that is to.
@@ -60,7 +61,7 @@ class TunedConfig:
         start: ``random``: random weights of the run's seed instead of the pretrained ones, as a control.
     """
 
-    part: Literal["last", "but_convolutions", "all", "adapters"] = "but_convolutions"
+    part: Literal["last", "but_convolutions", "all", "adapters", "none"] = "but_convolutions"
     last_layers: int = 2
     learning_rate_factor: float = 0.1
     head_part: float = 0.0

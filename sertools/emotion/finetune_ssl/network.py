@@ -119,6 +119,13 @@ class TunedNetwork(nn.Module):
             norms = (m for m in self.encoder.modules() if isinstance(m, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm1d))
             self._hooks = [module.register_forward_pre_hook(_in_float32) for module in norms]  # type: ignore[arg-type]
 
+    def train(self, mode: bool = True) -> "TunedNetwork":
+        """As of any module; a pretrained model of which nothing learns stays as it is applied, without dropout."""
+        super().train(mode)
+        if not self._learning:
+            self.encoder.eval()
+        return self
+
     def freeze_encoder(self, frozen: bool) -> None:
         """Let the head learn alone, or with it all of the encoder that is to."""
         for parameter in self._learning:
@@ -133,6 +140,8 @@ class TunedNetwork(nn.Module):
         self, waveforms: Tensor, lengths: Tensor, time_mask: Tensor | None = None, channel_mask: Tensor | None = None
     ) -> Tensor:
         """(N, C) of waveforms (N, S) and their lengths (N,); masked frames (N, T) and channels (N, D) in training."""
-        with autocast(self.dtype, waveforms.device):
+        # what learns nothing keeps nothing for gradients
+        learns = torch.is_grad_enabled() and bool(self._learning)
+        with torch.set_grad_enabled(learns), autocast(self.dtype, waveforms.device):
             encoded = self.encoder.encode(waveforms, lengths, self.layers, time_mask, channel_mask)
         return self.of_states(torch.cat([state.float() for state in encoded.states], -1), encoded.lengths)

@@ -90,8 +90,26 @@ def test_what_learns(hubert: Path) -> None:
     adapters = names(part="adapters")
     assert adapters
     assert all(name.endswith((".down", ".up")) for name in adapters)
+    assert names(part="none") == set()
     with pytest.raises(UserError, match="has 3 layers, not 4"):
         names(part="last", last_layers=4)
+
+
+def test_what_learns_nothing_is_computed_as_it_is_stored(hubert: Path) -> None:
+    config = FinetuneConfig(head=HeadShape(layers=(3, 1)), tuned=TunedConfig(part="none"))
+    network = TunedNetwork(config, load_speech(hubert), 2, False).train()
+    assert network.head.training
+    waveform = torch.randn(1, 3000, generator=torch.Generator().manual_seed(1))
+    outputs = network(waveform, torch.tensor([3000]))
+    (states,) = hidden_states(load_speech(hubert), [waveform[0]], [3, 1])
+    network.eval()
+    expected = network.of_states(states.transpose(0, 1).flatten(1)[None], torch.tensor([states.shape[1]]))
+    # dropout of 0.1 before the output layer is all that differs
+    network.train()
+    network.head.dropout.p = 0.0
+    torch.testing.assert_close(network(waveform, torch.tensor([3000])), expected, rtol=1e-5, atol=1e-5)
+    outputs.sum().backward()
+    assert network.head.output.weight.grad is not None
 
 
 @pytest.mark.parametrize("kind", ["Wav2Vec2", "WavLM", "Whisper"])
@@ -138,13 +156,14 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "checkpoint/model.safetensors")
 
 
-@pytest.mark.parametrize("part", ["but_convolutions", "adapters"])
+@pytest.mark.parametrize("part", ["but_convolutions", "adapters", "none"])
 def test_as_a_kind_of_system(corpus: tuple[Path, Path], hubert: Path, tmp_path: Path, part: str) -> None:
-    run = train_run(experiment(corpus, hubert, tmp_path, [f"tuned.part={part}"]), "Session1", 1)
+    scaled = ["head.scale=standardise", "head.pooling=statistics", "head.layers=all"] if part == "none" else []
+    run = train_run(experiment(corpus, hubert, tmp_path, [f"tuned.part={part}", *scaled]), "Session1", 1)
     table = read_predictions(run / "predictions.csv").select(part="test")
     assert (table.outputs.argmax(1) == table.labels).mean() > 0.7
     trained, start = weights(run), dict(load_speech(hubert).named_parameters())
-    frozen = [name for name in start if ".feature_extractor." in name]
+    frozen = [name for name in start if ".feature_extractor." in name or part == "none"]
     assert frozen
     assert all(torch.equal(trained[f"encoder.{name}"], start[name]) for name in frozen)
     assert any("trained on" in line for line in read_run("run", run).info["remarks"])
