@@ -5,7 +5,8 @@
     benchmarks/cnn14/run.py --device cuda --batch 8
 
 train: a step of S5 (8 x 3 s, Nesterov); infer: whole segments of --seconds; both also with channels last, and with
-bfloat16.  All run in turn in every round; the median is given, on a CPU in processor time.  logmel: our log-mel beside
+bfloat16.  All run in turn in every round, each being first in its turn; the median is given, on a CPU in processor
+time.  logmel: our log-mel beside
 our MFCC, on noise.  memory: the most memory that reading a corpus of --hours takes, out of a manifest made up for it,
 with data.memory_gb as in conf/s5/cnn14.yaml.  plan: what a whole S5 run needs, computed from multiply-adds.
 """
@@ -46,11 +47,12 @@ PARTS = ("train", "infer", "logmel", "memory", "plan")
 
 
 def timed(systems: dict[str, Callable[[], object]], rounds: int, device: str) -> dict[str, float]:
-    """Median seconds of each, all in turn in every round, the first of which warms up."""
+    """Median seconds of each, all in turn in every round, the first of which warms up; each begins in its turn."""
     clock = time.process_time if device == "cpu" else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in systems}
     for number in range(rounds + 1):
-        for name, run in systems.items():
+        first = number % len(systems)
+        for name, run in [*list(systems.items())[first:], *list(systems.items())[:first]]:
             start = clock()
             run()
             if device != "cpu":

@@ -14,6 +14,7 @@
 option corpus ""        "folder with iden_split.txt, vox1_meta.csv and wav; empty: a demo corpus of synthetic speech"
 option skip_bad false   "go on without utterances whose audio is broken or missing"
 option system cnn14_random "what is trained: conf/s5/SYSTEM.yaml; the first is compared with each other"
+option system_set ""    "settings over each network's: \"training.epochs=20 model.width=8\""
 option protocol speaker "conf/folds/PROTOCOL.yaml: speaker, gender"
 option num_seeds 1      "trainings, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
@@ -24,7 +25,8 @@ parse_options "$@"
 dataset=voxceleb1 paper=s5
 real_or_demo
 folds=$data/folds/$protocol cuts=$data/logmel/cuts.jsonl.gz inputs=()
-suffix=_$protocol
+suffix=_$protocol settings=()
+for one in $system_set; do settings+=(--set "$one"); done
 
 if stage 0 "Demo corpus"; then make_demo_corpus; fi
 if stage 1 "Manifests"; then prepare_corpus; fi

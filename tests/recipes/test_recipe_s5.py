@@ -81,6 +81,15 @@ def test_from_the_demo_corpus_over_a_source_to_the_page(recipe: Callable[[str], 
     rows = json.loads(iemocap.read("exp/demo_cnn14_mine_linear_arousal_bins/results/results.json"))["layers"]
     assert {row["last"] for row in rows if row["kind"] == "convolution"} == {0.0}
     assert "mine" in iemocap.read("exp/demo_transfer_s5_arousal_bins/transfer.txt")
+    assert "cnn14_valence_all" in (page / "paper.json").read_text()
+    # the task through a band, from the same task without: figures 2b and 3b
+    clean = "exp/demo_cnn14_random_arousal_bins/fold_FOLD/seed_SEED/checkpoint"
+    iemocap.run("--stage", "3", "--heard", "band100", "--sources", "", "--system", "cnn14_random cnn14_clean_all",
+                "--others", f"clean={clean}", "--system-set", "training.epochs=1", "--nj", "1")  # fmt: skip
+    history = iemocap.read("exp/demo_cnn14_clean_all_arousal_bins_band100/fold_Session5/seed_1/history.jsonl")
+    assert len(history.splitlines()) == 1
+    heard = (page.parent / "demo_paper_s5_band100/paper.txt").read_text()
+    assert "clean, all layers (not in the paper) [cnn14_clean_all]" in heard
     for option, message in (
         (("--system", "cnn14_audioset_all"), "needs --audioset"),
         (("--system", "cnn14_gender_all", "--sources", "valence"), "neither among --sources nor among --others"),
