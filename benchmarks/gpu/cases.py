@@ -4,6 +4,7 @@
 import argparse
 import importlib.util
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sertools.devices import be_deterministic, use_device
+from sertools.lfmmi.recorded import CUDA_GRAPHS, wanted
 
 SPEECH = 100  # frames a second
 
@@ -196,6 +198,35 @@ def lfmmi(device: Device) -> None:
     device.profile(step, "LF-MMI")
 
 
+def lfmmi_recorded(device: Device) -> None:
+    """The same with stretches of frames recorded as CUDA graphs: the same numbers, in what time."""
+    loss, outputs, lengths, numerators = _lfmmi_case(*((3, 2, 60) if device.small else (4, 128, 700)))
+    leaf = outputs.to(device.name).requires_grad_()
+
+    def step() -> tuple[Tensor, Tensor]:
+        leaf.grad = None
+        value = loss(leaf, lengths, numerators, leaf)
+        value.loss.backward()
+        assert leaf.grad is not None
+        return value.numerator - value.denominator, leaf.grad
+
+    os.environ[CUDA_GRAPHS] = "0"
+    as_ever = [one.detach().clone() for one in step()]
+    os.environ[CUDA_GRAPHS] = "1"
+    say("recorded", wanted(torch.device(device.name)), "")
+    for name, one, other in zip(("objective", "gradient"), step(), as_ever, strict=True):
+        say(f"{name}, apart from frame by frame", apart(one, other), "", right=apart(one, other) < 1e-4)
+    say("loss and gradient, recorded", device.seconds(step), "s", wanted="below that of lfmmi")
+    device.peak(step)
+    device.profile(step, "LF-MMI, recorded")
+
+
+def tdnnf_recorded(device: Device) -> None:
+    """Updates of the network with them."""
+    os.environ[CUDA_GRAPHS] = "1"
+    tdnnf(device)
+
+
 def tdnnf(device: Device, precision: str = "float32") -> None:
     """Updates of the 1g network with everything around them."""
     other = benchmark("tdnnf")
@@ -355,8 +386,8 @@ def features(device: Device) -> None:
     say("log-mel", rows * seconds / device.seconds(lambda: logmel(samples)), "times real time")
 
 
-CASES = {one.__name__: one for one in (correctness, lfmmi, tdnnf, tdnnf_bfloat16, tdnnf_deterministic, ivectors, a2w,
-                                       stacked, features)}  # fmt: skip
+CASES = {one.__name__: one for one in (correctness, lfmmi, lfmmi_recorded, tdnnf, tdnnf_bfloat16, tdnnf_recorded,
+                                       tdnnf_deterministic, ivectors, a2w, stacked, features)}  # fmt: skip
 
 
 def main() -> None:
