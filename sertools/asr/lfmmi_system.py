@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sertools.asr.graphs import Graphs
+from sertools.asr.graphs import Graphs, unpack
 from sertools.asr.objectives import CtcObjective, LfmmiObjective, Objective
 from sertools.data.reader import Reader
 from sertools.data.statistics import sample_covariance, sample_statistics
@@ -182,8 +182,9 @@ class AsrTask:
             return 0
         frames = int(self.model.trunk.output_lengths(batch.lengths).max())
         return self.objective.lfmmi.working_bytes(
-            len(batch.lengths), frames, self.graphs.topology.num_pdfs, self.device.type
-        )
+            len(batch.lengths), frames, self.graphs.topology.num_pdfs, self.device.type,
+            max((graph.num_states for graph in map(unpack, batch.targets) if graph is not None), default=0),
+        )  # fmt: skip
 
     def after_step(self, step: int) -> None:
         """The semi-orthogonal constraint."""

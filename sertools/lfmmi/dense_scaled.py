@@ -21,7 +21,7 @@ from sertools.lfmmi.graph import Graph
 from sertools.lfmmi.hmm import Hmm, concatenate, normal_form
 
 RESCALE_EVERY = 8  # frames; outputs that differ by 80 nats a frame can be held
-CHUNK_ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 24}  # states of frames that are looked at together
+CHUNK_ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 22}  # states of frames that are looked at together
 TOLERANCE = 1e-5  # nats between the totals of an utterance's frames
 FLOOR = 1e-290  # more than rounding or underflow takes away from a state
 SMALLEST = 1e-280  # total of a frame; what is below has few digits, and no reciprocal
@@ -108,6 +108,19 @@ def forward_backward(
         if post is not None and part is not None:
             post[chosen] = part
     return log_prob, post
+
+
+def working_bytes(utterances: int, frames: int, states: int, device: str) -> int:
+    """Alphas and betas of all frames, emissions, and what is looked at together; float64.
+
+    Args:
+        utterances, frames: N and T.
+        states: of the largest graph.
+        device: cpu or cuda, which computes more at a time.
+    """
+    half = utterances * states
+    chunk = min(frames, _chunk(max(half, 1), torch.device(device)))
+    return 8 * (4 * (frames + 1) * half + 10 * chunk * half)
 
 
 def _at_the_start(hmm: Hmm, padded: _Padded, beta: Tensor, utterances: int) -> Tensor:

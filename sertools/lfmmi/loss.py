@@ -173,18 +173,23 @@ class Lfmmi:
             loss = loss + self.config.xent_regularize * xent_loss
         return LfmmiValue(loss, objective, xent, numerator, denominator, frames, impossible)
 
-    def working_bytes(self, utterances: int, frames: int, outputs: int, device: str = "cpu") -> int:
+    def working_bytes(self, utterances: int, frames: int, outputs: int, device: str = "cpu", states: int = 0) -> int:
         """About what a batch takes while it is computed, in float32, besides its gradient.
 
         Args:
             utterances, frames, outputs: N, T and P.
             device: cpu or cuda, which computes more at a time.
+            states: of the largest numerator.
         """
         scores = 4 * utterances * frames * outputs
         # the network's outputs, masked and for the second head, and both posteriors
         total = 4 * scores
         if self.config.engine == "dense":
-            total += self._shared.working_bytes(utterances, frames, outputs, device)
+            # one after the other
+            total += max(
+                self._shared.working_bytes(utterances, frames, outputs, device),
+                dense_scaled.working_bytes(utterances, frames, states, device),
+            )
         return total
 
     def _check(

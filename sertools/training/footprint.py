@@ -141,6 +141,28 @@ def announce(task: Task, config: TrainingConfig, settings: dict[str, Any]) -> Fo
     return found
 
 
+def announce_stack(weights: Tensor, data: int, name: str) -> Footprint | None:
+    """The same for small networks that learn together, by what they are.
+
+    Args:
+        weights: (R, P), a row for each network.
+        data: bytes of features, and of what is kept of frozen networks.
+        name: of the setting that says how many there are.
+
+    Returns:
+        What was counted; None where it is not worth a word.
+    """
+    if weights.device.type != "cuda" and weights.numel() < WORTH_SAYING:
+        return None
+    found = Footprint((2 + 2) * _size(weights), data)  # weights, gradients, two moments
+    log.info("this needs about %.2g GB with %s=%d: %.2g for the networks and their optimiser, %.2g for features; "
+             "--set %s=N changes it", found.total / GB, name, len(weights), found.fixed / GB, found.batch / GB,
+             name)  # fmt: skip
+    if weights.device.type == "cuda":
+        _compare(found, torch.cuda.mem_get_info(weights.device)[0], None, {})
+    return found
+
+
 def _compare(found: Footprint, free: int, name: str | None, data: dict[str, Any]) -> None:
     if found.total <= free:
         return

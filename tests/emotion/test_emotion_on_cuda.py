@@ -1,7 +1,9 @@
 """Every kind of emotion system trains and predicts on a (fake) CUDA device, with what it gives on the CPU."""
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +79,22 @@ def noise(vectors: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFac
     return directory / "cuts.jsonl.gz"
 
 
+@contextmanager
+def said() -> Iterator[list[str]]:
+    """What is logged meanwhile."""
+    lines: list[str] = []
+    log, handler = logging.getLogger("sertools"), logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    before = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+
 def same(cuda: Any, cuts: Path, folds: Path, out: Path, settings: list[str], given: Mapping[str, Path] | None = None,
          runs: int = 1) -> Path:  # fmt: skip
     """Train on the fake device and on the CPU; the predictions must be alike.  Gives the CPU's experiment."""
@@ -85,8 +103,10 @@ def same(cuda: Any, cuts: Path, folds: Path, out: Path, settings: list[str], giv
     for device, place in (("cuda:0", cuda), ("cpu", nullcontext())):
         systems = load_system(overrides=settings, given=dict(given or {}))
         experiment = Experiment(systems, read_folds(folds), out / device.partition(":")[0], (cuts,))
-        with place:
+        with place, said() as lines:
             found.append(list(train_runs(experiment, chosen, conditions=Conditions(device=device))))
+        if device != "cpu" and settings[0] != "system=svm":
+            assert any(re.match(r"this needs about .* GB", line) for line in lines), "memory is told on a GPU"
     for one, other in zip(*found, strict=True):
         left, right = (read_predictions(run / "predictions.csv") for run in (one, other))
         assert list(left.utterances) == list(right.utterances)

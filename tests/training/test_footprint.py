@@ -91,3 +91,13 @@ def test_what_fits(caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     footprint._compare(found, 10**10, "batch_frames", {"batch_frames": 80000})
     assert not caplog.text
+
+
+def test_a_stack(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert footprint.announce_stack(torch.zeros(3, 10), 600, "training.networks_at_once") is None
+    monkeypatch.setattr(footprint, "WORTH_SAYING", 30)
+    found = footprint.announce_stack(torch.zeros(3, 10), 600, "training.networks_at_once")
+    assert found is not None
+    assert found.total == 4 * (4 * 30) + 600
+    assert "GB with training.networks_at_once=3: " in caplog.text

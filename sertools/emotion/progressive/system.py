@@ -21,6 +21,7 @@ from sertools.models.columns import ColumnConfig, Columns
 from sertools.partitions.target import Target
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.distributed import Stopped
+from sertools.training.footprint import announce_stack
 from sertools.training.loop import Conditions
 from sertools.training.run import CHECKPOINT
 from sertools.training.stacked import Lesson, Stack, train_stack
@@ -84,6 +85,8 @@ class ProgressiveSystem:
         stack = Stack(
             Passes(group.columns.to(device)), reading, group.lessons, group.labels.to(device), group.heads, weights
         )
+        kept_of_frozen = len(runs) * bytes_of_a_network(self.config.method, group.sources[0], len(group.x))
+        announce_stack(stack.networks.weights, 4 * group.x.numel() + kept_of_frozen, "training.networks_at_once")
         key = json_hash([lesson.key for lesson in group.lessons])[:16]
         state = runs[0].directory.parents[1] / f".stack-{key}.safetensors"
         learnt = train_stack(stack, self.config.training, state, should_stop=conditions.should_stop, progress=progress)
