@@ -11,7 +11,8 @@
 
 own_options
 option system "dnn ptft_speaker prognet_speaker dnn_wide prognet_random svm" \
-                        "what is trained: conf/s2/SYSTEM.yaml; the first is compared with each other"
+                        "what is trained: conf/s2/SYSTEM.yaml"
+option against first    "what is compared: first (each with the first of --system), all (all pairs)"
 option sources "speaker" "columns whose networks are trained first, for systems whose names end in them"
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
 option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"

@@ -13,7 +13,8 @@
 option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo record 1188976, Audio_Speech"
 option skip_bad false   "go on without utterances whose audio or labels are broken"
 option system "dnn ptft_speaker prognet_speaker ptft_gender prognet_gender dnn_wide prognet_random probe_speaker multitask_speaker prognet_adapter_speaker svm" \
-                        "what is trained: conf/s2/SYSTEM.yaml; the first is compared with each other"
+                        "what is trained: conf/s2/SYSTEM.yaml"
+option against first    "what is compared: first (each with the first of --system), all (all pairs)"
 option sources "speaker gender" "tasks whose networks are trained first, for systems whose names end in them"
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
 option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"

@@ -89,6 +89,26 @@ training: {epochs: 8, learning_rate: 3.0e-3, final_learning_rate: 3.0e-3, save_m
         script="run_s4.sh",
         recogniser=True,
     ),
+    # S2's networks, sources first, as stacks, two repetitions of four folds; the SVM; the page of the paper
+    "s2": Demo(
+        "msp_improv",
+        {
+            "conf/demo.yaml": """
+corpus: {turns: 12}
+s2: {options: {num_folds: 4, repetitions: 2}}
+dnn:
+  model: {hidden: [8, 8], dropout: 0.1}
+  training: {epochs: 40, learning_rate: 1.0e-2, batch_size: 32, patience: 0, networks_at_once: 3, save_minutes: 0.002}
+""",
+            "conf/features/functionals.yaml": "store: {block_minutes: 0.5}",
+        },
+        tuple(
+            shlex.split(
+                "--system 'dnn ptft_speaker prognet_speaker prognet_random svm' --sources speaker --nj 2 --train-nj 2"
+            )
+        ),
+        script="run_s2.sh",
+    ),
     # with i-vectors, LF-MMI training, decoding of words, and the acoustic-to-word recogniser
     "tedlium2": Demo(
         "tedlium2",

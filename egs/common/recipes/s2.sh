@@ -5,7 +5,7 @@
 # It reads the options of these scripts, and dataset, data and results.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-paper=s2 file_of=s2_file
+paper=s2 file_of=s2_file pairs="ptft_speaker,prognet_speaker ptft_gender,prognet_gender"
 name_folds
 cuts=$data/functionals/cuts.jsonl.gz
 

@@ -21,7 +21,7 @@ MAKES_COMPARISON, MAKES_RESULTS = "the comparison stage (local/compare.py)", "th
 class Cell:
     """A number of ours: its value and its interval; ``scale`` times them is what is shown.
 
-    Of a difference, with its sign, ``p`` is that of its test.
+    Of a difference, which is ``signed``, ``p`` is that of its test, if there is one.
     """
 
     value: float
@@ -29,6 +29,7 @@ class Cell:
     high: float | None = None
     scale: float = 100.0
     p: float | None = None
+    signed: bool = False
 
 
 @dataclass

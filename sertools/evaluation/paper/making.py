@@ -8,7 +8,8 @@ from sertools.errors import UserError
 from sertools.evaluation.paper.expanding import expand
 from sertools.evaluation.paper.figures import FIGURES, System, amounts
 from sertools.evaluation.paper.found import SYNTHETIC, Cell, Found, cell
-from sertools.evaluation.paper.published import Paper, Row, Table
+from sertools.evaluation.paper.published import Column, Paper, Row, Table, Tests
+from sertools.evaluation.paper.tested import Tested, pairs_of
 from sertools.evaluation.score.report import embedded, page
 from sertools.files import replacing, write_json, write_text
 
@@ -40,13 +41,21 @@ def fill(paper: Paper, table: Table, found: Found) -> list[Line]:
         published = _published(row, corpus, paper)
         cells = []
         for number, column in enumerate(table.columns):
-            key = found.find(column.protocol or table.protocol, row.system)
-            ours = None
-            if key is not None:
-                ours = cell(column, found.systems[key], found.extras.get(key, {}), found.differences.get(key))
+            ours = _ours(column, column.protocol or table.protocol, row.system, found)
+            if column.minus and ours is not None:
+                other = _ours(column, column.minus, row.system, found)
+                less = None if other is None else ours.value - other.value
+                ours = None if less is None else Cell(less, scale=ours.scale, signed=True)
             cells.append(Compared(published[number] if number < len(published) else None, ours))
         lines.append(Line(row.title, row.system, tuple(cells)))
     return lines
+
+
+def _ours(column: Column, protocol: list[str] | str, system: str, found: Found) -> Cell | None:
+    key = found.find(protocol, system)
+    if key is None:
+        return None
+    return cell(column, found.systems[key], found.extras.get(key, {}), found.differences.get(key))
 
 
 def _published(row: Row, corpus: str, paper: Paper) -> Sequence[float | None]:
@@ -94,6 +103,8 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
             f"none of {paper.paper}'s systems ({', '.join(known)}) is among those given ({', '.join(have)})"
         )
     another = of_another_corpus(paper, found)
+    corpus = found.corpus().removesuffix(SYNTHETIC)
+    tests = [(table, pairs_of(table, found, corpus, another)) for table in paper.tests]
     pictures = _pictures(paper, found)
     remarks = list(dict.fromkeys(line for lines in found.remarks.values() for line in lines))
     text = page("paper.html").render(
@@ -102,6 +113,7 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
         synthetic=found.corpus().endswith(SYNTHETIC),
         another=another,
         tables=tables,
+        tests=tests,
         figures=[(figure, f"figure{n}") for n, figure in enumerate(paper.figures) if f"figure{n}" in pictures],
         pictures={name: embedded(data) for name, data in pictures.items()},
         remarks=remarks,
@@ -110,9 +122,13 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
         show=show,
     )
     write_text(output / PAGE, text)
-    write_text(output / TEXT, to_text(paper, tables, found.corpus(), another, remarks))
+    write_text(output / TEXT, to_text(paper, tables, tests, found.corpus(), another, remarks))
     numbers = [{"title": table.title, "rows": [asdict(line) for line in lines]} for table, lines in tables]
-    write_json(output / JSON, {"paper": paper.paper, "corpus": found.corpus(), "tables": numbers, "remarks": remarks})
+    told = [{"title": table.title, "pairs": [asdict(line) for line in lines]} for table, lines in tests]
+    write_json(
+        output / JSON,
+        {"paper": paper.paper, "corpus": found.corpus(), "tables": numbers, "tests": told, "remarks": remarks},
+    )
     for name, data in pictures.items():
         with replacing(output / f"{name}.png") as temporary:
             temporary.write_bytes(data)
@@ -153,7 +169,7 @@ def show(one: Cell | None) -> str:
     """As the metric is shown, with the interval and the p; a dash for nothing."""
     if one is None:
         return "–"
-    form = ("+" if one.p is not None else "") + (".1f" if one.scale == 100 else ".3f")
+    form = ("+" if one.signed or one.p is not None else "") + (".1f" if one.scale == 100 else ".3f")
     value, low, high = (
         None if end is None else format(one.scale * end, form) for end in (one.value, one.low, one.high)
     )
@@ -161,9 +177,18 @@ def show(one: Cell | None) -> str:
     return f"{value}{interval}" + (f", p {one.p:.3f}" if one.p is not None else "")
 
 
+def show_test(one: Tested) -> str:
+    """The difference of a pair, its p, and what they are corrected; a dash for what was not compared."""
+    if one.difference is None or one.p is None or one.p_holm is None:
+        return "–"
+    as_published = "" if one.p_all_data is None else f"; at 10 degrees of freedom {one.p_all_data:.2g}"
+    return f"{100 * one.difference:+.1f}, p {one.p:.2g}, by Holm {one.p_holm:.2g}{as_published}"
+
+
 def to_text(
-    paper: Paper, tables: Sequence[tuple[Table, Sequence[Line]]], corpus: str, another: bool, remarks: Sequence[str]
-) -> str:
+    paper: Paper, tables: Sequence[tuple[Table, Sequence[Line]]], tests: Sequence[tuple[Tests, Sequence[Tested]]],
+    corpus: str, another: bool, remarks: Sequence[str],
+) -> str:  # fmt: skip
     """For a terminal: a block a table, published and ours."""
     lines = [f"{paper.paper}: {paper.title}; here on {corpus}"]
     if another:
@@ -180,5 +205,11 @@ def to_text(
                 published = "–" if one.published is None else f"{one.published:.1f}"
                 lines.append(f"      {column.title:<34} published {published:>5}   here {show(one.ours)}")
         lines += [f"  * {remark}" for remark in table.remarks]
+    for tested, pairs in tests:
+        lines += ["", tested.title]
+        for pair in pairs:
+            published = "–" if pair.published is None else f"p {pair.published:.2g}"
+            lines.append(f"  {pair.system} against {pair.against}: published {published}, here {show_test(pair)}")
+        lines += [f"  * {remark}" for remark in tested.remarks]
     lines += ["", "Departures from the paper:", *(f"  * {line}" for line in paper.departures)]
     return "\n".join(lines) + "\n"

@@ -23,6 +23,7 @@ class Column:
             system of the comparison, with the corrected p of the exchange of speakers), or the name of a fold.
         protocol: of this column, if it differs from the table's.
         extra, value: a number of another table that a run leaves, such as word_errors and after.
+        minus: protocols, of the first of which that was run this number is subtracted: a difference.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Column:
     protocol: list[str] | str = ""
     extra: str = ""
     value: str = ""
+    minus: list[str] | str = ""
 
     def __post_init__(self) -> None:
         if bool(self.metric) == bool(self.extra):
@@ -70,6 +72,25 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two systems that the paper compares, ``system`` minus ``against``, and its p: by corpus, where it has several."""
+
+    system: str
+    against: str
+    published: dict[str, float] | float | None = None
+
+
+@dataclass(frozen=True)
+class Tests:
+    """A table of tests of a protocol's folds; p of all that are there are corrected together by Holm."""
+
+    title: str
+    pairs: list[Pair]
+    protocol: list[str] | str = ""
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Figure:
     """A figure that is drawn anew.
 
@@ -100,7 +121,7 @@ class Paper:
         paper: S1 ... S5.
         title: what it is about.
         corpus: that its numbers are of; empty where rows say it.
-        tables, figures: re-made.
+        tables, tests, figures: re-made.
         departures: where ours is not theirs, and why.
     """
 
@@ -108,5 +129,6 @@ class Paper:
     title: str
     tables: list[Table]
     corpus: str = ""
+    tests: list[Tests] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     departures: list[str] = field(default_factory=list)

@@ -14,6 +14,7 @@ from sertools.evaluation.paper.figures import FIGURES, amounts, better_points
 from sertools.evaluation.paper.found import Found
 from sertools.evaluation.paper.making import JSON, PAGE, TEXT, knows, make_page
 from sertools.evaluation.paper.published import Paper
+from sertools.evaluation.paper.tested import pairs_of
 
 PAPER = """
 paper: S9
@@ -86,6 +87,53 @@ def test_numbers_stand_beside_the_published_ones(paper: Paper, tmp_path: Path) -
     for words in ("said of the table", "said of the paper", "told the words", "./run_s9.sh"):
         assert words in page
     assert "another corpus" not in page
+
+
+def test_pairs_have_their_p_and_the_gap_between_protocols_is_a_column(tmp_path: Path) -> None:
+    directory = comparison(tmp_path / "c", ua=0.6)
+    values = json.loads((directory / "comparison.json").read_text())
+
+    def tested(first: str, second: str, p: float) -> dict[str, Any]:
+        others = [{"name": "all data", "p": p / 2}, {"name": "sorted runs", "p": 1.0}]
+        return {"first": first, "second": second, "t_test": {"p": p, "difference": 0.02}, "t_tests": others}
+
+    values |= {"comparisons": [tested("s9:a", "s9_b", 0.02), tested("s9:a", "s9_c", 0.03)], "ratio": 0.125}
+    (directory / "comparison.json").write_text(json.dumps(values))
+    pairs = """
+tests:
+  - title: Tests
+    protocol: [none, paper]
+    pairs:
+      - {system: s9_b, against: "s9:a", published: {msp_improv: 0.5, iemocap: 0.01}}
+      - {system: "s9:a", against: s9_c, published: 0.2}
+      - {system: s9_b, against: s9_d}
+    remarks: [said of the tests]
+"""
+    column = "      - {title: gap, metric: ua, of: pooled, protocol: paper, minus: strict}\n    rows:"
+    (tmp_path / "s9.yaml").write_text(PAPER.replace("    rows:", column, 1) + pairs)
+    paper, found = load_config(Paper, tmp_path / "s9.yaml"), Found()
+    found.add_comparison("paper", directory)
+    found.add_comparison("strict", comparison(tmp_path / "strict", ua=0.45))
+    make_page(paper, found, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / JSON).read_text())
+    assert told["tests"][0]["pairs"] == [
+        {"system": "s9_b", "against": "s9:a", "published": 0.01, "difference": 0.02, "p": 0.02, "p_holm": 0.04,
+         "p_all_data": 0.01},
+        {"system": "s9:a", "against": "s9_c", "published": 0.2, "difference": -0.02, "p": 0.03, "p_holm": 0.04,
+         "p_all_data": 0.015},
+        {"system": "s9_b", "against": "s9_d", "published": None, "difference": None, "p": None, "p_holm": None,
+         "p_all_data": None},
+    ]  # fmt: skip
+    gap = told["tables"][0]["rows"][0]["cells"][4]["ours"]
+    assert gap == {"value": pytest.approx(0.15), "low": None, "high": None, "scale": 100.0, "p": None, "signed": True}
+    text = (tmp_path / "out" / TEXT).read_text()
+    assert "s9_b against s9:a: published p 0.01, here +2.0, p 0.02, by Holm 0.04; at 10 degrees of freedom 0.01" in text
+    assert "here +15.0" in text
+    page = (tmp_path / "out" / PAGE).read_text()
+    Checker().feed(page)
+    for words in ("said of the tests", "<b>+15.0</b>", "by Holm"):
+        assert words in page
+    assert [line.published for line in pairs_of(paper.tests[0], found, "ravdess", True)] == [0.5, 0.2, None]
 
 
 def test_what_another_corpus_or_protocol_means(paper: Paper, tmp_path: Path) -> None:
