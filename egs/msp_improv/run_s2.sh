@@ -4,7 +4,7 @@
 #   ./run_s2.sh                                     on the demo corpus
 #   ./run_s2.sh --corpus /data/MSP-IMPROV           on the real one, ten times ten folds (speaker-dependent, as S2)
 #   ./run_s2.sh --protocol strict                   by sessions: tested speakers are new
-#   ./run_s2.sh --stage 5 --system "dnn ptft_other prognet_other" --other ../iemocap/exp/dnn_s2
+#   ./run_s2.sh --other ../iemocap/exp/dnn_s2       from the other corpus, too, and figure 4
 #
 # Functionals are openSMILE's: make env-opensmile (its licence is for research, not for commercial use).
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
@@ -19,6 +19,7 @@ option system "dnn ptft_speaker prognet_speaker ptft_gender prognet_gender dnn_w
 option against first    "what is compared: first (each with the first of --system), all (all pairs)"
 option sources "speaker gender" "tasks whose networks are trained first, for systems whose names end in them"
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
+option amounts "s2_1 s2_2 s2_4" "protocols with fewer training folds, for figure 4: with --other"
 option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"
 option protocol s2      "conf/folds/PROTOCOL.yaml: s2 (speaker-dependent), strict; s2_4, s2_2, s2_1: fewer training folds"
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"

@@ -6,6 +6,12 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 paper=s2 file_of=s2_file pairs="ptft_speaker,prognet_speaker ptft_gender,prognet_gender"
+# from the other corpus, too
+if [ -n "$other" ]; then
+  for one in ptft_other prognet_other; do
+    if [[ " $system " != *" $one "* ]]; then system+=" $one"; fi
+  done
+fi
 name_folds
 cuts=$data/functionals/cuts.jsonl.gz
 
@@ -20,5 +26,6 @@ if stage 6 "Scores and comparison of S2's systems"; then
   score_systems
   compare_systems "comparison_s2$suffix"
 fi
-if stage 7 "Page of S2"; then paper_page comparison_s2; fi
+if stage 7 "Fewer training folds, from --other (figure 4)"; then fewer_training_folds; fi
+if stage 8 "Page of S2"; then paper_page comparison_s2; fi
 finish

@@ -100,6 +100,25 @@ source_inputs() {
   esac
 }
 
+# fewer_training_folds: what S2's figure 4 compares, for each of $amounts, if the protocol is what they are parts of
+fewer_training_folds() {
+  local all=$system whole=$protocol
+  if [ -z "$other" ] || [[ " ${amounts-}" != *" ${whole}_"* ]]; then
+    echo "not needed: figure 4 is of --other and --amounts"
+    return
+  fi
+  system="dnn ptft_other prognet_other"
+  for protocol in $amounts; do
+    name_folds
+    make_folds
+    train_transfer_systems
+    score_systems
+    compare_systems "comparison_$paper$suffix"
+  done
+  system=$all protocol=$whole
+  name_folds
+}
+
 # cnn14_file SYSTEM: the file with its settings: cnn14_NAME_all is that of cnn14_all, whatever it starts from, unless
 # there is one of its own
 cnn14_file() {
