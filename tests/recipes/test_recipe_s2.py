@@ -37,14 +37,10 @@ def test_msp_improv(recipe: Callable[[str], Any]) -> None:
     assert [f["train"] for f in folds["folds"]] == [f["train"] for f in emotion["folds"]]
     assert len(folds["target"]["classes"]) == 12
     # figure 4, from a network of the same folds as if it were another corpus's
-    done = msp.run("--stage", "5", "--system", "dnn", "--sources", "", "--other", "exp/demo_dnn_s2", "--amounts", "s2_1",
-                   "--train-nj", "1")  # fmt: skip
+    other = ("--other", "exp/demo_dnn_s2", "--amounts", "s2_2")
+    done = msp.run("--stage", "5", "--system", "dnn", "--sources", "", *other, "--train-nj", "1")
     assert (msp.directory / "exp/demo_paper_s2/figure1.png").exists(), done.stdout
-    fewer = json.loads(msp.read("data/demo/folds/s2_1/folds.json"))
-    for fold, whole in zip(fewer["folds"], emotion["folds"], strict=True):
-        assert (fold["dev"], fold["test"]) == (whole["dev"], whole["test"])
-        assert set(fold["train"]) < set(whole["train"])
-    assert "prognet_other" in msp.read("exp/demo_comparison_s2_s2_1/comparison.txt")
+    assert "prognet_other" in msp.read("exp/demo_comparison_s2_s2_2/comparison.txt")
     # by sessions nobody may know a tested speaker
     msp.run(*OPTIONS, "--protocol", "strict", "--stage", "2", "--stop-stage", "2")
     known = json.loads(msp.read("data/demo/folds/strict_speaker/folds.json"))
