@@ -1,5 +1,6 @@
 """Reading text that someone else may have made, line by line or as a table; see also :mod:`sertools.documents`."""
 
+import csv
 import gzip
 import io
 import zlib
@@ -12,6 +13,9 @@ from sertools import documents
 from sertools.documents import WIDE_MARKS, decoded, parse_yaml
 from sertools.errors import UserError
 from sertools.limits import TEXT_BYTES, check_size
+
+# a field may be as long as a file: the size of that is bounded
+csv.field_size_limit(TEXT_BYTES)
 
 __all__ = ["check_regular", "csv_text", "open_lines", "parse_json", "parse_yaml", "read_text"]
 

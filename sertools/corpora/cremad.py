@@ -24,6 +24,7 @@ from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
+from sertools.reading import csv_text
 
 VERSION = 3
 SAMPLING_RATE = 16000
@@ -140,11 +141,15 @@ def _actors(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         UserError: it is not that table.
     """
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with csv_text(path) as stream:
         reader = csv.DictReader(stream)
         if not {"ActorID", "Age", "Sex"} <= set(reader.fieldnames or ()):
             raise UserError(f"{path}: the first line must name the columns ActorID, Age and Sex")
-        return {row["ActorID"]: row for row in reader}
+        rows = list(reader)
+    actors = {row["ActorID"]: row for row in rows}
+    if len(actors) < len(rows):
+        raise UserError(f"{path}: an actor stands there twice; which line is right cannot be known")
+    return actors
 
 
 def read_votes(path: Path, found: Found) -> dict[str, dict[str, int]]:
@@ -154,7 +159,7 @@ def read_votes(path: Path, found: Found) -> dict[str, dict[str, int]]:
         UserError: it is not that table.
     """
     votes: dict[str, dict[str, int]] = {}
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with csv_text(path) as stream:
         reader = csv.DictReader(stream)
         names = list(reader.fieldnames or ())
         if lacking := [name for name in ("fileName", "numResponses", *_VOTED) if name not in names[1:]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sertools.corpora.problems import Problem
+from sertools.reading import check_regular
 
 EMOTIONS = {
     "ang": "angry", "hap": "happy", "exc": "excited", "sad": "sad", "neu": "neutral", "fru": "frustrated",
@@ -156,7 +157,7 @@ def read_transcripts(path: Path) -> Transcripts:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines.  Some files have bytes that are not UTF-8, some have CR or CR LF line ends."""
-    text = path.read_bytes().decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
+    text = check_regular(path).read_bytes().decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
     # not splitlines: to it the byte 0x85 ends a line, too
     return ((number, line.strip(" \t")) for number, line in enumerate(text.split("\n"), start=1))
 

@@ -27,6 +27,7 @@ from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.lang.text import TextConfig, to_words
 from sertools.provenance import Stamp
+from sertools.reading import check_regular
 
 VERSION = 2
 LAYOUT = "LibriSpeech/{train-clean-100,dev-clean,...}/SPEAKER/CHAPTER/*.flac"
@@ -170,7 +171,9 @@ def _read_speakers(path: Path, found: Found) -> dict[str, Speaker]:
     if not path.exists():
         found.notes.append(f"{path} is not there: the gender of the speakers is unknown")
         return speakers
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(
+        check_regular(path).read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         if not line.strip() or line.startswith(";"):
             continue
         # a name may hold the separator: that of speaker 60 is "|CBW|Simon"
@@ -211,7 +214,9 @@ def _read_transcript(path: Path, problems: list[Problem]) -> dict[str, str] | No
         return None
     prefix = path.name.removesuffix(".trans.txt") + "-"
     texts: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(
+        check_regular(path).read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         name, _, text = line.strip().partition(" ")
         words = " ".join(to_words(text, TextConfig()))
         if not name:

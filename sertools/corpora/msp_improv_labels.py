@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sertools.corpora.problems import Problem
+from sertools.reading import check_regular
 
 NAMES = ("Evalution.txt", "Evaluation.txt")
 """Releases have either spelling."""
@@ -95,7 +96,7 @@ def read_labels(path: Path) -> tuple[list[Label], list[Problem]]:
         raters.clear()
 
     skipping = False
-    text = path.read_text(encoding="latin-1").replace("\r\n", "\n").replace("\r", "\n")
+    text = check_regular(path).read_text(encoding="latin-1").replace("\r\n", "\n").replace("\r", "\n")
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip()
         if not line:

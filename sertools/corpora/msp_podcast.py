@@ -26,6 +26,7 @@ from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
+from sertools.reading import csv_text
 
 VERSION = 2
 SAMPLING_RATE = 16000
@@ -141,7 +142,7 @@ def read_rows(path: Path, found: Found) -> dict[str, dict[str, str]]:
     """
     rows: dict[str, dict[str, str]] = {}
     named: Counter[str] = Counter()
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with csv_text(path) as stream:
         reader = csv.DictReader(stream)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:

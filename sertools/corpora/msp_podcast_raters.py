@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sertools.reading import check_regular
+
 NAME = "labels.txt"
 WORDS = {
     "angry": "angry", "sad": "sad", "happy": "happy", "surprise": "surprised", "fear": "fearful",
@@ -55,7 +57,7 @@ def read_raters(path: Path) -> Rated:
             found.votes[stem] = dict(sorted(Counter(raters.values()).items()))
         raters.clear()
 
-    with open(path, encoding="latin-1") as stream:
+    with open(check_regular(path), encoding="latin-1") as stream:
         for number, line in enumerate(stream, start=1):
             fields = [part.strip() for part in line.split(";")]
             if not line.strip():

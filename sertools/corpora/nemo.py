@@ -21,6 +21,7 @@ from sertools.corpora.problems import Problem
 from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.provenance import Stamp
+from sertools.reading import csv_text
 
 VERSION = 1
 SAMPLING_RATE = 16000
@@ -95,7 +96,7 @@ def find(root: Path, jobs: int = 2, progress: Progress | None = None) -> Found:
 def _rows(path: Path, found: Found) -> dict[str, dict[str, str]]:
     """Stem to row of the table; rows that do not parse become problems."""
     rows: dict[str, dict[str, str]] = {}
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with csv_text(path) as stream:
         reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise UserError(f"{path}: the first line must be {', '.join(COLUMNS)}, separated by tabs")

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from sertools.corpora.problems import Problem
+from sertools.reading import check_regular
 
 GAP = "ignore_time_segment_in_scoring"
 
@@ -51,7 +52,7 @@ def read_stm(path: Path) -> tuple[list[Segment], int, list[Problem]]:
         the segments, the number of gaps, and the lines that do not parse.
     """
     segments, gaps, problems = [], 0, []
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
+    for number, raw in enumerate(check_regular(path).read_bytes().split(b"\n"), start=1):
         if not raw.strip() or raw.startswith(b";;"):
             continue
         try:

@@ -9,6 +9,7 @@ from lhotse import SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
 from sertools.corpora.problems import Problem
+from sertools.reading import check_regular
 
 WORD = "word"
 """The name of word alignments in ``supervision.alignment``."""
@@ -44,7 +45,7 @@ def read_wdseg(path: Path) -> tuple[list[WordSegment], list[Problem]]:
     found: list[WordSegment] = []
     problems: list[Problem] = []
     now = -1
-    for number, line in enumerate(path.read_text(encoding="latin-1").split("\n"), start=1):
+    for number, line in enumerate(check_regular(path).read_text(encoding="latin-1").split("\n"), start=1):
         if not line.strip() or line.split()[0] in ("SFrm", "Total"):
             continue
         match = _LINE.fullmatch(line)

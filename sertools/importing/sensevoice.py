@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sertools.errors import UserError
 from sertools.importing.items import Item, Told, get, read_objects
+from sertools.reading import read_text
 
 EMOTIONS = ("HAPPY", "SAD", "ANGRY", "NEUTRAL", "FEARFUL", "DISGUSTED", "SURPRISED", "EMO_UNKNOWN")
 TAG = re.compile(r"<\|(\w+)\|>")
@@ -35,7 +36,7 @@ def _lines(path: Path) -> list[tuple[str, str, str]]:
         values = read_objects(path)
         return [(w, str(get(v, ("key",), w)), str(get(v, ("text", "emo_target"), w))) for w, v in values]
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         words = line.strip().split(maxsplit=1)
         if len(words) == 1:
             raise UserError(f"{path}, line {number}: KEY and text are expected, not '{line[:60]}'")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sertools.errors import UserError
 from sertools.importing.items import Item, Told, get, number, read_objects
+from sertools.reading import read_text
 
 
 def read(files: list[Path], told: Told) -> list[Item]:
@@ -35,7 +36,7 @@ def read(files: list[Path], told: Told) -> list[Item]:
 
 
 def _classes(path: Path) -> tuple[str, ...]:
-    found = re.findall(r"^'(.*)' => (\d+)$", path.read_text(encoding="utf-8").split("====")[0], flags=re.MULTILINE)
+    found = re.findall(r"^'(.*)' => (\d+)$", read_text(path).split("====")[0], flags=re.MULTILINE)
     order = {int(number(place, str(path))): name for name, place in found}
     if not found or sorted(order) != list(range(len(found))):
         raise UserError(f"{path} is no label encoder of SpeechBrain: lines 'class' => number, counted from 0")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sertools.documents import parse_json
 from sertools.errors import UserError
 from sertools.limits import STREAM_BYTES
 from sertools.prediction.apply import CourseConfig, EmotionModel, Prediction
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PAGES = Path(__file__).parent / "pages"
 COOKIE = "sertools"
+MOST_TEXT = 1 << 20
+"""Bytes of a label with its comment."""
 COLUMNS = 1200
 """Of a waveform on the page."""
 SAFE = {
@@ -134,7 +137,10 @@ def _review_routes(review: Review, guarded: Callable[[Handler], Handler]) -> lis
         return Response(data, media_type="audio/wav")
 
     async def label(request: Request) -> Response:
-        values = await request.json()
+        try:
+            values = parse_json((await _body(request, MOST_TEXT)).decode())
+        except ValueError as error:
+            raise UserError("a label is an object in JSON") from error
         if not isinstance(values, dict):
             raise UserError("a label is an object")
         item = await run_in_threadpool(
@@ -151,12 +157,12 @@ def _safe(response: Response) -> Response:
     return response
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int = STREAM_BYTES) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > STREAM_BYTES:
-            raise UserError(f"the recording has more than {STREAM_BYTES >> 20} MiB; use sertools predict")
+        if size > most:
+            raise UserError(f"this is more than {most >> 20} MiB; use sertools predict for so long a recording")
         parts.append(part)
     return b"".join(parts)
 

@@ -106,3 +106,20 @@ def test_cremad_as_released(tmp_path: Path) -> None:
     (root / "VideoDemographics.csv").unlink()
     with pytest.raises(UserError, match=r"has no VideoDemographics.csv"):
         prepare_cremad(root, tmp_path / "out")
+
+
+def test_tables_in_other_encodings_and_of_other_kinds(nemo: Path, tmp_path: Path) -> None:
+    """A table saved by a spreadsheet, or no table at all: a sentence with the file's name."""
+    table = nemo / "data.tsv"
+    good = table.read_bytes()
+    for content, message in (
+        (good.replace(b"Ja", "Żal".encode("iso8859_2")), "data.tsv is not UTF-8"),
+        (good.replace(b"ty", b"t\0y"), "data.tsv holds NUL characters"),
+        (good.decode().encode("utf-16"), "data.tsv"),
+    ):
+        table.write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            prepare_nemo(nemo, tmp_path / "out")
+    table.write_bytes(good.replace(b"ja ty", b"ja " * 100_000, 1))
+    with pytest.raises(UserError, match="problem"):
+        prepare_nemo(nemo, tmp_path / "out")

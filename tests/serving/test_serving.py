@@ -111,6 +111,9 @@ def test_review(model: EmotionModel, tmp_path: Path) -> None:
     assert (given["recognised"], given["label"]) == ("loud", "quiet")
     assert client.post("/label/0", json={"label": "angry"}).status_code == 400
     assert client.post("/label/7", json={"label": "quiet"}).status_code == 400
+    for sent in (b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b'"' + b"x" * (2 << 20) + b'"', b'{"label": {"a": 1}}'):
+        answer = client.post("/label/0", content=sent)
+        assert (answer.status_code, list(answer.json())) == (400, ["error"]), sent[:20]
     client.post("/label/1", json={"label": ""})
     rows = list(csv.DictReader(table.open()))
     assert [(Path(row["file"]).stem, row["label"], row["recognised"]) for row in rows] == [
@@ -135,3 +138,11 @@ def test_the_pages_parts_fit() -> None:
         # what has a field has words for it
         for field in re.findall(r'<input id="([^"]+)"', page):
             assert f'for="{field}"' in page
+
+
+@pytest.mark.parametrize("sent", [b"", b"RIFF", b"not speech", b"\0" * 5000, wav(0.5)[:60], b"fLaC" + b"\xff" * 300])
+def test_what_is_no_speech_is_refused_in_a_sentence(model: EmotionModel, sent: bytes) -> None:
+    client = client_of(make_app(model, "x", token="t" * 20))
+    client.get("/", params={"token": "t" * 20})
+    answer = client.post("/recognise", content=sent)
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])

@@ -8,6 +8,7 @@ from typing import Any
 from sertools.corpora.table.config import USUAL, TableConfig
 from sertools.corpora.table.rows import Row, Table, read_csv
 from sertools.errors import MissingPackage, UserError
+from sertools.reading import check_regular
 
 
 def read_table(path: Path, config: TableConfig) -> Table:
@@ -49,7 +50,7 @@ def read_jsonl(path: Path, config: TableConfig) -> Table:
 def _objects(path: Path) -> list[tuple[int, Any]]:
     """Line (in a document: place, from 1) and value of each row."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = check_regular(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 ({error})") from error
     if path.suffix == ".json":

@@ -95,7 +95,7 @@ def _text(path: Path, encoding: str) -> tuple[str, list[str]]:
         )
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{path} has {path.stat().st_size >> 20} MB; a table of recordings is expected")
-    data = path.read_bytes()
+    data = check_regular(path).read_bytes()
     notes = []
     found = encoding or next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
     if not encoding and found == "utf-16":

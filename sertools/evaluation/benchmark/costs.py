@@ -9,6 +9,7 @@ from typing import Any
 
 from sertools.errors import UserError
 from sertools.files import read_json
+from sertools.reading import check_regular
 from sertools.runs.folder import HISTORY, INFO, is_number, read_history, read_info
 
 WEIGHTS = "checkpoint/model.safetensors"
@@ -61,7 +62,7 @@ def parameters(path: Path) -> int:
     Raises:
         UserError: it is no such file.
     """
-    with open(path, "rb") as stream:
+    with open(check_regular(path), "rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         if size > path.stat().st_size:
             raise UserError(f"{path} is damaged; train this run again")

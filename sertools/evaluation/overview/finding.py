@@ -17,6 +17,7 @@ from sertools.evaluation.score.results import score
 from sertools.evaluation.score.scoring import PAGE
 from sertools.evaluation.score.tables import DEPENDENT
 from sertools.files import content_hash, json_hash, read_json, write_json
+from sertools.limits import MappingOf, Number, Record, Text
 from sertools.runs.folder import PREDICTIONS, Run, differing_settings, read_run, remarks, run_files
 from sertools.runs.predictions import Predictions, read_predictions
 
@@ -24,6 +25,14 @@ log = logging.getLogger(__name__)
 
 CACHE = ".results-cache.json"
 MOST_PAIRS = 400
+_SCORED = Record(
+    {"values": MappingOf(Text()), "sorting": MappingOf(Number(-1e300, 1e300)),
+     "counts": Record(dict.fromkeys(("utterances", "speakers", "folds", "seeds"), Number(0, 1e12, whole=True)),
+                      frozenset({"utterances", "speakers", "folds", "seeds"}))},
+    frozenset({"values", "sorting", "counts"}),
+)  # fmt: skip
+_PAIR = Record({"verdict": Text(), "difference": Text(), "p": Number(0, 1)}, frozenset({"verdict", "difference", "p"}))
+"""What is kept in the hidden file; what is damaged there is computed again."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,17 @@ def _read_cache(path: Path) -> Mapping[str, Any]:
         values = read_json(path, "sertools results")
     except (UserError, OSError):
         return {}
-    return values if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        return {}
+    return {key: value for key, value in values.items() if _is_whole(key, value)}
+
+
+def _is_whole(key: str, value: Any) -> bool:
+    try:
+        (_PAIR if key.startswith("pair") else _SCORED).check(value, key)
+    except UserError:
+        return False
+    return True
 
 
 def _rows(
@@ -207,7 +226,7 @@ def _pairs(
                 log.info("%s and %s: %s", rows[a].name, rows[b].name, error)
                 continue
         kept[key] = made
-        pair = Pair(**made)
+        pair = Pair(made["verdict"], made["difference"], made["p"])
         named = pair.verdict.replace("\x01", rows[a].name).replace("\x02", rows[b].name)
         found[a, b] = replace(pair, verdict=named)
         progress(number + 1, min(len(wanted), MOST_PAIRS))

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from sertools.errors import UserError
+from sertools.evaluation.paper import fields
 from sertools.evaluation.paper.curves import history_files, read_curve
 from sertools.evaluation.paper.published import FOLDS, GAIN, POOLED, WITHIN, Column
 from sertools.evaluation.stats.registry import find_metric
 from sertools.files import read_json
+from sertools.limits import Record
 from sertools.provenance import require_whole
 
 SYNTHETIC = "-synthetic"
@@ -63,7 +65,7 @@ class Found:
             UserError: there is none.
         """
         path = require_whole(directory / COMPARISON, MAKES_COMPARISON)
-        values = read_json(path, MAKES_COMPARISON)
+        values = _read(path, fields.COMPARISON, MAKES_COMPARISON)
         for system in values["systems"]:
             self._add(protocol, str(system["name"]), system["test"])
         self.ratios[protocol] = values.get("ratio")
@@ -81,7 +83,7 @@ class Found:
             UserError: it is not scored, or histories of its runs are missing or damaged.
         """
         path = require_whole(directory / RESULTS, MAKES_RESULTS)
-        values = read_json(path, MAKES_RESULTS)
+        values = _read(path, fields.RESULTS, MAKES_RESULTS)
         if "test" not in values:
             raise UserError(f"{path} has results of several corpora; a paper's page shows one")
         self._add(protocol, system, values["test"])
@@ -134,6 +136,15 @@ class Found:
             if exact or len({layer for _, layer in layers}) == 1:
                 return (exact or layers)[0]
         return None
+
+
+def _read(path: Path, kind: Record, made_by: str) -> dict[str, Any]:
+    values: dict[str, Any] = read_json(path, made_by)
+    try:
+        kind.check(values, str(path))
+    except UserError as error:
+        raise UserError(f"{error}; it is damaged, or of an older version: make it again with {made_by}") from error
+    return values
 
 
 def cell(

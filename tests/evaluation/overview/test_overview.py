@@ -52,6 +52,16 @@ def test_rows_and_pairs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert look(folder).pairs == found.pairs
 
 
+def test_what_is_kept_and_damaged_is_made_again(folder: Path) -> None:
+    found = look(folder)
+    kept = json.loads((folder / finding.CACHE).read_text())
+    for odd in (None, [], {"values": 3}, {"verdict": "x", "difference": "y", "p": "small"}):
+        (folder / finding.CACHE).write_text(json.dumps(dict.fromkeys(kept, odd)))
+        again = look(folder)
+        assert [row.values for row in again.rows] == [row.values for row in found.rows]
+        assert again.pairs == found.pairs
+
+
 def test_speakers_that_also_train_are_said(folder: Path) -> None:
     write_experiment(folder / "s1/random", invented_folds("random"))
     said = {row.name: " ".join(row.remarks) for row in look(folder).rows}

@@ -36,6 +36,7 @@ def history(*values: float | None, updates: int = 7) -> list[dict[str, Any]]:
 def scored(directory: Path, histories: dict[str, list[dict[str, Any]]]) -> Path:
     """An experiment of two folds, one in each of two repetitions."""
     metric = {"name": "UA", "pooled": {"value": 0.6, "interval": None}}
+    metric["folds"] = {"value": 0.6, "interval": None, "sd_folds": 0.05}
     folds = [{"name": name, "repetition": n, "values": {"UA": 0.5}} for n, name in enumerate(("a", "b"), start=1)]
     test = {"corpus": "iemocap", "metrics": [metric], "by_fold": folds, "seeds": [1]}
     (directory / "results").mkdir(parents=True)

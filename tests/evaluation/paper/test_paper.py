@@ -1,6 +1,7 @@
 """Pages of papers: the files of all five, numbers in their cells, what was not run, other corpora."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def results(corpus: str = "iemocap", ua: float = 0.6, dependent: bool = False) -
               "folds": {"value": ua, "interval": None, "sd_folds": 0.05}}  # fmt: skip
     return {
         "corpus": corpus, "speaker_dependent": dependent, "metrics": [metric], "classes": ["angry", "sad"],
+        "seeds": [1],
         "by_fold": [{"name": "Session1", "values": {"UA": 0.55}}], "confusion_shares": [[0.7, 0.3], [0.2, 0.8]],
     }  # fmt: skip
 
@@ -153,6 +155,28 @@ def test_what_another_corpus_or_protocol_means(paper: Paper, tmp_path: Path) -> 
         make_page(paper, elsewhere, tmp_path / "no")
     with pytest.raises(UserError, match=r"local/compare\.py"):
         found.add_comparison("paper", tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda v: v.pop("systems"),
+            "comparison.json has no 'systems'; it is damaged, or of an older version: make it",
+        ),
+        (lambda v: v.update(systems=[None]), r"systems\[0\] must be an object"),
+        (lambda v: v["systems"][0]["test"].pop("metrics"), r"systems\[0\]: test has no 'metrics'"),
+        (lambda v: v["systems"][0]["test"]["metrics"][0].update(pooled=3), "pooled must be an object"),
+        (lambda v: v.update(comparisons={}), "comparisons must be a list"),
+    ],
+)
+def test_comparisons_that_are_damaged(tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:
+    path = comparison(tmp_path / "c") / "comparison.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=message):
+        Found().add_comparison("strict", path.parent)
 
 
 def test_the_five_papers_are_sound(root: Path) -> None:
