@@ -31,7 +31,14 @@ TEST = Record(
 )
 """A part's results."""
 _T_TEST = Record({"p": Number(0, 1), "difference": _VALUE}, frozenset({"p", "difference"}))
-_PAIR = Record({"first": _NAME, "second": _NAME, "t_test": optional(_T_TEST)}, frozenset({"first", "second"}))
+_DIFFERENCE = Record(
+    {"name": _NAME, "pooled": _POOLED, "permutation_holm": optional(Number(0, 1))},
+    frozenset({"name", "pooled", "permutation_holm"}),
+)
+_PAIR = Record(
+    {"first": _NAME, "second": _NAME, "t_test": optional(_T_TEST), "metrics": ListOf(_DIFFERENCE, 1000)},
+    frozenset({"first", "second"}),
+)
 COMPARISON = Record(
     {
         "systems": ListOf(Record({"name": _NAME, "test": TEST}, frozenset({"name", "test"})), 10_000, 1),
