@@ -111,7 +111,7 @@ test-modern: env-ssl-modern env-opensmile-modern
 # what is next for the second environment, before its own: lhotse's next release, on Python 3.11 (requirements/README.md)
 LHOTSE := tests/test_manifests.py tests/features/test_store.py tests/features/test_kinds.py tests/features/frames tests/data \
   tests/corpora/test_ravdess.py tests/emotion/test_experiment.py tests/features/test_features_on_cuda.py
-.venv-lhotse/made: requirements/next.txt
+.venv-lhotse/made: requirements/next.txt | env-modern
 	rm -rf .venv-lhotse
 	.venv-modern/bin/python -m pip install -q --no-deps --target .venv-lhotse "$$(grep '^lhotse==' $<)"
 	touch $@
