@@ -87,6 +87,40 @@ def layers(title: str, systems: Sequence[System]) -> bytes | None:
     return png(figure)
 
 
+def network(title: str, systems: Sequence[System]) -> bytes | None:
+    """The layers of the first system that left distances of them, from input to output (S5, figure 1)."""
+    rows = next((results["layers"] for *_, results in systems if results.get("layers")), None)
+    if rows is None:
+        return None
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row["kind"] in SHOWN:
+            groups.setdefault(str(row["layer"]).split(".")[0], []).append(str(row["kind"]))
+    convolved = [name for name, kinds in groups.items() if kinds[0] == "convolution"]
+    boxes = [("log-mel\nspectrum", GREY)]
+    for number, (name, kinds) in enumerate(groups.items()):
+        if name in convolved:
+            pooled = (
+                "average pooling\n2 x 2" if number + 1 < len(convolved) else "mean over bands,\nmax + mean\nover time"
+            )
+            boxes.append((f"{name}\n{len(kinds)} x (3 x 3,\nbatch norm,\nReLU)\n{pooled}", BLUE))
+        else:
+            boxes.append((f"{name}\nlinear", ORANGE))
+    figure, axes = new_figure(0.6 + 1.35 * len(boxes), 2.6)
+    for number, (text, colour) in enumerate(boxes):
+        frame = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": 1.4}
+        axes.text(number, 0.0, text, ha="center", va="center", fontsize=7.5, bbox=frame)
+        if number:
+            axes.annotate("", (number - 0.36, -0.9), (number - 0.64, -0.9), arrowprops={"arrowstyle": "->"})
+    axes.set_xlim(-0.6, len(boxes) - 0.4)
+    axes.set_ylim(-1.2, 1.2)
+    axes.set_axis_off()
+    axes.set_title(
+        f"{title}\nblue: channels double from block to block; orange: what learns with linear only", fontsize=11
+    )
+    return png(figure)
+
+
 def _depth(rows: Sequence[Mapping[str, Any]]) -> str:
     """What is said of depth and distance at the best epoch, for a legend."""
     depth = next((row for row in rows if row["kind"] == DEPTH and "best" in row), None)
@@ -220,6 +254,7 @@ def ring(axes: Any, x: Any, y: Any, colour: str) -> None:
 CURVES = "learning_curves"
 """The kind that needs the histories of runs."""
 FIGURES: dict[str, Draw] = {
-    "confusion": confusion, "intervals": intervals, "layers": layers, "epochs": epochs, CURVES: learning_curves,
+    "confusion": confusion, "intervals": intervals, "layers": layers, "network": network, "epochs": epochs,
+    CURVES: learning_curves,
 }  # fmt: skip
 """Kind to what draws it; ``amounts`` is over several protocols, and not among them."""

@@ -193,10 +193,11 @@ def test_the_five_papers_are_sound(root: Path) -> None:
 def test_figures_of_what_runs_left() -> None:
     left = {
         "epochs": [{"epoch": n, "runs": 1, "metric": "UA", "dev": 0.4, "test": 0.3} for n in (1, 2)],
-        "layers": [{"layer": "fc1.weight", "kind": "linear", "best": 0.1, "last": 0.2},
+        "layers": [{"layer": "conv_block1.conv1.weight", "kind": "convolution", "best": 0.1, "last": 0.2},
+                   {"layer": "fc1.weight", "kind": "linear", "best": 0.1, "last": 0.2},
                    {"layer": "bn0.weight", "kind": "batch norm", "best": 0.1, "last": 0.2}],
     }  # fmt: skip
-    for kind in left:
+    for kind in (*left, "network"):
         drawn = FIGURES[kind]("a title", [("a", results(), left), ("b", results(), {})])
         assert drawn is not None
         assert drawn.startswith(b"\x89PNG")
