@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Print how many trainings an experiment has: folds times seeds.
 
-count_runs.py --num-seeds 3 data/folds/paper
+    count_runs.py --num-seeds 3 data/folds/paper
+
+Recipes start so many jobs at most.
 """
 
 from pathlib import Path

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Print the numbers of the layers that features have, in a line: 0 1 2 ...
 
-list_layers.py data/ssl/NAME/cuts.jsonl.gz ssl
+    list_layers.py data/ssl/NAME/cuts.jsonl.gz ssl
+
+run_s3.sh makes a system of each.
 """
 
 from pathlib import Path

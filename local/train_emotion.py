@@ -5,8 +5,6 @@
         --fold 1 --seed 1 exp/tdnn
     train_emotion.py --config conf/s1.yaml --pretrained exp/asr/checkpoint --cuts data/bottleneck/cuts.jsonl.gz \\
         --folds data/folds/paper --num-seeds 5 --job 1 --num-jobs 2 exp/s1
-    train_emotion.py --config conf/s4_asr_ser.yaml --recogniser exp/a2w/checkpoint --cuts data/fbank/cuts.jsonl.gz \\
-        --folds data/folds/s4 --fold 1 --seed 1 exp/s4_asr_ser
 
 The configuration's `system:` says what kind it is of (sertools/emotion/kinds.py): tdnn (the default),
 features_head, s4, ...  What a kind needs besides cuts and folds is given as --input NAME=PATH, or

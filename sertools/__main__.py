@@ -1,5 +1,8 @@
 """The command ``sertools``: look at a corpus, use what was trained, see how far a recipe is.
 
+    sertools predict speech.wav
+    sertools COMMAND --help
+
 Making things is what the programs in local/ are for.
 """
 
@@ -35,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     names_can_be_printed()
     drop_warnings_about_tools()
-    parser = argparse.ArgumentParser(prog="sertools", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="sertools", description=__doc__, formatter_class=Formatter, allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"sertools {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, module, run, told in COMMANDS:

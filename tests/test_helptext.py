@@ -1,6 +1,8 @@
 """Help that fits a terminal of 80 columns."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +55,22 @@ def test_help_fits_a_screen_and_has_an_example(
     assert len(lines) <= 50
     first = next(number for number, line in enumerate(lines) if line.startswith(f"    sertools {command}"))
     assert first < 8
+
+
+def test_every_program_begins_with_an_example(root: Path) -> None:
+    """Its help does, which is the docstring of a program, and the first comment of a recipe's script."""
+    helps = {
+        path: ast.get_docstring(ast.parse(path.read_text()), clean=False) or "" for path in root.glob("local/*.py")
+    }
+    del helps[root / "local/cli.py"]
+    for path in root.glob("egs/*/run*.sh"):
+        comment = re.match(r"#!.*\n((?:#.*\n)*)", path.read_text())
+        assert comment, path
+        helps[path] = re.sub(r"^# ?", "", comment[1], flags=re.M)
+    assert len(helps) > 60
+    for path, text in helps.items():
+        example = re.compile(rf"  (?:  )?(?:\./|local/)?{re.escape(path.name)}(?: |$)")
+        assert any(example.match(line) for line in text.splitlines()[:6]), path
 
 
 def complete(script: str, *words: str) -> list[str]:

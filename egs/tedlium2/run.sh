@@ -3,10 +3,8 @@
 #
 #   ./run.sh                                        on the demo corpus
 #   ./run.sh --corpus /data/TEDLIUM_release2        on the real one
-#   ./run.sh --stage 7 --system tdnnf_1g --gpu 1
 #   ./run.sh --stage 9 --a2w-system a2w             the acoustic-to-word recogniser
 #   ./run.sh --stage 2 --manifests DIR --name mine  on your own: DIR/cuts_{train,dev,test}.jsonl.gz
-#
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.
 #
 # shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
