@@ -11,7 +11,8 @@ upper_layer() {
   echo $((count ? count * 3 / 4 : 2))
 }
 
-# default_systems: frozen layers, S3a's networks and, where they can be trained in reasonable time, fine-tuning and S3b
+# default_systems: frozen layers, S3a's networks and, where they can be trained in reasonable time, fine-tuning and (with a
+# GPU) S3b
 default_systems() {
   local layer
   layer=$(upper_layer)
@@ -20,8 +21,9 @@ default_systems() {
     system+=" s3a_words s3a_speech_words:$layer"
     if [ -n "${recogniser-}" ]; then system+=" s3a_recognised_words s3a_speech_recognised_words:$layer"; fi
   fi
-  if ${demo:-false} || [ "$gpu" -gt 0 ]; then
-    system+=" s3_finetune s3_finetune_adapters s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage"
+  if ${demo:-false} || [ "$gpu" -gt 0 ]; then system+=" s3_finetune s3_finetune_adapters"; fi
+  if [ "$gpu" -gt 0 ]; then
+    system+=" s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage"
     if [ -n "${pretrained-}" ]; then system+=" s3b_acoustic_one_stage s3b_acoustic_two_stage"; fi
   fi
 }
