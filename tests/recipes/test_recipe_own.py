@@ -12,6 +12,10 @@ import pytest
 import soundfile
 from tiny_models import tiny_speech
 
+from sertools.config import from_dict
+from sertools.corpora.table.config import TableConfig
+from sertools.corpora.table.corpus import prepare_table
+
 pytestmark = pytest.mark.recipe
 
 SMALL = """
@@ -134,6 +138,28 @@ def test_systems_of_the_other_papers(recipe: Callable[[str], Any], tmp_path: Pat
         # scores and pages from here on are those of all recipes
         tables = own.directory.glob(f"exp/mine_{experiment}/fold_*/seed_1/predictions.csv")
         assert {path.parts[-3] for path in tables} == {f"fold_group0{n}" for n in (1, 2, 3)}, script
+
+
+def test_with_another_corpus(recipe: Callable[[str], Any], tmp_path: Path) -> None:
+    """--join: each corpus is tested by what the other trained; labels that are called otherwise are named alike."""
+    folder = tmp_path / "audio"
+    rows = [row.lower().replace(";", ",") for row in record(folder)]
+    for name, mood in (("mine", "angry"), ("theirs", "cross")):
+        table = tmp_path / f"{name}.csv"
+        # recordings of two corpora, of which three speakers each
+        kept = [row.replace(",angry,", f",{mood},") for row in rows if (int(row[0]) < 3) == (name == "mine")]
+        table.write_text("\n".join(["file,speaker,label,arousal", *kept]))
+        labels = {mood: "angry", "sad": "sad"}
+        prepare_table(table, folder, tmp_path / name, from_dict(TableConfig, {"name": name, "labels": labels}))
+    own = recipe("own")
+    joined = ("--manifests", str(tmp_path / "mine"), "--join", str(tmp_path / "theirs"), "--classes", "angry,sad")
+    own.run(*joined, "--stop-stage", "1")
+    own.run(*joined, "--stage", "3", "--stop-stage", "3")
+    folds = json.loads(own.read("data/mine+theirs/folds/cross/folds.json"))
+    assert folds["corpora"] == ["mine", "theirs"]
+    for fold, other in zip(folds["folds"], ("theirs", "mine"), strict=True):
+        assert {folds["corpus_of"][name] for name in (*fold["train"], *fold["dev"])} == {other}
+        assert other not in {folds["corpus_of"][name] for name in fold["test"]}
 
 
 def test_mistakes_are_said(recipe: Callable[[str], Any], tmp_path: Path) -> None:
