@@ -192,7 +192,7 @@ def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         rest = ",".join(name for name in folds.classes if name not in missing)
         raise UserError(
-            f"{where}: no training utterance of class {shown}: too few speakers have it.  Merge it with another class, "
+            f"{where}: no training utterance of class {shown}.  Merge it with another class, "
             f"or leave it out of the target's classes{f' (egs/own: --classes {rest})' if len(rest) < 80 else ''}"
         )
 

@@ -121,13 +121,14 @@ def find_groups(test: Predictions, fields: Mapping[str, Mapping[str, str]]) -> t
     """
     if not len(test) or len(np.unique(test.speakers)) < 2:
         return ()
-    labels = {test.label_of(row) for row in range(len(test))}
+    classes = np.array([str(test.label_of(row)) for row in range(len(test))])
     found: list[Group] = []
     for name in sorted({name for values in fields.values() for name in values}):
         values = np.array([fields.get(utterance, {}).get(name, "") for utterance in test.utterances.tolist()])
-        if set(values.tolist()) - {""} <= labels and test.classes:
-            continue  # the label itself
         named = group_values(values)
+        words = not any(_number(value) is not None for value in set(values.tolist()) - {""})
+        if test.classes and words and all(len(set(classes[rows].tolist())) == 1 for rows in named.values()):
+            continue  # the label itself, or as it was before classes were merged
         if 2 <= len(named) <= MOST:
             found += _of_field(test, name, named)
     return tuple(found)

@@ -14,17 +14,29 @@ CONF = Path(__file__).parents[3] / "egs/own/conf/corpora"
 CASES = {
     "emodb": (["wav/03a01Fa.wav", "wav/16b10Wb.wav"], {("03", "happiness"), ("16", "anger")}),
     "tess": (
-        ["OAF_angry/OAF_back_angry.wav", "YAF_pleasant_surprised/YAF_bar_ps.wav", "OAF_neutral/OA_bite_neutral.wav"],
-        {("OA", "anger"), ("YA", "surprise"), ("OA", "neutral")},
+        [
+            "OAF_angry/OAF_back_angry.wav",
+            "YAF_pleasant_surprised/YAF_bar_ps.wav",
+            "OAF_neutral/OA_bite_neutral.wav",
+            "OAF_Fear/OAF_youth_fear.wav",
+            "OAF_Pleasant_surprise/OAF_back_ps.wav",
+            "YAF_back_sad.wav",
+        ],
+        {("OA", "anger"), ("YA", "surprise"), ("OA", "neutral"), ("OA", "fear"), ("OA", "surprise"), ("YA", "sadness")},
     ),
     "savee": (
-        ["DC/sa05.wav", "KL/a01.wav", "ALL/JE_su15.wav"],
-        {("DC", "sadness"), ("KL", "anger"), ("JE", "surprise")},
+        ["DC/sa05.wav", "KL/a01.wav", "ALL/JE_su15.wav", "ALL/JK_n30.wav"],
+        {("DC", "sadness"), ("KL", "anger"), ("JE", "surprise"), ("JK", "neutral")},
     ),
     "emovo": (["f1/dis-f1-b1.wav", "m3/gio-m3-n5.wav"], {("f1", "disgust"), ("m3", "joy")}),
     "esd": (
-        ["0011/Angry/evaluation/0011_000351.wav", "0020/Surprise/0020_001401.wav", "0001/Sad/0001_001051.wav"],
-        {("0011", "anger"), ("0020", "surprise")},
+        [
+            "0011/Angry/evaluation/0011_000351.wav",
+            "0020/Surprise/0020_001401.wav",
+            "0001/Sad/0001_001051.wav",
+            "Emotion Speech Dataset/0012/Happy/train/0012_000721.wav",
+        ],
+        {("0011", "anger"), ("0020", "surprise"), ("0012", "happiness")},
     ),
 }
 
