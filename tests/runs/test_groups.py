@@ -36,7 +36,8 @@ def table(seeds: int = 2) -> tuple[Predictions, dict[str, dict[str, str]]]:
     )
     fields = {
         f"s{s:02d}_{u}": {"gender": "male" if s % 2 else "female", "seconds": f"{1 + 0.1 * u:.3f}",
-                          "emotion": "ab"[u % 2], "label": ("A", "b", "a", "B")[u % 4], "take": str(u % 4), "odd": f"x{s * 8 + u}"}
+                          "emotion": "ab"[u % 2], "label": ("A", "b", "a", "B")[u % 4],
+                          "take": str(u % 4), "odd": f"x{s * 8 + u}"}
         for s in range(SPEAKERS) for u in range(8)
     }  # fmt: skip
     return made, fields
