@@ -5,7 +5,8 @@
 # It reads the options of these scripts, and dataset, data and results.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-paper=s2 file_of=s2_file pairs="ptft_speaker,prognet_speaker ptft_gender,prognet_gender"
+paper=s2 file_of=s2_file pairs=
+for one in speaker gender other $others; do pairs+=" ptft_${one%%=*},prognet_${one%%=*}"; done
 # from the other corpus, too
 if [ -n "$other" ]; then
   for one in ptft_other prognet_other; do
