@@ -113,3 +113,18 @@ def test_whether_early_layers_move_most() -> None:
     assert (found.folds, found.p) == (1, 1.0)
     # what is frozen has no order
     assert depth_of({"fold_a/seed_1": distances(0.0, 0.0, 0.0, 1.0)}, "best") is None
+
+
+def test_the_line_about_depth(experiment: Path, tmp_path: Path) -> None:
+    table = read_predictions(experiment / "fold_Session1/seed_0/predictions.csv")
+    folders = {f"fold_{n}/seed_1": tmp_path / str(n) for n in range(2)}
+    lines = ["epoch,kind,layer,distance"]
+    for which, values in (("best", (0.3, 0.2, 0.1)), ("last", (0.0, 0.0, 0.0))):
+        lines += [f"{which},convolution,c{n}.weight,{value}" for n, value in enumerate(values)]
+        lines.append(f"{which},linear,head.weight,1.0")
+    for folder in folders.values():
+        folder.mkdir()
+        (folder / "layer_distances.csv").write_text("\n".join(lines) + "\n")
+    found = read_extras(folders, table, {})["layers"]
+    assert found.rows[-1] == ("rank correlation with depth, p", "-1.00, 0.500", "–")
+    assert found.values[-1] == {"layer": "all", "kind": "rank correlation with depth", "best": -1.0, "p_best": 0.5}

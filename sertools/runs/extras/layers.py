@@ -118,7 +118,10 @@ class Layers:
             f"last epoch; the mean of {len(tables)} runs. The head's start is its own random one."
             + "".join(f" {_words(which, depth)}" for which, depth in depths.items() if depth),
             header=("layer", "best epoch", "last epoch"),
-            rows=tuple((plain(str(row["layer"])), *(f"{row[which]:.3g}" for which in WHICH)) for row in shown),
+            rows=(
+                *((plain(str(row["layer"])), *(f"{row[which]:.3g}" for which in WHICH)) for row in shown),
+                *([("rank correlation with depth, p", *(_short(depths[which]) for which in WHICH))] if numbers else []),
+            ),
             csv=tuple(
                 {"metric": "distance", "averaging": which, "scope": "layer", "name": row["layer"], "value": row[which]}
                 for row in values
@@ -127,6 +130,10 @@ class Layers:
             ),
             values=values,
         )
+
+
+def _short(depth: Depth | None) -> str:
+    return "–" if depth is None else f"{depth.value:+.2f}, {depth.p:.3f}"
 
 
 def _words(which: str, depth: Depth) -> str:
