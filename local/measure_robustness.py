@@ -28,7 +28,7 @@ from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import PAGE, TEXT, Source, Wishes, compare_experiments
 from sertools.evaluation.score.plots import new_figure, png
 from sertools.evaluation.score.results import score
-from sertools.files import replacing
+from sertools.files import replacing, write_json
 from sertools.helptext import read_inputs
 from sertools.manifests import read_cuts
 from sertools.partitions.folds import read_folds
@@ -36,7 +36,7 @@ from sertools.prediction import load_emotion
 from sertools.prediction.apply import Failure
 from sertools.prediction.audio import array_source
 from sertools.provenance import require_whole
-from sertools.runs.folder import PREDICTIONS
+from sertools.runs.folder import INFO, PREDICTIONS, REMARKS, read_run, remarks, run_files
 from sertools.runs.predictions import Predictions, make_predictions, read_predictions, write_predictions
 
 CLEAN, CURVE = "clean", "curve.png"
@@ -69,6 +69,8 @@ def main() -> None:
         raise UserError(f"{len(missing)} tested utterances are not in {options.cuts} (the first: {min(missing)})")
     for fold in folds.folds:
         model = load_emotion(options.experiment, f"fold_{fold.name}/*", given=read_inputs(options.inputs))
+        own = run_files(options.experiment)
+        said = remarks([read_run(name, own[name]) for name in model.members if name in own])
         heard = {name: (load_cut(cuts[name])[0], int(cuts[name].sampling_rate)) for name in fold.test}
         for condition, degrade in conditions.items():
             sources = [array_source(degrade(x, rate, name), rate, name=name) for name, (x, rate) in heard.items()]
@@ -77,8 +79,10 @@ def main() -> None:
                 if isinstance(result, Failure):
                     raise UserError(f"{result.name} {result.reason}")
                 rows.append(result.probabilities)
+            where = options.output / condition / f"fold_{fold.name}" / "seed_1"
+            write_json(where / INFO, {REMARKS: said})
             write_predictions(
-                options.output / condition / f"fold_{fold.name}" / "seed_1" / PREDICTIONS,
+                where / PREDICTIONS,
                 make_predictions(
                     folds.classes, utterances=list(fold.test), speakers=[folds.speakers[u] for u in fold.test],
                     corpora=[folds.corpus_of_utterance(u) for u in fold.test], parts="test", folds=fold.name, seeds=1,

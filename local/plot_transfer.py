@@ -23,7 +23,7 @@ import sertools
 from cli import parser, run
 from sertools.errors import UserError
 from sertools.evaluation.similarity.acoustics import frechet_distance, sound_of
-from sertools.evaluation.similarity.picture import PICTURE, TEXT, gains, write_picture
+from sertools.evaluation.similarity.picture import PICTURE, TEXT, gains, said_of, write_picture
 from sertools.evaluation.similarity.task import pearson, task_similarity
 from sertools.features.frames.logmel import NAME
 from sertools.files import only_writer, read_json
@@ -55,7 +55,7 @@ def main() -> None:
     if options.supervisions is not None:
         inputs["supervisions"] = options.supervisions
     settings = {"sertools": sertools.__version__, "features": options.features, "ratings": options.ratings,
-                "draw": options.draw, "picture": 2}  # fmt: skip
+                "draw": options.draw, "picture": 3}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
@@ -71,8 +71,10 @@ def main() -> None:
                 tasks[name] = task_similarity(target, source)
                 theirs = sound_of(cuts, options.features, _trained(source), options.draw)
                 distances[name] = frechet_distance(ours, theirs)
-            found = gains(read_json(table, "compare.py"), options.comparison, tasks, distances)
-            write_stamp(options.output, stamp, write_picture(*found, _ratings(options), options.output))
+            compared = read_json(table, "compare.py")
+            found = gains(compared, options.comparison, tasks, distances)
+            files = write_picture(*found, _ratings(options), options.output, said_of(compared))
+            write_stamp(options.output, stamp, files)
     print((options.output / TEXT).read_text(encoding="utf-8"))
     logging.info("the plot: %s", options.output / PICTURE)
 

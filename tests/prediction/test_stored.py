@@ -20,6 +20,7 @@ from untrained_recogniser import save_untrained_a2w
 
 from sertools.__main__ import main
 from sertools.emotion.experiment import Experiment, train_run
+from sertools.emotion.features_head.system import HeadSystem
 from sertools.emotion.kinds import load_system
 from sertools.errors import UserError
 from sertools.features.frames.logmel import Logmel, LogmelConfig
@@ -288,10 +289,11 @@ def test_pretrained_models(corpus: Corpus) -> None:
     exported(run, "tuned", backbone=speech)
 
 
-def test_degraded_speech_and_speed(corpus: Corpus, tmp_path: Path) -> None:
+def test_degraded_speech_and_speed(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What noise costs a trained system: clean speech is what its own table says; noise that drowns all is chance."""
     cuts = corpus.features("mfcc", mfcc={"sampling_rate": 8000, "num_ceps": 6, "num_mel_bins": 8, "high_freq": 0})
     rates = ("training.learning_rate=0.05", "training.final_learning_rate=0.01", "training.epochs=20")
+    monkeypatch.setattr(HeadSystem, "remarks", lambda *_: ["I-VECTORS REMEMBER SPEAKERS"])
     systems = load_system(overrides=["system=features_head", "head_dim=0", *rates])
     experiment = Experiment(systems, corpus.folds, tmp_path / "exp", (cuts,))
     tables = [read_predictions(train_run(experiment, f.name, 1) / "predictions.csv") for f in corpus.folds.folds]
@@ -313,4 +315,5 @@ def test_degraded_speech_and_speed(corpus: Corpus, tmp_path: Path) -> None:
     assert found["noise_-20dB"] <= 0.75 <= found["clean"]
     assert (tmp_path / "out/curve.png").exists()
     assert "noise_-20dB" in (tmp_path / "out/comparison.txt").read_text()
+    assert "I-VECTORS REMEMBER SPEAKERS" in (tmp_path / "out/comparison.txt").read_text()
     assert 0 < json.loads((experiment.directory / "speed.json").read_text())["real_time_factor"] < 10

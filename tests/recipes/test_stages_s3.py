@@ -1,5 +1,6 @@
 """egs/common/stages/learned.sh: what S3's systems are trained on, as the programs that would be run say it."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -129,3 +130,24 @@ def test_lists_are_checked_before_anything_is_computed(variables: dict[str, str]
 
 def test_no_system_is_not_done_with() -> None:
     assert would_run("system=\ntrain_systems") == ["error: --system is empty: nothing would be trained"]
+
+
+def test_a_page_by_itself_shows_nothing_old(tmp_path: Path) -> None:
+    """Neither a comparison of runs that are gone, nor runs of other settings, which score.py --check refuses."""
+    made, run = tmp_path / "comparison.json", tmp_path / "s3_sum_four_from_w2v/fold_1/seed_1/predictions.csv"
+    run.parent.mkdir(parents=True)
+    for path in (run, made):
+        path.write_text("x")
+    os.utime(run, (1, 1))
+    commands = f'score.py() {{ echo RUN score.py "$@"; }}\ncheck_current s3_sum {made}'
+    (line,) = would_run(commands, results=f"{tmp_path}/")
+    assert "--check --config ../common/conf/s3/s3_sum.yaml" in line
+    os.utime(run)
+    os.utime(made, (1, 1))
+    _, error = would_run(commands, results=f"{tmp_path}/")
+    assert (
+        error == f"error: {made} is older than predictions of {run.parents[2]}: run the stage of scores and "
+        "comparison again, before this one"
+    )
+    made.unlink()
+    assert would_run(commands, results=f"{tmp_path}/") == []

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from vector_corpus import make_vector_corpus
 from sertools.__main__ import main
 from sertools.errors import UserError
 from sertools.files import read_json, write_json
-from sertools.partitions.folds import read_folds
+from sertools.partitions.folds import read_folds, write_folds
 from sertools.runs.predictions import read_predictions
 from sertools.tuning.space import Range, make_trials, overrides, read_space
 
@@ -56,6 +57,7 @@ def plan_of_another(out: Path) -> dict[str, object]:
 
 def test_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cuts, folds, _ = make_vector_corpus(tmp_path / "corpus", 96)
+    write_folds(folds, replace(read_folds(folds), remarks=("RATERS DISAGREE: invented",)))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (tmp_path / "space.yaml").write_text("training.learning_rate: [1.0e-9, 0.05]\n")
     out, test = tmp_path / "sweep", tmp_path / "test"
@@ -76,6 +78,7 @@ def test_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tested = read_predictions(test.glob("fold_*/seed_*/predictions.csv")).select(part="test")
     assert set(tested.utterances.tolist()) == {name for fold in read_folds(folds).folds for name in fold.test}
     page = (out / "sweep.html").read_text()
+    assert "RATERS DISAGREE: invented" in page
     assert "2 of 2 trials were made" in page
     assert "Test was scored once" in page
 

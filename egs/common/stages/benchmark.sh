@@ -239,8 +239,18 @@ benchmark_speeds() {
 
 # benchmark_page: one table and page of all that was run
 benchmark_page() {
-  local task given=()
-  for task in $task_list; do given+=(--task "$task=data/folds/$task"); done
+  local task given=() one file newest
+  for task in $task_list; do
+    given+=(--task "$task=data/folds/$task")
+    for one in $system_list; do
+      results=exp/$task/ suffix='' paper=${one%/*} settings=()
+      experiment "${one##*/}"
+      newest=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
+      for file in "../common/conf/${one%%:*}.yaml" "conf/${one%%:*}.yaml"; do
+        if [ "$file" -nt "$newest" ]; then echo "NOTE: $file has changed since $exp was trained; stage 5 trains anew what it changes"; fi
+      done
+    done
+  done
   make_benchmark.py "${given[@]}" --simple "$simple" --num-seeds "$num_seeds" --command "$(command_line)" \
     --output exp/benchmark exp
 }

@@ -106,6 +106,17 @@ compare_with() {
   done
 }
 
+# check_current SYSTEM FILE: the runs of a system are of the settings of now, and not newer than FILE, which was made
+# of them: a stage that is run by itself shows nothing that is old
+check_current() {
+  experiment "$1"
+  if [ ! -e "$exp" ] || [ ! -e "$2" ]; then return; fi
+  score.py --quiet --check "${config[@]}" "${layer[@]}" --num-seeds "$num_seeds" "$exp"
+  if [ -n "$(find "$exp" -path '*/seed_*/predictions.csv' -newer "$2" -print -quit)" ]; then
+    recipe_error "$2 is older than predictions of $exp: run the stage of scores and comparison again, before this one"
+  fi
+}
+
 # paper_page COMPARISON [TAIL]: what the paper published beside the comparison $results$COMPARISON_PROTOCOL$TAIL, of
 # this protocol and of every other one that was compared; word errors and the like are those of $system
 paper_page() {
@@ -118,7 +129,8 @@ paper_page() {
     given+=(--comparison "$name=$folder")
   done
   for one in $system; do
-    experiment "$one"
+    check_current "$one" "$results$1_$protocol${2-}/comparison.json"
+    check_current "$one" "$exp/results/results.json"
     if [ -e "$exp/results/results.json" ]; then experiments+=("$one@$protocol=$exp"); fi
   done
   paper_page.py --if-any --paper "../common/papers/$paper.yaml" --command "$(command_line)" --output "${results}paper_$paper${2-}" \

@@ -17,6 +17,7 @@ HEADERS = (
     "sd_repetitions", "corpus",
 )  # fmt: skip
 CALIBRATION = ("probabilities (test)", "ECE %", "NLL")
+SYNTHETIC = "SYNTHETIC SPEECH ({corpus}): these numbers say nothing about human speech"
 DEPENDENT = "SPEAKER-DEPENDENT: tested speakers also trained; not comparable with speaker-independent results"
 
 
@@ -93,7 +94,7 @@ def warnings(results: Results, description: str = "", remarks: Sequence[str] = (
     """
     lines = []
     if results.synthetic:
-        lines.append(f"SYNTHETIC SPEECH ({results.corpus}): these numbers say nothing about human speech")
+        lines.append(SYNTHETIC.format(corpus=results.corpus))
     if results.speaker_dependent:
         lines.append(DEPENDENT)
     lines += remarks

@@ -10,6 +10,7 @@ from typing import Any
 from sertools.errors import UserError
 from sertools.evaluation.compare.plots import COLOURS
 from sertools.evaluation.score.plots import new_figure, png
+from sertools.evaluation.score.tables import DEPENDENT, SYNTHETIC
 from sertools.evaluation.similarity.ranks import Ranks, rank_test
 from sertools.evaluation.similarity.task import TaskSimilarity
 from sertools.evaluation.stats.registry import find_metric
@@ -78,11 +79,20 @@ def _to_json(one: Ranks | None) -> dict[str, float | int] | None:
     return None if one is None else asdict(one)
 
 
+def said_of(comparison: Mapping[str, Any]) -> list[str]:
+    """What a reader must know of the systems that are compared: what their page says first."""
+    tests = [system["test"] for system in comparison["systems"]]
+    said = [SYNTHETIC.format(corpus=test["corpus"]) for test in tests if test.get("synthetic")]
+    said += [DEPENDENT for test in tests if test.get("speaker_dependent")]
+    return list(dict.fromkeys([*said, *map(str, comparison.get("remarks", ()))]))
+
+
 def write_picture(
-    metric: str, reference: str, found: Sequence[Gain], ratings: Sequence[tuple[str, str, float]], output: Path
-) -> list[str]:
-    """Write all files to ``output``; their names.  ``ratings``: pairs and their correlation."""
-    write_text(output / TEXT, to_text(metric, reference, found, ratings))
+    metric: str, reference: str, found: Sequence[Gain], ratings: Sequence[tuple[str, str, float]], output: Path,
+    said: Sequence[str] = (),
+) -> list[str]:  # fmt: skip
+    """Write all files to ``output``; their names.  ``ratings``: pairs and their correlation; ``said``: see above."""
+    write_text(output / TEXT, "".join(f"{line}\n" for line in said) + to_text(metric, reference, found, ratings))
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(["source", "system", "gain", "low", "high", "p_holm", "task_similarity", "task_measure", "distance"])
@@ -94,10 +104,10 @@ def write_picture(
         output / JSON,
         {"metric": metric, "reference": reference, "gains": [asdict(one) for one in found],
          "ranks": {how: _to_json(one) for how, one in all_ranks(found).items()},
-         "ratings": [{"one": a, "other": b, "correlation": r} for a, b, r in ratings]},
+         "ratings": [{"one": a, "other": b, "correlation": r} for a, b, r in ratings], "remarks": list(said)},
     )  # fmt: skip
     with replacing(output / PICTURE) as temporary:
-        temporary.write_bytes(draw(metric, reference, found))
+        temporary.write_bytes(draw(metric, reference, found, said))
     return [TEXT, CSV, JSON, PICTURE]
 
 
@@ -145,8 +155,8 @@ def _how(one: Gain) -> str:
     return one.system.rsplit("_", 1)[-1]
 
 
-def draw(metric: str, reference: str, found: Sequence[Gain]) -> bytes:
-    """Gain over similarity of task, and over distance of acoustics."""
+def draw(metric: str, reference: str, found: Sequence[Gain], said: Sequence[str] = ()) -> bytes:
+    """Gain over similarity of task, and over distance of acoustics; what is said of them in capitals above."""
     figure, _ = new_figure(11.0, 4.4)
     figure.clear()
     first, second = figure.subplots(1, 2, sharey=True)
@@ -167,4 +177,6 @@ def draw(metric: str, reference: str, found: Sequence[Gain]) -> bytes:
         if axes is first:
             axes.set_ylabel(f"gain in {metric} over {reference}")
             axes.legend(frameon=False, fontsize=9)
+    marks = [line.split(":")[0].split(" (")[0] for line in said]
+    figure.suptitle(", ".join(mark for mark in marks if mark.isupper()), fontsize=10)
     return png(figure)

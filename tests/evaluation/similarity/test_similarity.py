@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from sertools.errors import UserError
 from sertools.evaluation.similarity.acoustics import Sound, frechet_distance
-from sertools.evaluation.similarity.picture import gains, to_text, write_picture
+from sertools.evaluation.similarity.picture import gains, said_of, to_text, write_picture
 from sertools.evaluation.similarity.ranks import rank_test
 from sertools.evaluation.similarity.task import (
     TaskSimilarity,
@@ -109,7 +109,13 @@ def test_the_picture(tmp_path: Path) -> None:
     assert "all: rank correlation of gain with nearness of acoustics, 3 sources: -1.00, p 0.333" in text
     assert "all: rank correlation of gain with the one less that with the other, 3 sources: +2.00, p 0.333" in text
     assert "linear: rank correlation of gain with similarity of task, 1 sources: cannot be said" in text
-    files = write_picture(metric, reference, found, [("arousal", "valence", 0.24)], tmp_path)
+    tested = {"corpus": "x-synthetic", "synthetic": True, "speaker_dependent": True}
+    said = said_of({"systems": [{"test": tested}] * 2, "remarks": ["TOLD THE WORDS: all of them"]})
+    assert [line.split(":")[0] for line in said] == [
+        "SYNTHETIC SPEECH (x-synthetic)", "SPEAKER-DEPENDENT", "TOLD THE WORDS",
+    ]  # fmt: skip
+    files = write_picture(metric, reference, found, [("arousal", "valence", 0.24)], tmp_path, said)
+    assert (tmp_path / "transfer.txt").read_text().splitlines()[:3] == said
     assert all((tmp_path / name).stat().st_size for name in files)
     assert json.loads((tmp_path / "transfer.json").read_text())["ratings"][0]["correlation"] == 0.24
     with pytest.raises(UserError, match="has no system from c; its systems are compared with cnn14_random"):
