@@ -244,6 +244,8 @@ def run(main: Callable[[], None]) -> None:
     logging.raiseExceptions = False
     logging.captureWarnings(True)
     warnings.simplefilter("once")
+    # of other libraries, which a user cannot mend
+    warnings.simplefilter("ignore", DeprecationWarning)
     try:
         main()
     except KeyboardInterrupt:
