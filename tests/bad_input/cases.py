@@ -101,6 +101,9 @@ CASES = [
         code=2,
     ),
     Case(RUN, "a word where a number is needed", "./run.sh --nj two", "give a number", recipe="ravdess", code=2),
+    Case(RUN, "no trainings", "./run.sh --num-seeds 0", "at least one seed", recipe="ravdess", code=2),
+    Case(RUN, "a system twice", "./run.sh --system 'tdnn tdnn'", "name it once", recipe="ravdess", code=2),
+    Case(RUN, "a recipe that is sourced", "bash -c '. ./run.sh'", "start it", recipe="ravdess", code=2),
     Case(
         RUN,
         "`yes` for `true`",
