@@ -1,6 +1,5 @@
 """A trained run as the model that comes with the package, with a card that says what was measured."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from sertools.partitions.folds import Folds
 from sertools.prediction.runs import temperature_of
 from sertools.runs.folder import CONFIG, INFO, PREDICTIONS, run_files
 from sertools.runs.predictions import Predictions, read_predictions, write_predictions
-from sertools.training.checkpoint import WEIGHTS
+from sertools.training.checkpoint import WEIGHTS, load_checkpoint
 from sertools.training.run import CHECKPOINT
 
 PLACES = ("folder",)
@@ -80,10 +79,11 @@ def package(
     run = experiment / member
     if not (run / CHECKPOINT).is_dir():
         raise UserError(f"{run} is no trained run; train the experiment first, or choose another (--member)")
+    # damaged, it is no model for others
+    info = load_checkpoint(run / CHECKPOINT).info
     (output / CHECKPOINT).mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, f"{CHECKPOINT}/{WEIGHTS}"):
         shutil.copyfile(run / name, output / name)
-    info = json.loads((run / INFO).read_text(encoding="utf-8"))
     write_json(output / INFO, _without_places(info))
     own = read_predictions(run / PREDICTIONS)
     write_predictions(output / PREDICTIONS, own)

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from invented_experiments import invented_folds, write_experiment
+from safetensors.torch import save_file
 
 from sertools.__main__ import main
 from sertools.errors import UserError
@@ -21,21 +23,27 @@ def test_a_run_is_copied_with_its_card(tmp_path: Path) -> None:
     experiment = write_experiment(tmp_path / "exp", folds)
     member = f"fold_{folds.folds[0].name}/seed_0"
     for path in experiment.glob("fold_*/seed_*/checkpoint"):
-        (path / "model.safetensors").write_bytes(b"weights")
+        save_file({"x": torch.zeros(2)}, path / "model.safetensors")
     info = experiment / member / "checkpoint/info.json"
-    told = {"features": {"mfcc": {"num_ceps": 13}, "folder": "/home/me/data"}, "inputs": [{"folder": "/x", "a": 1}]}
+    told = {"features": {"mfcc": {"num_ceps": 13}, "folder": "/home/me/data"}, "made": [{"folder": "/x", "a": 1}]}
     info.write_text(json.dumps(told))
     sexes = {name: "female" if name.endswith("F") else "male" for name in folds.speakers.values()}
     made = package(experiment, member, folds, sexes, tmp_path / "out", "./run.sh --ravdess DIR")
     kept = json.loads((tmp_path / "out/checkpoint/info.json").read_text())
-    assert kept == {"features": {"mfcc": {"num_ceps": 13}}, "inputs": [{"a": 1}]}
-    assert (tmp_path / "out/checkpoint/model.safetensors").read_bytes() == b"weights"
+    assert kept == {"features": {"mfcc": {"num_ceps": 13}}, "made": [{"a": 1}]}
+    weights = experiment / member / "checkpoint/model.safetensors"
+    assert (tmp_path / "out/checkpoint/model.safetensors").read_bytes() == weights.read_bytes()
     card = made.read_text()
     for words in ("CC BY-NC-SA 4.0", "4 folds; no speaker is in two parts", "./run.sh --ravdess DIR", "| angry | 24 |",
                   "female (4)", "male (4)", "Calibration (ECE", "## Not for", "Livingstone"):  # fmt: skip
         assert words in card
     with pytest.raises(UserError, match="no trained run"):
         package(experiment, "fold_x/seed_1", folds, sexes, tmp_path / "other")
+    for path, content in ((info, b"{"), (weights, b"weights")):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=path.name):
+            package(experiment, member, folds, sexes, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_packaged_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
