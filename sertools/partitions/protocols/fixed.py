@@ -59,7 +59,10 @@ def _advice(found: Sequence[str]) -> str:
             "Train, dev and test are needed: give speakers of train the part dev in the table (its column split), or "
             "take a protocol that makes the parts (strict)"
         )
-    return "Say which is which in the configuration of the folds: options: {train: [...], dev: [...], test: [...]}"
+    return (
+        "Say which is which in the configuration of the folds (egs/own: conf/folds/fixed.yaml): options: {train: "
+        "[...], dev: [...], test: [...]}"
+    )
 
 
 def _shared(examples: Sequence[Example], options: FixedOptions) -> tuple[str, ...]:
