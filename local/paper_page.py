@@ -50,7 +50,7 @@ def main() -> None:
         logging.info("no page of %s: none of its systems is among these", paper.paper)
         return
     inputs: dict[str, Path | str] = {"paper": options.paper} | {str(path): path for path in found.files}
-    stamp = Stamp.of({"command": options.command, "sertools": sertools.__version__, "page": 4}, inputs)
+    stamp = Stamp.of({"command": options.command, "sertools": sertools.__version__, "page": 5}, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
         if reason is None:

@@ -17,6 +17,7 @@ from sertools.files import content_hash, json_hash, require, write_json
 
 STAMP = "stamp.json"
 UNFINISHED = "unfinished"
+SAID = 6  # changes that a message names
 OWN = "own_sha256"
 
 
@@ -59,7 +60,8 @@ def why_stale(directory: Path | str, stamp: Stamp) -> str | None:
     ]
     changed += [f"input {name} is no longer used" for name in old["inputs"] if name not in stamp.inputs]
     if changed:
-        return "; ".join(changed)
+        more = [f"and {len(changed) - SAID} more changes"] if len(changed) > SAID + 1 else []
+        return "; ".join([*(changed[:SAID] if more else changed), *more])
     if UNFINISHED in old:
         return "it was being made again, and not finished"
     return next(_problems(Path(directory), old, ""), None)

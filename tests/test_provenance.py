@@ -133,3 +133,10 @@ def test_times_do_not_matter(finished: tuple[Path, Path, Stamp], days: int, monk
         assert why_stale(out, Stamp.of(stamp.config, {"source": source})) is None
         assert require_whole(out, "stage 3") == out
     assert "time" not in json.loads((out / STAMP).read_text())
+
+
+def test_a_message_does_not_name_a_hundred_files(tmp_path: Path) -> None:
+    write_stamp(tmp_path, Stamp({}, {}), [])
+    said = str(why_stale(tmp_path, Stamp({}, {f"run{n}": "x" for n in range(100)})))
+    assert said.startswith("input run0 is new; ")
+    assert said.endswith("; and 94 more changes")

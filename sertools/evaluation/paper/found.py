@@ -45,7 +45,8 @@ class Found:
         pairs: (protocol, first, second) to every comparison, second minus first.
         ratios: protocol to tested utterances over training ones, as the comparison knows them.
         corpora: of the results.
-        remarks: that results carry.
+        remarks: that comparisons carry, and marks of protocols.
+        alone: (system) and a remark of its own results.
         files: everything that was read.
     """
 
@@ -56,6 +57,7 @@ class Found:
     ratios: dict[str, float | None] = field(default_factory=dict)
     corpora: set[str] = field(default_factory=set)
     remarks: dict[str, list[str]] = field(default_factory=dict)
+    alone: list[tuple[str, str]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
     def add_comparison(self, protocol: str, directory: Path) -> None:
@@ -92,7 +94,7 @@ class Found:
             histories = history_files(directory, values["test"])
             self.extras[protocol, system] = values | {"curve": read_curve(histories, protocol)}
             self.files.extend(histories)
-        self.remarks.setdefault(protocol, []).extend(str(line) for line in values.get("remarks", []))
+        self.alone.extend((system, str(line)) for line in values.get("remarks", []))
         self.files.append(path)
 
     def _add(self, protocol: str, system: str, test: Mapping[str, Any]) -> None:
@@ -104,6 +106,22 @@ class Found:
         if test.get("speaker_dependent"):
             what = f"SPEAKER-DEPENDENT (protocol {protocol}): tested speakers also trained"
             self.remarks.setdefault(protocol, []).append(what)
+
+    def all_remarks(self) -> list[str]:
+        """Each once, with all the systems of which it is said, if not of all that were compared."""
+        said = list(dict.fromkeys(line for lines in self.remarks.values() for line in lines))
+        of: dict[str, list[str]] = {}
+        for system, remark in self.alone:
+            of.setdefault(remark, []).append(system)
+        for remark, systems in of.items():
+            if remark in said:
+                continue
+            named = [line for line in said if line.endswith(f": {remark}")]
+            for line in named:
+                systems += line.removesuffix(f": {remark}").split(", ")
+                said.remove(line)
+            said.append(f"{', '.join(dict.fromkeys(systems))}: {remark}")
+        return said
 
     def corpus(self) -> str:
         """The one corpus of all results.

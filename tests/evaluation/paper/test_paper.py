@@ -323,3 +323,10 @@ def test_a_number_has_its_own_metric(tmp_path: Path) -> None:
     assert FIGURES["intervals"](
         "a title", [("a", results() | {"metrics": [results()["metrics"][0] | {"name": "CCC"}]}, {})]
     )
+
+
+def test_a_remark_is_said_once_of_all_its_systems() -> None:
+    found = Found()
+    found.remarks = {"p": ["a, b: made of X", "told the words"], "q": ["a: made of X"]}
+    found.alone = [("b", "made of X"), ("c", "made of X"), ("a", "told the words"), ("c", "scored twice")]
+    assert found.all_remarks() == ["told the words", "b, c, a: made of X", "c: scored twice"]
