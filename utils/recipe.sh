@@ -79,6 +79,14 @@ option() {
   declare -g "$1=$2"
 }
 
+# option_help NAME: what --help says of an option
+option_help() {
+  local n
+  for n in "${!recipe_option_names[@]}"; do
+    if [ "${recipe_option_names[n]}" = "$1" ]; then echo "${recipe_option_helps[n]}"; fi
+  done
+}
+
 # parse_options "$@": set the variables from the command line
 parse_options() {
   recipe_find_stages

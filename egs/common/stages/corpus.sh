@@ -15,7 +15,7 @@ make_demo_corpus() {
 # prepare_corpus [ARGUMENT...]
 prepare_corpus() {
   local bad=()
-  [ -n "$corpus" ] || ${demo:-false} || recipe_error "stage 1 needs --corpus; see --help"
+  [ -n "$corpus" ] || ${demo:-false} || recipe_error "stage 1 needs --corpus: $(option_help corpus)"
   if $skip_bad; then bad=(--skip-bad); fi
   $train_cmd "$data/log/prepare.log" prepare_corpus.py "$dataset" "${bad[@]}" "${corpus:-$data/corpus}" \
     "$data/manifests" "$@"
