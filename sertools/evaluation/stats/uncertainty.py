@@ -12,7 +12,7 @@ from sertools.evaluation.stats.metric import Floats, Function
 
 DRAWS = 10_000
 LEVEL = 0.95
-CHUNK = 1_000
+CHUNK, CHUNK_BYTES = 1_000, 2**25  # draws at a time; fewer where classes are many (speakers)
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def bootstrap(
 def _drawn(arrays: Sequence[NDArray[Any]], draws: int, seed: int) -> Iterator[tuple[Floats, ...]]:
     """Sums over resampled speakers: for each array (S, ...) blocks (at most CHUNK, ...) of drawn sums.
 
+    The draws do not depend on the size of the blocks.
+
     Raises:
         ValueError: fewer than two speakers.
     """
@@ -76,8 +78,9 @@ def _drawn(arrays: Sequence[NDArray[Any]], draws: int, seed: int) -> Iterator[tu
         raise ValueError(f"resampling speakers needs at least two, found {num_speakers}")
     generator = np.random.default_rng(seed)
     flat = [array.reshape(num_speakers, -1).astype(np.float64) for array in arrays]
-    for start in range(0, draws, CHUNK):
-        count = min(CHUNK, draws - start)
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // (8 * sum(f.shape[1] for f in flat))))
+    for start in range(0, draws, chunk):
+        count = min(chunk, draws - start)
         times = generator.multinomial(num_speakers, np.full(num_speakers, 1 / num_speakers), size=count)
         weights = times.astype(np.float64)
         yield tuple((weights @ f).reshape(count, *a.shape[1:]) for f, a in zip(flat, arrays, strict=True))

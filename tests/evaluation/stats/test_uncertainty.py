@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from sertools.evaluation.stats import uncertainty
 from sertools.evaluation.stats.metric import Floats
 from sertools.evaluation.stats.metrics import unweighted_accuracy_of_counts
 from sertools.evaluation.stats.statistics import statistics
@@ -170,3 +171,11 @@ def test_one_speaker_is_refused() -> None:
 def test_deviation() -> None:
     assert deviation([1.0, 2.0, 3.0]) == 1
     assert deviation([1.0]) is None
+
+
+def test_draws_do_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = np.random.default_rng(0).integers(1, 9, (12, 2, 4, 4)).astype(float)
+    functions = {"share": lambda m: np.trace(m, axis1=-2, axis2=-1) / m.sum((-1, -2))}
+    whole = bootstrap(statistics, functions, draws=1500, seed=3)["share"]
+    monkeypatch.setattr(uncertainty, "CHUNK_BYTES", 8 * 32 * 7)
+    assert np.array_equal(bootstrap(statistics, functions, draws=1500, seed=3)["share"], whole)
