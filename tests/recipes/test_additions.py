@@ -25,7 +25,7 @@ FILES = {
 """What is added to sertools."""
 LINES = {
     "corpora/registry.py": ("CORPORA: dict[str, str] = {\n", '    "toy": "sertools.corpora.toy",\n', ""),
-    "features/kinds.py": ("kind for kind in (", "LOUDNESS, ", "features.utterance.loudness import LOUDNESS"),
+    "features/kinds.py": ("for kind in (", "LOUDNESS, ", "features.utterance.loudness import LOUDNESS"),
     "emotion/kinds.py": ("KINDS: dict[str, str] = {\n", '    "nearest_mean": "sertools.emotion.nearest_mean",\n', ""),
     "evaluation/stats/registry.py": ("(UA, WA, ", "KAPPA, ", "evaluation.stats.kappa import KAPPA"),
     "partitions/protocols/__init__.py": ("_ALL = (STRICT, ", "TOY, ", "partitions.protocols.toy import TOY"),
