@@ -1,11 +1,24 @@
 """What ``config.json`` and ``preprocessor_config.json`` of a pretrained model can hold: types and ranges."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sertools.errors import UserError
-from sertools.limits import HIGHEST_RATE, LOWEST_RATE, ListOf, Number, Record, Text, Truth, optional
+from sertools.limits import HIGHEST_RATE, LOWEST_RATE, ListOf, Number, Record, Text, Truth, optional, shown
+
+
+@dataclass(frozen=True)
+class _Precision:
+    """In which the weights were kept; some releases of transformers fail on another word, others overlook it."""
+
+    names: tuple[str, ...] = ("float32", "float16", "bfloat16", "float64")
+
+    def check(self, value: Any, where: str) -> None:
+        if value not in self.names:
+            raise UserError(f"{where} must be one of {', '.join(self.names)}, not {shown(value)}")
+
 
 _WIDTH = optional(Number(1, 32_768, whole=True))
 _DEPTH = optional(Number(1, 256, whole=True))
@@ -24,6 +37,7 @@ CONFIG = Record(
         **dict.fromkeys(("conv_dim", "conv_kernel", "conv_stride"), _SIZES),
         **dict.fromkeys(("num_conv_pos_embeddings", "num_conv_pos_embedding_groups"), _WIDTH),
         **dict.fromkeys(("attention_dropout", "hidden_dropout", "activation_dropout", "feat_proj_dropout"), _SHARE),
+        **dict.fromkeys(("torch_dtype", "dtype"), optional(_Precision())),
         "vocab_size": optional(Number(1, 2_000_000, whole=True)),
         "max_position_embeddings": optional(Number(1, 1_000_000, whole=True)),
         "max_source_positions": optional(Number(1, 100_000, whole=True)),
