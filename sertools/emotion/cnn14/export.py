@@ -1,7 +1,6 @@
 """A Cnn14 as a network for other programs: TorchScript or ONNX, from log-mel spectra to probabilities."""
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from sertools.evaluation.stats.calibration import apply_temperature
 from sertools.features.origin import kinds_of
 from sertools.files import replacing, write_json
 from sertools.models.cnn14 import Cnn14
+from sertools.prediction.exportable import ExportableEnsemble
 from sertools.prediction.exported_file import check_difference, open_written, write_onnx
-from sertools.prediction.stored import StoredEnsemble
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.run import CHECKPOINT
 
@@ -47,17 +46,8 @@ class Calibrated(nn.Module):
         return outputs if self.number else torch.softmax(outputs * self.scale, 1)
 
 
-class Cnn14Ensemble(StoredEnsemble):
-    """Runs of S5's systems, which can be exported (:class:`sertools.prediction.ensemble.Exportable`).
-
-    Args:
-        loaded: see :func:`sertools.prediction.stored.load_stored`.
-        runs: name to folder.
-    """
-
-    def __init__(self, loaded: StoredEnsemble, runs: Mapping[str, Path]) -> None:
-        super().__init__(loaded.branches, loaded.target, loaded.needs_speakers)
-        self._runs = dict(runs)
+class Cnn14Ensemble(ExportableEnsemble):
+    """Runs of S5's systems, which can be exported."""
 
     def export(self, output: Path, *, check: bool) -> tuple[str, float | None]:
         """Write it and what it is as ``.json`` beside it; see :mod:`sertools.prediction.export`.

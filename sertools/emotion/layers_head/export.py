@@ -1,26 +1,16 @@
 """A head on hidden layers, with the pretrained model before it, as a network for other programs."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from sertools.emotion.layers_head.system import LayersSystem
 from sertools.errors import UserError
 from sertools.features.learned.ssl import HiddenStates
+from sertools.prediction.exportable import ExportableEnsemble
 from sertools.prediction.exported_waveform import WaveformNetwork, export_waveform
-from sertools.prediction.stored import StoredEnsemble
 
 
-class LayersEnsemble(StoredEnsemble):
-    """Runs which can be exported (:class:`sertools.prediction.ensemble.Exportable`).
-
-    Args:
-        loaded: see :func:`sertools.prediction.stored.load_stored`.
-        runs: name to folder.
-    """
-
-    def __init__(self, loaded: StoredEnsemble, runs: Mapping[str, Path]) -> None:
-        super().__init__(loaded.branches, loaded.target, loaded.needs_speakers)
-        self._runs = dict(runs)
+class LayersEnsemble(ExportableEnsemble):
+    """Runs which can be exported."""
 
     def export(self, output: Path, *, check: bool) -> tuple[str, float | None]:
         """See :class:`sertools.prediction.ensemble.Exportable`.

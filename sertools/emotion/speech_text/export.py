@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from sertools.emotion.speech_text.network import Sequences, SpeechTextNetwork
 from sertools.emotion.speech_text.system import SpeechTextSystem
 from sertools.features.origin import kinds_of
+from sertools.prediction.exportable import ExportableEnsemble
 from sertools.prediction.exported_s3 import Export, Input, write_export
-from sertools.prediction.stored import StoredEnsemble
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.run import CHECKPOINT
 
@@ -54,17 +54,8 @@ class OfOne(nn.Module):
         return outputs if self.number else torch.log_softmax(outputs, 1)
 
 
-class SpeechTextEnsemble(StoredEnsemble):
-    """Runs which can be exported (:class:`sertools.prediction.ensemble.Exportable`).
-
-    Args:
-        loaded: see :func:`sertools.prediction.stored.load_stored`.
-        runs: name to folder.
-    """
-
-    def __init__(self, loaded: StoredEnsemble, runs: Mapping[str, Path]) -> None:
-        super().__init__(loaded.branches, loaded.target, loaded.needs_speakers)
-        self._runs = dict(runs)
+class SpeechTextEnsemble(ExportableEnsemble):
+    """Runs which can be exported."""
 
     def export(self, output: Path, *, check: bool) -> tuple[str, float | None]:
         """See :class:`sertools.prediction.ensemble.Exportable`.
