@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 STATE, HISTORY = "state.safetensors", "history.jsonl"
+SAVE_SECONDS = 10.0
+"""At an epoch's end the state is saved if so much time has passed: to write it for good (fsync) takes longer than an
+epoch of a small network."""
 
 
 def train(
@@ -90,30 +93,50 @@ def train(
     writer = None
     if group.first:
         writer = SummaryWriter(str(directory / "tensorboard"), purge_step=now.epoch if found is not None else None)
+    saved = time.monotonic()
     try:
         while now.epoch <= config.epochs and not _out_of_patience(now, config):
-            _epoch(task, config, now, best, average, optimizer, gradients, directory, total, conditions)
+            saved = _epoch(task, config, now, best, average, optimizer, gradients, directory, total, conditions, saved)
             group.check_weights(task.model)
             average.add(now.epoch, task.model)
             now.averaged = average.count
             with average.in_place_of(task.model):
-                best = _end_epoch(task, config, now, best, directory, writer)
-            if group.first:
-                save_state(directory / STATE, now, task.model, optimizer, best, average.weights)
-            group.barrier()
+                best = _end_epoch(task, config, now, best, writer)
+            _, due = group.any_of(False, time.monotonic() - saved > min(SAVE_SECONDS, 60 * config.save_minutes))
+            if due:
+                if group.first:
+                    _save(directory, now, task.model, optimizer, best, average)
+                group.barrier()
+                saved = time.monotonic()
+        if group.first:
+            _write_history(directory, now)
     finally:
         if writer is not None:
             writer.close()
     return Trained(best, now.best_epoch, now.history)
 
 
+def _save(
+    directory: Path, now: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor],
+    average: WeightAverage,
+) -> None:  # fmt: skip
+    """The state, and the epochs so far for whoever looks."""
+    save_state(directory / STATE, now, model, optimizer, best, average.weights)
+    _write_history(directory, now)
+
+
+def _write_history(directory: Path, now: Progress) -> None:
+    write_text(directory / HISTORY, "".join(json_line(entry) for entry in now.history))
+
+
 def _epoch(
     task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], average: WeightAverage,
     optimizer: torch.optim.Optimizer, gradients: Gradients, directory: Path, total: int, conditions: Conditions,
-) -> None:  # fmt: skip
-    """The rest of the current epoch's batches."""
+    saved: float,
+) -> float:  # fmt: skip
+    """The rest of the current epoch's batches; when the state was last saved, in seconds of the monotonic clock."""
     task.model.train()
-    saved = started = time.monotonic()
+    started = time.monotonic()
     before = now.seconds
     losses = Losses(now, wait=0 if conditions.device == "cpu" else 1)
     for batch in task.batches(now.epoch, now.batch):
@@ -139,18 +162,18 @@ def _epoch(
         if stop or save:
             losses.settle()
             if gradients.group.first:
-                save_state(directory / STATE, now, task.model, optimizer, best, average.weights)
+                _save(directory, now, task.model, optimizer, best, average)
             gradients.group.barrier()
             saved = time.monotonic()
         if stop:
             raise Stopped(f"stopped in epoch {now.epoch} after batch {now.batch}; the same command goes on from there")
     losses.settle()
+    return saved
 
 
 def _end_epoch(
-    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], directory: Path,
-    writer: SummaryWriter | None,
-) -> dict[str, Tensor]:  # fmt: skip
+    task: Task, config: TrainingConfig, now: Progress, best: dict[str, Tensor], writer: SummaryWriter | None
+) -> dict[str, Tensor]:
     """Evaluate, log, keep the best weights, and set ``now`` to the next epoch; nothing is written without a writer."""
     task.model.eval()
     with torch.no_grad():
@@ -166,7 +189,6 @@ def _end_epoch(
     }
     now.history.append(entry)
     if writer is not None:
-        write_text(directory / HISTORY, "".join(json_line(e) for e in now.history))
         for name, value in entry.items():
             if name != "epoch":
                 writer.add_scalar(name, value, now.epoch)

@@ -26,7 +26,7 @@ class TrainingConfig:
         patience: stop after so many epochs without a better dev score; 0 for never.
         average: the weights of the last so much of all epochs (0.25: a quarter) are averaged, and the mean is what is
             scored on dev and kept (:mod:`sertools.training.averaging`); 0 for never.
-        save_minutes: the state is saved so often, besides at every epoch's end.
+        save_minutes: the state is saved so often, and at the end of an epoch if the last time is ten seconds ago.
     """
 
     epochs: int = 20

@@ -126,6 +126,25 @@ def test_killed_equals_undisturbed(tmp_path: Path) -> None:
         assert torch.equal(whole[name], cut[name]), name
 
 
+@pytest.mark.parametrize(("seconds", "first"), [(-1.0, (3, 0)), (3600.0, (1, 0))])
+def test_epochs_are_saved_if_they_take_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, first: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("sertools.training.loop.SAVE_SECONDS", seconds)
+
+    class Killed(Toy):
+        def before_step(self, done: float) -> None:
+            if len(self.seen) > 12:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Killed(), CONFIG, tmp_path, seed=7, key="k")
+    assert (tmp_path / HISTORY).exists() == (seconds < 0)
+    resumed = Toy()
+    train(resumed, CONFIG, tmp_path, seed=7, key="k")
+    assert resumed.seen[0] == first
+
+
 def test_state_of_another_training_is_not_taken_up(tmp_path: Path) -> None:
     task = Toy()
     with pytest.raises(Stopped):
