@@ -65,6 +65,8 @@ def serve(options: argparse.Namespace) -> int:
             listening.bind(("127.0.0.1", options.port))
         except OSError as error:
             raise UserError(f"port {options.port} cannot be used: {error.strerror}; name another (--port)") from error
+        # a browser that is there before the server waits, and is not refused
+        listening.listen()
         print(f"http://127.0.0.1:{listening.getsockname()[1]}/?token={app.state.token}", flush=True)
         if not options.quiet:
             print("open this address in a browser on this machine; Ctrl-C ends it", file=sys.stderr)

@@ -48,6 +48,11 @@ async function give(label) {
   } catch (error) { at("error").textContent = `Not saved: ${error.message}`; at("error").hidden = false; }
 }
 
+// what is written after the label is kept with it, and before it until there is one
+at("comment").addEventListener("change", () => {
+  const item = items[now];
+  if (item.label === null) item.comment = at("comment").value; else give(item.label);
+});
 at("back").addEventListener("click", () => go(now - 1));
 at("next").addEventListener("click", () => go(now + 1));
 document.addEventListener("keydown", event => {

@@ -22,6 +22,12 @@ async function recognise(blob) {
   show();
 }
 
+function dashed(colour, dashes) {
+  let place = 0;
+  const parts = dashes.map((length, k) => `${k % 2 ? "transparent" : colour} ${place}px ${place += length}px`);
+  return parts.length ? `repeating-linear-gradient(90deg, ${parts})` : colour;
+}
+
 function percent(p) { return `${Math.round(100 * p)} %`; }
 
 function show() {
@@ -30,7 +36,7 @@ function show() {
   const names = Object.keys(found.probabilities);
   at("legend").replaceChildren(...names.map((name, n) => {
     const li = document.createElement("li"), mark = document.createElement("span");
-    mark.style.background = COLOURS[n % COLOURS.length];
+    mark.style.background = dashed(COLOURS[n % COLOURS.length], DASHES[n % DASHES.length]);
     li.append(mark, `${name} ${percent(found.probabilities[name])}`);
     return li;
   }));
