@@ -1,9 +1,9 @@
-"""The command ``sertools``: look at a corpus, use what was trained, see how far a recipe is.
+"""Look at a corpus, use what was trained, see how far a recipe is.
 
     sertools predict speech.wav
     sertools COMMAND --help
 
-Making things is what the programs in local/ are for.
+What makes features, folds and models are the programs in local/, which recipes (run.sh) call.
 """
 
 import argparse
@@ -20,16 +20,16 @@ from sertools.inspection import command as inspection
 from sertools.status import command as status
 
 COMMANDS = (
-    ("new", new, new.new, "recipes in a folder of one's own"),
-    ("inspect", inspection, inspection.show, "a look at a corpus"),
-    ("predict", predict, predict.predict, "class probabilities of speech"),
-    ("export", export, export.export, "a network as TorchScript or ONNX"),
-    ("serve", serve, serve.serve, "a page on this machine"),
-    ("sweep", sweep, sweep.sweep, "settings searched on dev parts"),
-    ("results", results, results.results, "a page of all experiments"),
-    ("check", checking, checking.show, "whether folds and predictions keep the contract"),
-    ("status", status, status.show, "how far a recipe is"),
-    ("completion", completion, completion.show, "of commands and options in the shell"),
+    ("new", new, new.new, "lay out recipes in a folder of your own"),
+    ("inspect", inspection, inspection.show, "look at a corpus before anything is trained"),
+    ("predict", predict, predict.predict, "recognise emotion in recordings"),
+    ("export", export, export.export, "write a network as TorchScript or ONNX"),
+    ("serve", serve, serve.serve, "recognise or label speech in a browser"),
+    ("sweep", sweep, sweep.sweep, "search for settings on dev parts"),
+    ("results", results, results.results, "make a page of all experiments in a folder"),
+    ("check", checking, checking.show, "check folds and predictions against the contract"),
+    ("status", status, status.show, "show how far a recipe has got"),
+    ("completion", completion, completion.show, "print completion for bash or zsh"),
 )
 """Name, module with ``DOC`` and ``add_arguments``, what runs it, and help; what is heavy is imported when it runs."""
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="sertools", description=__doc__, formatter_class=Formatter, allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"sertools {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for name, module, run, told in COMMANDS:
         command = commands.add_parser(
             name, description=module.DOC, help=told, formatter_class=Formatter, allow_abbrev=False

@@ -197,7 +197,8 @@ recipe_lines() {
 
 recipe_help() {
   local i
-  sed -n '2,${/^#/!q; /^# *shellcheck /d; s/^# \{0,1\}//p}' "$recipe_file"
+  # $(...) takes the empty lines from its end
+  printf '%s\n' "$(sed -n '2,${/^#/!q; /^# *shellcheck /d; s/^# \{0,1\}//p}' "$recipe_file")"
   printf '\nStages:\n'
   for i in "${!recipe_stage_numbers[@]}"; do
     printf '  %2s  %s\n' "${recipe_stage_numbers[i]}" "${recipe_stage_titles[i]}"

@@ -152,7 +152,7 @@ def _check_audio_is_enough(config: S4Config, directory: Path) -> None:
         told = "is told what was said" if config.reads_reference else "reads words out of a table"
         raise UserError(
             f"{directory} is a system that {told} ({', '.join(config.model.branches)}), so audio alone is not enough; "
-            f"what it says of its dev and test utterances is in {directory / PREDICTIONS}"
+            f"its predictions of its dev and test utterances are in {directory / PREDICTIONS}"
         )
 
 
