@@ -128,17 +128,48 @@ def help_of(program: Path) -> str:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{ROOT / 'local'}:{os.environ['PATH']}",
-        "COLUMNS": "200",
+        "COLUMNS": "80",
     }
-    command = ["bash", program.name] if program.suffix == ".sh" else [sys.executable, str(program)]
-    told = subprocess.run([*command, "--help"], cwd=program.parent, capture_output=True, text=True, env=environment)
+    folder = program.parent
+    if program.suffix == ".sh":
+        command = ["bash", program.name]
+    elif program.suffix == ".py":
+        command = [sys.executable, str(program)]
+    else:
+        command, folder = [sys.executable, "-m", *program.parts], ROOT
+    told = subprocess.run([*command, "--help"], cwd=folder, capture_output=True, text=True, env=environment)
     assert told.returncode == 0, told.stderr
+    assert len(told.stdout.splitlines()) <= 50, f"{program}: its help does not fit a screen"
     return told.stdout
+
+
+MARK = re.compile(r"(?:<!-- tests: ([\w/. ]+) -->|\*Not run by tests: \S.*\.\*\n)$")
+
+
+def test_every_block_of_commands_is_run_by_tests_or_marked() -> None:
+    """The comment above a block names tests that run its programs; a reader sees the line where none does."""
+    blocks, wrong = 0, []
+    for page in PAGES:
+        if page.relative_to(ROOT).parts[0] not in ("README.md", "docs", "egs"):
+            continue
+        text = page.read_text(encoding="utf-8")
+        for block in re.finditer(r"^```(?:sh|python)\n(.*?)^```", text, flags=re.S | re.M):
+            blocks += 1
+            mark = MARK.search(text[: block.start()].removesuffix("\n"))
+            tests = [ROOT / "tests" / name for name in (mark[1] or "").split()] if mark else []
+            if mark is None or not all(path.is_file() for path in tests):
+                wrong.append(f"{page.relative_to(ROOT)}: {block[1].splitlines()[0]}")
+    assert not wrong, "\n".join(wrong)
+    assert blocks > 30
 
 
 def test_commands_are_programs_with_these_options() -> None:
     checked, wrong = 0, []
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     for where, (folder, name, *arguments) in commands():
+        if name == "make":
+            wrong += [f"{where}: no such target {word}" for word in arguments if "=" not in word and word not in targets]
+            continue
         if name.startswith("./run") and name.endswith(".sh"):
             program = Path(folder) / name
             if not program.exists():
@@ -147,6 +178,8 @@ def test_commands_are_programs_with_these_options() -> None:
                 continue
         elif (ROOT / "local" / name).is_file():
             program = ROOT / "local" / name
+        elif name == "sertools":
+            program = Path(name, arguments[0])
         else:
             continue
         options = {word.split("=")[0] for word in arguments if re.match(r"--[a-z]", word)}
