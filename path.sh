@@ -8,8 +8,8 @@ fi
 # CDPATH would lead elsewhere, and print where; cd may be a function or alias of the user's
 sertools_root=$(CDPATH='' builtin cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 sertools_env=${SERTOOLS_ENV:-$sertools_root/.venv}
-# a GPU that the first environment's torch has no code for
-if [ -z "${SERTOOLS_ENV:-}" ] && [ -x "$sertools_root/utils/which_env.sh" ] && [ "$("$sertools_root/utils/which_env.sh")" = modern ]; then
+# a GPU that the first environment's torch has no code for; recipes of `sertools new` have one environment, pip's
+if [ -z "${SERTOOLS_ENV:-}" ] && [ -d "$sertools_root/requirements" ] && [ "$("$sertools_root/utils/which_env.sh")" = modern ]; then
   sertools_env=$sertools_root/.venv-modern
 fi
 sertools_path=$sertools_root/utils:$sertools_root/local

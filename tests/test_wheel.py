@@ -124,6 +124,10 @@ def test_recipes_are_laid_out(installed: Path, tmp_path: Path) -> None:
     told = said("bash", "-c", ". ./path.sh && python3 -c 'import sertools; print(sertools.__file__)'",
                 cwd=tmp_path / "mine/egs/own")  # fmt: skip
     assert told.startswith(str(tmp_path / "mine/.venv")) or str(installed.parents[1]) in told
+    # on a machine whose GPU wants the second environment of a checkout, too
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 9.0\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert said("bash", "-c", "PATH=$PWD/../../..:$PATH; . ./path.sh; echo $PATH", cwd=tmp_path / "mine/egs/own")
     again = subprocess.run([installed, "new", "mine"], capture_output=True, text=True, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (1, "error: mine is there already, and not empty; name a new folder\n")
     assert not list((tmp_path / "mine").rglob("__pycache__"))
