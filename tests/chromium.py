@@ -138,5 +138,7 @@ class Chromium:
             self.run(rules + ";0")
         found = self.run("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
         return [
-            f"{one['id']} ({one['impact']}): {one['help']}: {node['html'][:200]}" for one in found for node in one["nodes"]
+            f"{one['id']} ({one['impact']}): {one['help']}: {node['html'][:200]}"
+            for one in found
+            for node in one["nodes"]
         ]

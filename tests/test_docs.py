@@ -168,7 +168,9 @@ def test_commands_are_programs_with_these_options() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     for where, (folder, name, *arguments) in commands():
         if name == "make":
-            wrong += [f"{where}: no such target {word}" for word in arguments if "=" not in word and word not in targets]
+            wrong += [
+                f"{where}: no such target {word}" for word in arguments if "=" not in word and word not in targets
+            ]
             continue
         if name.startswith("./run") and name.endswith(".sh"):
             program = Path(folder) / name

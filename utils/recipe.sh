@@ -124,6 +124,7 @@ parse_options() {
       value=$1
       shift
     fi
+    recipe_find_file "$name"
     recipe_set "$name" "$value"
     [ "$name" = --stage ] || recipe_given+=("$name=$value")
   done
@@ -138,6 +139,20 @@ parse_options() {
   recipe_state=running
   recipe_clock
   recipe_began=$recipe_seconds
+}
+
+# recipe_find_file NAME: a recipe that is started from another folder takes the file or folder that $value names there,
+# where the recipe's own folder has none of that name
+recipe_find_file() {
+  local there=${recipe_called_from:-$PWD}/$value
+  case $1 in
+    --table | --audio | --corpus | --manifests | --pretrained | --extractor | --recogniser | --backbone | --text-backbone) ;;
+    *) return 0 ;;
+  esac
+  if [[ -z $value || $value = /* || ! -e $there || $value -ef $there ]]; then return 0; fi
+  [ ! -e "$value" ] || recipe_error "$1 $value: there is one in $recipe_called_from and one in $PWD; give the whole path"
+  echo "$recipe_name: $1 is $there"
+  value=$there
 }
 
 # stage NUMBER TITLE: whether the stage is to run

@@ -22,6 +22,8 @@ if [ "${BASH_SOURCE[1]-}" != "$0" ]; then
   case $- in *i*) kill -INT $$ ;; esac
   exit 2
 fi
+# recipe.sh looks there, too, for what options name
+recipe_called_from=$PWD
 recipe_script=$(readlink -f -- "$0")
 cd -P -- "$(dirname -- "$recipe_script")" || exit
 # shellcheck source=../../path.sh

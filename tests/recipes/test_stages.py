@@ -86,6 +86,20 @@ def test_what_a_users_shell_hands_on(ravdess: Recipe, tmp_path: Path) -> None:
         )  # fmt: skip
 
 
+def test_files_are_found_from_where_a_recipe_is_started(ravdess: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "here/corpus").mkdir(parents=True)
+    command = ["bash", str(ravdess.directory / "run.sh"), "--stage", "1", "--stop-stage", "1", "--corpus", "corpus"]
+
+    def told() -> str:
+        done = subprocess.run(command, cwd=tmp_path / "here", env=ravdess.environment, capture_output=True, text=True)
+        assert done.returncode != 0
+        return done.stdout + done.stderr
+
+    assert f"run.sh: --corpus is {tmp_path}/here/corpus\n" in told()
+    (ravdess.directory / "corpus").mkdir()
+    assert "--corpus corpus: there is one in" in told()
+
+
 def test_a_copy_outside_of_egs(ravdess: Recipe, tmp_path: Path) -> None:
     shutil.copytree(ravdess.directory, tmp_path / "mine")
     done = subprocess.run(["./run.sh", "--help"], cwd=tmp_path / "mine", capture_output=True, text=True)
