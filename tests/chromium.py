@@ -65,6 +65,7 @@ class Chromium:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._to.write(json.dumps({"id": 0, "method": "Browser.close"}).encode() + b"\0")
         self._to.close()
         try:
             self._process.wait(10)

@@ -3,11 +3,17 @@
 import csv
 import io
 import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from chromium import PROGRAM, Chromium, axe
 
 from sertools.errors import UserError
 from sertools.partitions.target import Target
@@ -146,3 +152,101 @@ def test_what_is_no_speech_is_refused_in_a_sentence(model: EmotionModel, sent: b
     client.get("/", params={"token": "t" * 20})
     answer = client.post("/recognise", content=sent)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
+# -- in a browser
+
+RULES = axe()
+in_browser = pytest.mark.skipif(PROGRAM is None or RULES is None, reason="needs chromium and axe-core (make env-serve)")
+
+
+@contextmanager
+def served(app: object, folder: Path) -> Iterator[Chromium]:
+    """A browser that has opened the address of a server that runs."""
+    import uvicorn
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))  # type: ignore[arg-type]
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            with Chromium(folder / "profile") as browser:
+                browser.open(f"http://127.0.0.1:{listening.getsockname()[1]}/?token={'t' * 20}")
+                yield browser
+                assert browser.problems == []
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def fits_and_is_accessible(browser: Chromium) -> bool:
+    for width in (1280, 420):
+        browser.size(width)
+        assert browser.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert browser.violations(str(RULES)) == []
+    return True
+
+
+def text(name: str) -> str:
+    return f"document.getElementById('{name}').textContent"
+
+
+@in_browser
+def test_a_file_and_a_recording_in_a_browser(model: EmotionModel, tmp_path: Path) -> None:
+    (tmp_path / "speech.wav").write_bytes(wav(0.75))
+    (tmp_path / "notes.txt").write_text("no speech")
+    with served(make_app(model, "exp/<b>", token="t" * 20), tmp_path) as browser:
+        browser.until(f"{text('title')} === 'exp/<b>'")
+        assert fits_and_is_accessible(browser)
+        assert "token" not in browser.run("location.href")
+        browser.key("Tab")
+        assert browser.run("document.activeElement.id") == "file", "the first that a key reaches"
+        field = browser("DOM.querySelector", nodeId=browser("DOM.getDocument")["root"]["nodeId"], selector="#file")
+        browser("DOM.setFileInputFiles", files=[str(tmp_path / "speech.wav")], **field)
+        browser.until(f"{text('answer')} === 'loud, 75 %'")
+        assert browser.run("document.querySelectorAll('#legend li').length") == 2
+        assert browser.run("document.querySelectorAll('#table tr').length") == 3
+        browser.run("document.querySelector('summary').click()")
+        assert fits_and_is_accessible(browser)
+        # the browser's microphone beeps; the button is pressed by its key
+        browser.run("document.getElementById('record').focus()")
+        browser.key("Enter", text="\r")
+        browser.until(f"{text('record')} === 'Stop'")
+        time.sleep(1.2)
+        browser.key("Enter", text="\r")
+        browser.until(f"/^(quiet|loud), /.test({text('answer')}) && {text('record')} === 'Record'")
+        browser("DOM.setFileInputFiles", files=[str(tmp_path / "notes.txt")], **field)
+        browser.until("!document.getElementById('error').hidden")
+        assert "cannot be read as audio" in browser.run(text("error"))
+        # that a request was refused is in the browser's own log, too
+        browser.problems = [line for line in browser.problems if "status of 400" not in line]
+
+
+@in_browser
+def test_a_review_by_keys(model: EmotionModel, tmp_path: Path) -> None:
+    for name, level in (("a", 0.55), ("b", 0.9)):
+        (tmp_path / f"{name}.wav").write_bytes(wav(level))
+    sources = [file_source(path) for path in sorted(tmp_path.glob("*.wav"))]
+    review = Review(model, sources, tmp_path / "labels.csv")
+    with served(make_app(model, "x", token="t" * 20, review=review), tmp_path) as browser:
+        browser.until(f"{text('place')} === '1 of 2; 0 labelled'")
+        assert fits_and_is_accessible(browser)
+        assert browser.run(text("told")) == "", "what the system says sways nobody"
+        browser.key("1")
+        browser.until(f"{text('told')} === 'The system says loud (55 %); quiet has 45 %.'")
+        # a comment after the label is kept with it, and digits in it are no labels
+        browser.run("document.getElementById('comment').focus()")
+        browser("Input.insertText", text="2 voices")
+        browser.key("2")
+        browser.run("document.getElementById('next').focus()")
+        browser.until(f"{text('place')} === '1 of 2; 1 labelled'")
+        browser.key("ArrowRight")
+        browser.until(f"{text('place')} === '2 of 2; 1 labelled'")
+        browser.key("0")
+        browser.until(f"{text('place')} === '2 of 2; 2 labelled'")
+    rows = list(csv.DictReader((tmp_path / "labels.csv").open()))
+    assert [(Path(row["file"]).stem, row["label"], row["comment"]) for row in rows] == [
+        ("a", "quiet", "2 voices2"), ("b", "", "")
+    ]  # fmt: skip
