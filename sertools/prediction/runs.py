@@ -83,7 +83,7 @@ def load_runs(
     if load is None:
         raise UserError(
             f"{runs[first] / CHECKPOINT} is a system of the kind {kind}, which cannot be applied to other audio yet "
-            "(most such systems read features that were stored before).  Its predictions of its dev and test utterances "
+            "(most such systems read stored features).  Its predictions of its dev and test utterances "
             f"are in {runs[first] / PREDICTIONS}"
         )
     ensemble = load(dict(runs), calibrated=calibrated, device=device, given=dict(given or {}))
