@@ -31,6 +31,7 @@ def main() -> None:
     arguments.add_argument("systems", nargs="*", metavar="SYSTEM@PROTOCOL=DIR", help="scored experiments")
     arguments.add_argument("--paper", type=Path, required=True, help="what was published: egs/common/papers/*.yaml")
     arguments.add_argument("--comparison", action="append", default=[], metavar="PROTOCOL=DIR", help="may be repeated")
+    arguments.add_argument("--curve", type=Path, action="append", default=[], metavar="DIR", help="of plot_curve.py")
     arguments.add_argument(
         "--if-any", action="store_true", help="no error, and no page, if none of the paper's systems is among these"
     )
@@ -46,11 +47,13 @@ def main() -> None:
         found.add_experiment(protocol, system, directory, curve=system in watched)
     for text in options.comparison:
         found.add_comparison(*pair(text))
+    for directory in options.curve:
+        found.add_curves(directory)
     if options.if_any and not knows(paper, found):
         logging.info("no page of %s: none of its systems is among these", paper.paper)
         return
     inputs: dict[str, Path | str] = {"paper": options.paper} | {str(path): path for path in found.files}
-    stamp = Stamp.of({"command": options.command, "sertools": sertools.__version__, "page": 5}, inputs)
+    stamp = Stamp.of({"command": options.command, "sertools": sertools.__version__, "page": 6}, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
         if reason is None:

@@ -133,6 +133,8 @@ paper_page() {
     check_current "$one" "$exp/results/results.json"
     if [ -e "$exp/results/results.json" ]; then experiments+=("$one@$protocol=$exp"); fi
   done
+  # curves over the amount of training data, of papers that have some
+  if [ -e "${results}curve_$paper${2-}/curve.json" ]; then given+=(--curve "${results}curve_$paper${2-}"); fi
   paper_page.py --if-any --paper "../common/papers/$paper.yaml" --command "$(command_line)" --output "${results}paper_$paper${2-}" \
     "${given[@]}" "${experiments[@]}"
 }

@@ -46,7 +46,9 @@ def plot_curves(
                      for point in curve.points]
         for curve in curves
     }  # fmt: skip
-    write_json(output / JSON, {"curves": points, "savings": [to_json(saving) for saving in found], "remarks": said})
+    claims = [sentence(one, next(c for c in curves if c.name == one.first)) for one in largest(found)]
+    savings_found = [to_json(saving) for saving in found]
+    write_json(output / JSON, {"curves": points, "claims": claims, "savings": savings_found, "remarks": said})
     with replacing(output / PICTURE) as temporary:
         # a picture goes without its text
         marked = any(DEPENDENT in lines for _, lines in read)
@@ -67,6 +69,16 @@ def sentence(saving: Saving, curve: Curve) -> str:
         return f"{text}; tested in other folds, so the difference is not tested."
     low, high = (metric.show_difference(v) for v in _bounds(saving))
     return f"{text}; difference {metric.show_difference(saving.difference.value)} ({low} to {high})."
+
+
+def largest(found: Sequence[Saving]) -> list[Saving]:
+    """Of each pair of systems that which saves the most."""
+    best: dict[tuple[str, str], Saving] = {}
+    for one in found:
+        known = best.get((one.first, one.second))
+        if known is None or one.times > known.times:
+            best[one.first, one.second] = one
+    return list(best.values())
 
 
 def to_text(curves: Sequence[Curve], found: Sequence[Saving], said: Sequence[str], title: str) -> str:

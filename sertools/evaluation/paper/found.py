@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sertools.errors import UserError
+from sertools.evaluation.curve import drawing
 from sertools.evaluation.paper import fields
 from sertools.evaluation.paper.curves import history_files, read_curve
 from sertools.evaluation.paper.published import FOLDS, GAIN, POOLED, WITHIN, Column
@@ -17,6 +18,7 @@ from sertools.provenance import require_whole
 SYNTHETIC = "-synthetic"
 COMPARISON, RESULTS = "comparison.json", "results/results.json"
 MAKES_COMPARISON, MAKES_RESULTS = "the comparison stage (local/compare.py)", "the scoring stage (local/score.py)"
+MAKES_CURVES = "the stage of learning curves (local/plot_curve.py)"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Found:
         corpora: of the results.
         remarks: that comparisons carry, and marks of protocols.
         alone: (system) and a remark of its own results.
+        curves: over the amount of training data: what the curves say, and their picture.
         files: everything that was read.
     """
 
@@ -58,6 +61,7 @@ class Found:
     corpora: set[str] = field(default_factory=set)
     remarks: dict[str, list[str]] = field(default_factory=dict)
     alone: list[tuple[str, str]] = field(default_factory=list)
+    curves: list[tuple[list[str], bytes]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
     def add_comparison(self, protocol: str, directory: Path) -> None:
@@ -96,6 +100,18 @@ class Found:
             self.files.extend(histories)
         self.alone.extend((system, str(line)) for line in values.get("remarks", []))
         self.files.append(path)
+
+    def add_curves(self, directory: Path) -> None:
+        """The curves of plot_curve.py.
+
+        Raises:
+            UserError: there are none.
+        """
+        path = require_whole(directory / drawing.JSON, MAKES_CURVES)
+        picture = require_whole(directory / drawing.PICTURE, MAKES_CURVES)
+        values = _read(path, fields.CURVE, MAKES_CURVES)
+        self.curves.append(([str(line) for line in values["claims"]], picture.read_bytes()))
+        self.files += [path, picture]
 
     def _add(self, protocol: str, system: str, test: Mapping[str, Any]) -> None:
         self.systems[protocol, system] = test

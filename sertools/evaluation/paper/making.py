@@ -106,6 +106,8 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
     corpus = found.corpus().removesuffix(SYNTHETIC)
     tests = [(table, pairs_of(table, found, corpus, another)) for table in paper.tests]
     pictures = _pictures(paper, found)
+    curves = [(claims, f"curve{number}") for number, (claims, _) in enumerate(found.curves)]
+    pictures |= {name: picture for (_, name), (_, picture) in zip(curves, found.curves, strict=True)}
     remarks = found.all_remarks()
     text = page("paper.html").render(
         paper=paper,
@@ -115,6 +117,7 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
         tables=tables,
         tests=tests,
         figures=[(figure, f"figure{n}") for n, figure in enumerate(paper.figures) if f"figure{n}" in pictures],
+        curves=curves,
         pictures={name: embedded(data) for name, data in pictures.items()},
         remarks=remarks,
         command=command,
@@ -122,12 +125,20 @@ def make_page(paper: Paper, found: Found, output: Path, command: str = "") -> li
         show=show,
     )
     write_text(output / PAGE, text)
-    write_text(output / TEXT, to_text(paper, tables, tests, found.corpus(), another, remarks))
+    claims = [line for lines, _ in found.curves for line in lines]
+    write_text(output / TEXT, to_text(paper, tables, tests, found.corpus(), another, remarks, claims))
     numbers = [{"title": table.title, "rows": [asdict(line) for line in lines]} for table, lines in tables]
     told = [{"title": table.title, "pairs": [asdict(line) for line in lines]} for table, lines in tests]
     write_json(
         output / JSON,
-        {"paper": paper.paper, "corpus": found.corpus(), "tables": numbers, "tests": told, "remarks": remarks},
+        {
+            "paper": paper.paper,
+            "corpus": found.corpus(),
+            "tables": numbers,
+            "tests": told,
+            "curves": claims,
+            "remarks": remarks,
+        },
     )
     for name, data in pictures.items():
         with replacing(output / f"{name}.png") as temporary:
@@ -187,7 +198,7 @@ def show_test(one: Tested) -> str:
 
 def to_text(
     paper: Paper, tables: Sequence[tuple[Table, Sequence[Line]]], tests: Sequence[tuple[Tests, Sequence[Tested]]],
-    corpus: str, another: bool, remarks: Sequence[str],
+    corpus: str, another: bool, remarks: Sequence[str], claims: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """For a terminal: a block a table, published and ours."""
     lines = [f"{paper.paper}: {paper.title}; here on {corpus}"]
@@ -211,5 +222,7 @@ def to_text(
             published = "–" if pair.published is None else f"p {pair.published:.2g}"
             lines.append(f"  {pair.system} against {pair.against}: published {published}, here {show_test(pair)}")
         lines += [f"  * {remark}" for remark in tested.remarks]
+    if claims:
+        lines += ["", "Over the amount of training data", *(f"  {claim}" for claim in claims)]
     lines += ["", "Departures from the paper:", *(f"  * {line}" for line in paper.departures)]
     return "\n".join(lines) + "\n"

@@ -50,6 +50,9 @@ def test_how_many_examples_match_how_many(tmp_path: Path) -> None:
 
     files = plot_curves([("good", good), ("bad", bad)], tmp_path / "curve", "invented")
     assert all((tmp_path / "curve" / name).stat().st_size for name in files)
+    (claim,) = json.loads((tmp_path / "curve/curve.json").read_text())["claims"]
+    assert claim.startswith("8 examples a class of good (UA ")
+    assert "match 32 of bad" in claim
     text = (tmp_path / "curve/curve.txt").read_text()
     assert "8 examples a class of good (UA " in text
     assert "match 32 of bad (UA " in text

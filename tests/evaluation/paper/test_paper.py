@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 from inventions import Checker
 
@@ -64,6 +65,22 @@ def scored(directory: Path) -> Path:
     return directory
 
 
+def test_curves_stand_on_the_page_with_what_they_say(paper: Paper, tmp_path: Path) -> None:
+    found = Found()
+    found.add_comparison("strict", comparison(tmp_path / "comparison"))
+    (tmp_path / "curve").mkdir()
+    (tmp_path / "curve/curve.json").write_text(json.dumps({"claims": ["8 examples of a match 16 of b."]}))
+    with pytest.raises(UserError, match=r"curve.png does not exist; .*stage of learning curves"):
+        found.add_curves(tmp_path / "curve")
+    figure, _ = plt.subplots(figsize=(1, 1))
+    figure.savefig(tmp_path / "curve/curve.png")
+    found.add_curves(tmp_path / "curve")
+    files = make_page(paper, found, tmp_path / "out")
+    assert "curve0.png" in files
+    assert "<li>8 examples of a match 16 of b.</li>" in (tmp_path / "out" / PAGE).read_text()
+    assert "  8 examples of a match 16 of b." in (tmp_path / "out" / TEXT).read_text()
+
+
 @pytest.fixture
 def paper(tmp_path: Path) -> Paper:
     (tmp_path / "s9.yaml").write_text(PAPER)
@@ -76,6 +93,7 @@ def test_numbers_stand_beside_the_published_ones(paper: Paper, tmp_path: Path) -
     found.add_comparison("strict", comparison(tmp_path / "comparison"))
     files = make_page(paper, found, tmp_path / "out", "./run_s9.sh")
     assert set(files) >= {PAGE, TEXT, JSON, "figure0.png"}
+    assert "amount of training data" not in (tmp_path / "out" / PAGE).read_text()
     row, other = json.loads((tmp_path / "out" / JSON).read_text())["tables"][0]["rows"]
     assert [cell["published"] for cell in row["cells"]] == [61.5, 60, None, None]
     assert [cell["ours"]["value"] for cell in row["cells"]] == [0.6, 0.55, 0.05, 0.357]
