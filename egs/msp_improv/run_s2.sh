@@ -2,8 +2,8 @@
 # S2 on MSP-IMPROV: speaker and gender recognition carried to emotion, by fine-tuning and by progressive networks.
 #
 #   ./run_s2.sh                                     on the demo corpus
-#   ./run_s2.sh --corpus /data/MSP-IMPROV           on the real one, ten times ten folds (speaker-dependent, as S2)
-#   ./run_s2.sh --protocol strict                   by sessions: tested speakers are new
+#   ./run_s2.sh --corpus /data/MSP-IMPROV           on the real one, ten times ten folds (as S2), and by sessions
+#   ./run_s2.sh --protocol strict                   by sessions alone: tested speakers are new
 #   ./run_s2.sh --other ../iemocap/exp/dnn_s2       from the other corpus, too, and figure 4
 #
 # Functionals are openSMILE's: make env-opensmile (its licence is for research, not for commercial use).
@@ -21,7 +21,7 @@ option sources "speaker gender" "tasks whose networks are trained first, for sys
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
 option amounts "s2_1 s2_2 s2_4" "protocols with fewer training folds, for figure 4: with --other"
 option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"
-option protocol s2      "conf/folds/PROTOCOL.yaml: s2 (speaker-dependent), strict; s2_4, s2_2, s2_1: fewer training folds"
+option protocol "s2 strict" "conf/folds/PROTOCOL.yaml, one or several: s2 (speaker-dependent), strict (by sessions); s2_4, s2_2, s2_1: fewer training folds"
 option num_seeds 1      "trainings of every fold, with seeds 1 to N"
 option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds), as stacks"

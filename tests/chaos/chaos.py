@@ -104,7 +104,8 @@ dnn:
         },
         tuple(
             shlex.split(
-                "--system 'dnn ptft_speaker prognet_speaker prognet_random svm' --sources speaker --nj 2 --train-nj 2"
+                "--system 'dnn ptft_speaker prognet_speaker prognet_random svm' --sources speaker --protocol s2 --nj 2 "
+                "--train-nj 2"
             )
         ),
         script="run_s2.sh",

@@ -100,6 +100,28 @@ source_inputs() {
   esac
 }
 
+# each_protocol FUNCTION...: for each of $protocols; of the other corpus there are the folds of the first only
+each_protocol() {
+  local first=$protocol all=$system one
+  for protocol in $protocols; do
+    if [ "$protocol" != "$first" ]; then
+      system=
+      for one in $all; do
+        if [[ $one != *_other ]]; then system+=" $one"; fi
+      done
+    fi
+    name_folds
+    "$@"
+  done
+  system=$all protocol=$first
+  name_folds
+}
+
+# compare_of_protocol NAME: the comparison of the folds of now
+compare_of_protocol() {
+  compare_systems "$1$suffix"
+}
+
 # fewer_training_folds: what S2's figure 4 compares, for each of $amounts, if the protocol is what they are parts of
 fewer_training_folds() {
   local all=$system whole=$protocol
