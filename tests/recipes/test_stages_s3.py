@@ -80,6 +80,15 @@ def test_s3b_for_backbones_and_acoustic_models_alike() -> None:
     assert "needs --pretrained" in refused
 
 
+def test_what_only_curves_read_is_made_with_them() -> None:
+    options = {"system": "s3_sum s3_finetune", "curve_system": "s3_sum s3a_speech s3_random"}
+    assert len(would_run("extract_layers", **options)) == 1
+    lines = would_run("extract_for_curves", **options)
+    made = [kind for line in lines for kind in ("ssl", "ssl_frames", "ssl_random") if f"/{kind}.yaml" in line]
+    assert made == ["ssl_frames", "ssl_random"]
+    assert would_run("extract_for_curves", **options | {"curve_system": "s3_sum"}) == []
+
+
 def test_words_in_time_are_features_of_their_own() -> None:
     options = {"system": "s3a_speech_words_timed", "text_backbone": "/m/bert"}
     lines = would_run("extract_layers\ntrain_on_layers", **options)

@@ -157,20 +157,45 @@ hear_words() {
   extract_words recognised_text --input "transcripts=$recognised/transcripts.csv"
 }
 
+# kinds_of SYSTEM...: add to kinds what they read and it has not yet
+kinds_of() {
+  local one also kind cuts inputs
+  for one in "$@"; do
+    features_of "$one"
+    case $one in
+      *_recognised_words*) kind+=" recognised_text" ;;
+      *_words_timed*) kind+=" text word_times" ;;
+      *_words*) kind+=" text" ;;
+    esac
+    for also in $kind; do
+      if [[ " $kinds " != *" $also "* ]]; then kinds+=" $also"; fi
+    done
+  done
+}
+
 # extract_layers: of every kind that $system reads
 extract_layers() {
-  local one kind cuts inputs kinds=ssl
-  for one in $system $curve_system; do
-    features_of "$one"
-    [[ " $kinds " == *" $kind "* ]] || kinds+=" $kind"
-    case $one in
-      *_recognised_words*) kinds+=" recognised_text" ;;
-      *_words_timed*) kinds+=" text word_times" ;;
-      *_words*) kinds+=" text" ;;
-    esac
-  done
+  local kinds=ssl
+  # shellcheck disable=SC2086  # several systems
+  kinds_of $system
+  extract_kinds "$kinds"
+}
+
+# extract_for_curves: of every kind that $curve_system reads and $system does not
+extract_for_curves() {
+  local kinds=ssl made
+  # shellcheck disable=SC2086  # several systems
+  kinds_of $system
+  made=$kinds
+  # shellcheck disable=SC2086
+  kinds_of $curve_system
+  extract_kinds "${kinds#"$made"}"
+}
+
+extract_kinds() {
+  local kind cuts
   cuts=$(cuts_of_corpus)
-  for kind in $(tr ' ' '\n' <<< "$kinds" | awk '!seen[$0]++'); do
+  for kind in $1; do
     local log=$data/log/$kind$from
     case $kind in
       audio) continue ;;
@@ -224,6 +249,7 @@ score_layers() {
 # learning_curves NAME COMPARISON PROTOCOL...: each of $curve_system on folds with other amounts of training data, their
 # comparison on each, and their plot; one seed, for draws vary more
 learning_curves() {
+  if [ $# -gt 2 ]; then extract_for_curves; fi
   local name=$1 comparison=$2 one folds suffix protocol layers=none system=$curve_system num_seeds=1
   local -A of=()
   for protocol in "${@:3}"; do
