@@ -74,13 +74,15 @@ only_corpus() {
 
 # own_systems: what is trained on what, after transfer_inputs
 own_systems() {
-  local opensmile
+  local opensmile how="utils/add_extra.sh opensmile"
+  # recipes of `sertools new` are in pip's environment
+  [ -d ../../requirements ] || how="pip install opensmile scikit-learn"
   opensmile='import importlib.util, sys; sys.exit(importlib.util.find_spec("opensmile") is None)'
   suffix+=$from
   functionals=$data/functionals/cuts.jsonl.gz
   if [ "$baseline" = none ]; then baseline=; fi
   if [ -n "$baseline" ] && ! python3 -c "$opensmile"; then
-    echo "No functionals with an SVM: there is no openSMILE here.  \`utils/add_extra.sh opensmile\` adds it (a licence" \
+    echo "No functionals with an SVM: there is no openSMILE here.  \`$how\` adds it (a licence" \
       "for research, not for commercial use); then run this again.  All other systems go on without it." >&2
     baseline=
   fi
