@@ -49,7 +49,7 @@ def show(options: argparse.Namespace) -> int:
     cuts, problems, notes = cuts_of(options.source, options.audio, config)
     measured = measure_all(cuts, options.jobs or usable_processors(), _progress())
     findings = find(measured)
-    title = f"{options.source.resolve().name}"
+    title = options.source.resolve().name.removesuffix(".gz").removesuffix(".jsonl").removesuffix("_cuts_all")
     print(to_text(title, findings, problems, notes), end="")
     if options.page is not None:
         text = to_html(title, findings, measured, problems, notes, draw(findings, measured))

@@ -134,7 +134,7 @@ def about(task: TaskResult) -> str:
     return (
         f"{first.corpus}: {', '.join(first.classes) or task.folds.target.name}; {first.num_utterances} utterances, "
         f"{first.num_speakers} speakers, {len(first.folds)} fold{'s' * (len(first.folds) > 1)}, {len(first.seeds)} "
-        f"seed{'s' * (len(first.seeds) > 1)} (chance: {chance(first)}). {task.folds.description}"
+        f"seed{'s' * (len(first.seeds) > 1)} (chance: {chance(first)}). {task.folds.description.rstrip('.')}"
     )
 
 
@@ -168,7 +168,7 @@ def write_benchmark(
     write_json(output / JSON, {"command": command, "not_run": list(not_run), "tasks": [_plain(task) for task in tasks]})
     shown = [(task.name, about(task), sentences(task), *task_table(task)) for task in tasks]
     text = page("benchmark.html").render(
-        title=f"{len(tasks)} tasks, {len(rows) - 1} systems", command=command, header=header, rows=rows, tasks=shown,
+        title=f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {len(rows) - 1} systems", command=command, header=header, rows=rows, tasks=shown,
         notes=NOTES, not_run=not_run, synthetic=any(task.rows[0].test.synthetic for task in tasks),
     )  # fmt: skip
     write_text(output / PAGE, text)
