@@ -7,7 +7,7 @@ from cases import Case
 
 HEAD = """# What you see when something is wrong
 
-{count} kinds of bad input, what is said, and what to do.  Every line is the outcome of a run: `python
+{count} kinds of bad input, the message each one gets, and what to do.  Every line is the outcome of a run: `python
 tests/bad_input/make_table.py` makes this page, and the tests compare it.  A program that refuses something says so in
 one sentence on stderr that begins with `error:` and names the file; it ends with code 1 (a command line that is wrong:
 2), leaves nothing half-written, and the same command can be given again when it is mended.  What begins with
