@@ -146,7 +146,8 @@ parse_options() {
 recipe_find_file() {
   local there=${recipe_called_from:-$PWD}/$value
   case $1 in
-    --table | --audio | --corpus | --manifests | --pretrained | --extractor | --recogniser | --backbone | --text-backbone) ;;
+    --table | --audio | --corpus | --ravdess | --nemo | --manifests | --dictionary | --lm-text | --arpa) ;;
+    --pretrained | --extractor | --recogniser | --backbone | --text-backbone | --audioset | --init | --a2w-init) ;;
     *) return 0 ;;
   esac
   if [[ -z $value || $value = /* || ! -e $there || $value -ef $there ]]; then return 0; fi
