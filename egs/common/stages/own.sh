@@ -127,7 +127,7 @@ own_folds() {
 }
 
 own_functionals() {
-  if [ -n "$baseline" ]; then compute_features functionals; else echo "not computed"; fi
+  if [ -n "$baseline" ]; then compute_features functionals; else echo "not computed: no openSMILE, or no --baseline"; fi
 }
 
 # with_baseline FUNCTION: FUNCTION of the system on functionals, which has features of its own and no other input

@@ -90,6 +90,7 @@ compare_systems() {
   if [ ${#compared[@]} -gt 1 ]; then
     compare.py --folds "$folds" --num-seeds "$num_seeds" --command "$(command_line)" --output "$output" "${how[@]}" \
       "${compared[@]}"
+    echo "open $PWD/$output/comparison.html"
   fi
 }
 

@@ -168,8 +168,9 @@ def write_benchmark(
     write_json(output / JSON, {"command": command, "not_run": list(not_run), "tasks": [_plain(task) for task in tasks]})
     shown = [(task.name, about(task), sentences(task), *task_table(task)) for task in tasks]
     text = page("benchmark.html").render(
-        title=f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {len(rows) - 1} systems", command=command, header=header, rows=rows, tasks=shown,
-        notes=NOTES, not_run=not_run, synthetic=any(task.rows[0].test.synthetic for task in tasks),
+        title=f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {len(rows) - 1} systems",
+        command=command, header=header, rows=rows, tasks=shown, notes=NOTES, not_run=not_run,
+        synthetic=any(task.rows[0].test.synthetic for task in tasks),
     )  # fmt: skip
     write_text(output / PAGE, text)
     return [TEXT, MARKDOWN, CSV, JSON, PAGE]

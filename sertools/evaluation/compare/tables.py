@@ -258,9 +258,10 @@ def notes(table: ComparisonTable) -> list[str]:
             "freedom). It allows for the folds having most of their training utterances in common. Repetitions tell "
             "how replicable a result is; they are no new speakers, and means of repetitions must not be tested."
         )
+    number = len(table.comparisons)
     lines += [
-        f"Holm: the p value before it, corrected for {len(table.comparisons)} comparisons. Under 0.05, the chance of "
-        "any false finding in the column is below 5 %.",
+        f"Holm: the p value before it, corrected for {number} comparison{'s' * (number > 1)}. Under 0.05, the "
+        "chance of any false finding in the column is below 5 %.",
         'Verdict: sure if the CI excludes 0 and the corrected exchange p is under 0.05; "likely, not sure" if one '
         "holds. No difference shown does not mean that there is none: one under half the CI's width would not show.",
     ]
