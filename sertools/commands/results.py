@@ -43,5 +43,6 @@ def results(options: argparse.Namespace) -> int:
     write_text(output, to_html(found, title))
     for name, reason in found.left_out.items():
         print(f"left out: {name}: {reason}", file=sys.stderr)
-    print(f"{output}: {len(found.rows)} results, {len(found.pairs)} paired tests")
+    rows, pairs = len(found.rows), len(found.pairs)
+    print(f"{output}: {rows} result{'s' * (rows != 1)}, {pairs} paired test{'s' * (pairs != 1)}")
     return 0

@@ -109,12 +109,17 @@ def begin(search: Search, space: Space, method: Method, number: int, seed: int) 
     """Write down what is searched, once; the settings of all trials (none beforehand with Optuna).
 
     Raises:
-        UserError: the folder has a sweep of something else: its trials would be mixed.
+        UserError: the folder has a sweep of something else: its trials would be mixed; a trial's settings cannot be.
     """
     base = configured(search.config, search.settings)
     trials = [] if method == "optuna" else make_trials(space, method, number, seed)
-    for settings in trials[:1]:
-        configured(search.config, [*search.settings, *overrides(settings)])  # a misspelt name shows now
+    for count, settings in enumerate(trials, start=1):
+        # a misspelt name, or values that cannot be together, show before anything is trained
+        try:
+            configured(search.config, [*search.settings, *overrides(settings)])
+        except UserError as error:
+            values = ", ".join(f"{name} {value}" for name, value in settings.items())
+            raise UserError(f"trial {count} of {len(trials)} ({values}) cannot be: {error}; change --space") from error
     plan = {"method": method, "trials": number, "seed": seed, "seeds": list(search.seeds),
             "space": {name: str(values) for name, values in space.items()},
             "folds": json_hash([[fold.name, fold.train, fold.dev] for fold in search.folds.folds]),

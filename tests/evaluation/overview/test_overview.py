@@ -71,7 +71,7 @@ def test_speakers_that_also_train_are_said(folder: Path) -> None:
 def test_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "s1/tdnn").rename(folder / "s1/<b>tdnn")
     assert main(["results", str(folder)]) == 0
-    assert "2 results, 1 paired tests" in capsys.readouterr().out
+    assert "2 results, 1 paired test\n" in capsys.readouterr().out
     text = (folder / "experiments.html").read_text()
     assert "<b>tdnn" not in text
     assert "http" not in text
