@@ -24,7 +24,7 @@ def to_html(search: Search, trials: Sequence[Trial], plan: Mapping[str, Any], me
     shown = folds if len(folds) <= MOST_FOLDS else []
     rows = [
         [f"trial {one.number}", one.shown, *(str(one.settings[name]) for name in names),
-         *(metric.show(one.by_fold[name]) for name in shown), f"{one.seconds / 60:.1f}"]
+         *(metric.show(one.by_fold[name]) for name in shown), f"{one.seconds / 60:.{1 if one.seconds > 60 else 2}f}"]
         for one in trials
     ]  # fmt: skip
     tested = plan.get("tested")

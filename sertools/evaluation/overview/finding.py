@@ -24,6 +24,8 @@ from sertools.runs.predictions import Predictions, read_predictions
 log = logging.getLogger(__name__)
 
 CACHE = ".results-cache.json"
+SWEEP = "sweep.json"
+"""Beside the trials of a search for settings, which have no test parts (:mod:`sertools.tuning.search`)."""
 MOST_PAIRS = 400
 _SCORED = Record(
     {"values": MappingOf(Text()), "sorting": MappingOf(Number(-1e300, 1e300)),
@@ -93,14 +95,15 @@ class Found:
 
 
 def find_experiments(directory: Path) -> list[Path]:
-    """Folders with ``fold_*/seed_*/predictions.csv``, sorted.
+    """Folders with ``fold_*/seed_*/predictions.csv``, sorted; without the trials of a search for settings.
 
     Raises:
         UserError: there is no such folder, or none in it.
     """
     if not directory.is_dir():
         raise UserError(f"{directory} does not exist; name a folder with experiments, such as egs/ravdess/exp")
-    found = sorted({path.parents[2] for path in directory.rglob(f"fold_*/seed_*/{PREDICTIONS}")})
+    all_of_them = {path.parents[2] for path in directory.rglob(f"fold_*/seed_*/{PREDICTIONS}")}
+    found = sorted(path for path in all_of_them if not (path.parent / SWEEP).exists())
     if not found:
         raise UserError(
             f"{directory} holds no experiments (fold_*/seed_*/{PREDICTIONS}); a recipe's training makes them"

@@ -25,6 +25,9 @@ def folder(tmp_path: Path, folds: Folds) -> Path:
     write_experiment(tmp_path / "s1/tdnn", folds, seeds=(0, 1))
     write_experiment(tmp_path / "s1/other", folds, seeds=(2,))
     shutil.copytree(tmp_path / "s1/other", tmp_path / "broken")
+    # trials of a sweep are no experiments
+    shutil.copytree(tmp_path / "s1/other", tmp_path / "sweep/trial_0001")
+    (tmp_path / "sweep/sweep.json").write_text("{}")
     next((tmp_path / "broken").glob("fold_*/seed_*/predictions.csv")).write_text("nonsense\n")
     return tmp_path
 
