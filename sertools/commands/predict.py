@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sertools.devices import use_device
-from sertools.errors import UserError
+from sertools.errors import MissingPackage, UserError
 from sertools.helptext import read_inputs
 
 # heavy modules are imported where they are used: --help and mistakes in the command line answer at once
@@ -193,6 +193,8 @@ def _recognised(
     for source in sources:
         try:
             recording = find_speech(source, options.speech, length=options.window or 4.0)
+        except MissingPackage:
+            raise  # of no file in particular
         except UserError as error:
             yield Failure(source.name, str(error))
             continue
