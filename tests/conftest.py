@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from quick_programs import Program, quick_environment
 from slurm_cluster import Cluster
 
 if TYPE_CHECKING:
@@ -39,6 +41,24 @@ def shared() -> Path:
     if not path.exists():
         pytest.skip("no ../shared beside the project")
     return path
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An environment for SERTOOLS_ENV in which programs start at once (tests/quick_programs.py)."""
+    with quick_environment(tmp_path_factory.mktemp("quick") / "env") as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def program(quick: str) -> Program:
+    """Run a program of local/, as ``program("score.py", "--folds", folds, experiment)``."""
+
+    def call(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [f"{quick}/bin/python3", ROOT / "local" / name, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return call
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 
 
 class Recipe:
-    """A recipe that tests may change and run; ``script`` is what they run."""
+    """A recipe that tests may change and run; ``script`` is what they run, with the programs of ``environment``."""
 
-    def __init__(self, directory: Path, script: str = "run.sh") -> None:
+    def __init__(self, directory: Path, environment: str = sys.prefix, script: str = "run.sh") -> None:
         self.directory = directory
         self.script = script
-        self.environment = {**os.environ, "SERTOOLS_ENV": sys.prefix}
+        self.environment = {**os.environ, "SERTOOLS_ENV": environment}
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the recipe."""
@@ -68,7 +68,7 @@ class Recipe:
         return (self.directory / name).read_text()
 
 
-def copy_recipe(project: Path, name: str) -> Recipe:
+def copy_recipe(project: Path, name: str, environment: str = sys.prefix) -> Recipe:
     """Make ``project``/egs/``name``, without data and results, and ``project``/egs/common."""
     project.mkdir(parents=True, exist_ok=True)
     for part in ("path.sh", "utils", "local", "sertools"):
@@ -78,4 +78,4 @@ def copy_recipe(project: Path, name: str) -> Recipe:
         shutil.copytree(ROOT / "egs/common", project / "egs/common")
     target = project / "egs" / name
     shutil.copytree(ROOT / "egs" / name, target, ignore=shutil.ignore_patterns("data", "exp"))
-    return Recipe(target)
+    return Recipe(target, environment)

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-from lhotse import SupervisionSegment
+from typing import TYPE_CHECKING, Any
 
 from sertools.errors import UserError
+
+if TYPE_CHECKING:
+    from lhotse import SupervisionSegment
 
 SYNTHETIC = "-synthetic"
 
@@ -46,7 +47,7 @@ def per_session(classes: tuple[str, ...], counts: list[tuple[int, ...]]) -> dict
     return rows
 
 
-def select(supervisions: Iterable[SupervisionSegment], class_set: ClassSet) -> dict[str, str]:
+def select(supervisions: "Iterable[SupervisionSegment]", class_set: ClassSet) -> dict[str, str]:
     """Utterance id to class, of those that belong to ``class_set``; sorted by id.
 
     Raises:
@@ -75,7 +76,7 @@ def select(supervisions: Iterable[SupervisionSegment], class_set: ClassSet) -> d
     return dict(sorted(chosen.items()))
 
 
-def compare_counts(supervisions: Iterable[SupervisionSegment], class_set: ClassSet) -> list[str]:
+def compare_counts(supervisions: "Iterable[SupervisionSegment]", class_set: ClassSet) -> list[str]:
     """Readable lines: the counts per session and class, and each difference to the published ones.
 
     Raises:
@@ -110,7 +111,7 @@ def compare_counts(supervisions: Iterable[SupervisionSegment], class_set: ClassS
     return [*lines, *(different or ["all counts are the published ones"])]
 
 
-def _custom(segment: SupervisionSegment, key: str) -> Any:
+def _custom(segment: "SupervisionSegment", key: str) -> Any:
     value = (segment.custom or {}).get(key)
     if value is None:
         raise UserError(

@@ -270,7 +270,7 @@ class Victim:
         return [command_of(one) for one in found]
 
     def processes(self) -> list[int]:
-        """Of this recipe, but for zombies; programs that were forked (quick.py) by the folder that they are in."""
+        """Of this recipe, but for zombies; forked programs (quick_programs.py) by the folder that they are in."""
         mark, folder = f"{MARK}={self._mark}".encode(), str(self.recipe.directory)
         return [one for one in all_processes() if mark in read(one, "environ").split(b"\0") or folder_of(one) == folder]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos import DEMOS, differences, logs, make_demo, set_aside, snapshot
-from quick import quick_environment
+from quick_programs import quick_environment
 from recipe_copy import Recipe
 
 DAMAGE = ("half", "nothing", "flipped")

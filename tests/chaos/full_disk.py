@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chaos import DEMOS, differences, logs, make_demo, set_aside
-from quick import quick_environment
+from quick_programs import quick_environment
 from recipe_copy import Recipe
 
 ADVICE = re.compile("disk .*full.*make room, and run the same command again", re.I)

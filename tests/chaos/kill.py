@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from chaos import DEMOS, Killed, Victim, differences, make_demo, set_aside
-from quick import quick_environment
+from quick_programs import quick_environment
 from recipe_copy import Recipe
 
 

@@ -1,6 +1,6 @@
 """A demo recipe that is killed, damaged, run twice at once, run on a full disk, and run with settings that change.
 
-Programs are forked (quick.py), or all this would take many minutes.  More of it by hand: kill.py, damage.py,
+Programs are forked (quick_programs.py), or all this would take many minutes.  More of it by hand: kill.py, damage.py,
 full_disk.py.
 """
 
@@ -9,14 +9,12 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from chaos import DEMOS, Victim, differences, logs, make_demo, set_aside
 from damage import KINDS, check_alone, check_together
 from full_disk import NoMountError, check_full_disk
-from quick import quick_environment
 from recipe_copy import Recipe
 
 pytestmark = pytest.mark.recipe
@@ -26,15 +24,13 @@ EXP = "exp/demo_small_chaos"
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recipe]:
+def finished(tmp_path_factory: pytest.TempPathFactory, quick: str) -> Recipe:
     """A recipe that has run undisturbed; data and exp are also in ``undisturbed``."""
-    folder = tmp_path_factory.mktemp("chaos")
-    recipe = make_demo(folder, "iemocap")
-    with quick_environment(folder / "env") as quick:
-        recipe.environment["SERTOOLS_ENV"] = quick
-        recipe.run(*OPTIONS)
-        set_aside(recipe, "undisturbed", keep=True)
-        yield recipe
+    recipe = make_demo(tmp_path_factory.mktemp("chaos"), "iemocap")
+    recipe.environment["SERTOOLS_ENV"] = quick
+    recipe.run(*OPTIONS)
+    set_aside(recipe, "undisturbed", keep=True)
+    return recipe
 
 
 def reset(recipe: Recipe, *, finished: bool) -> Path:

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from quick_programs import Program
 
 from sertools.errors import UserError
 from sertools.evaluation.score.results import score
@@ -179,28 +178,25 @@ def test_left_out_and_merged_classes(tmp_path: Path) -> None:
     assert [tuple(row) for row in table.shares] == [rated.shares[name] for name in table.utterances.tolist()]
 
 
-def test_the_program_with_dev_and_scores_beside_ours(tmp_path: Path) -> None:
+def test_the_program_with_dev_and_scores_beside_ours(program: Program, tmp_path: Path) -> None:
     write_folds(tmp_path / "folds", FOLDS)
     files = [str(path) for path in nkululeko(tmp_path)]
 
-    def program(name: str, *options: str) -> str:
-        command = [sys.executable, str(ROOT / "local" / name), *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    def run(name: str, *options: str) -> str:
+        done = program(name, *options)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
     folds = ("--folds", str(tmp_path / "folds"))
-    said = program("import_predictions.py", "--format", "nkululeko", *folds, *files, str(tmp_path / "theirs"))
+    said = run("import_predictions.py", "--format", "nkululeko", *folds, *files, str(tmp_path / "theirs"))
     assert "what it trained and chose on is not known here" in said
     tables = sorted((tmp_path / "theirs").glob("fold_*/seed_1/predictions.csv"))
     assert len(read_predictions(tables)) == 6
     assert read_info(tables[0].parent / "checkpoint/info.json")["remarks"]
-    program(
-        "import_predictions.py", "--format", "sensevoice", *folds, *map(str, sensevoice(tmp_path)), str(tmp_path / "b")
-    )
+    run("import_predictions.py", "--format", "sensevoice", *folds, *map(str, sensevoice(tmp_path)), str(tmp_path / "b"))
     systems = (f"nkululeko={tmp_path / 'theirs'}", f"sensevoice={tmp_path / 'b'}")
-    said = program("compare.py", *folds, "--output", str(tmp_path / "comparison"), *systems)
+    said = run("compare.py", *folds, "--output", str(tmp_path / "comparison"), *systems)
     assert "sensevoice against nkululeko: no difference shown" in said
-    said = program("score.py", *folds, str(tmp_path / "theirs"))
+    said = run("score.py", *folds, str(tmp_path / "theirs"))
     assert "predictions of nkululeko, imported" in said
     assert "most frequent class" in said

@@ -1,10 +1,9 @@
 """Cuts of parts of a fold: those and no others, whatever a model is pretrained on."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from quick_programs import Program
 from vector_corpus import make_vector_corpus
 
 from sertools.errors import UserError
@@ -28,16 +27,17 @@ def test_the_parts_that_are_asked_for(tmp_path: Path) -> None:
         select_cuts([tmp_path / "fewer.jsonl.gz"], folds, fold, ["train", "dev", "test"], tmp_path / "other")
 
 
-def test_all_utterances_of_the_folds_out_of_two_manifests(root: Path, tmp_path: Path) -> None:
+def test_all_utterances_of_the_folds_out_of_two_manifests(program: Program, tmp_path: Path) -> None:
     """As egs/packaged calls the program."""
     cuts, folds, _ = make_vector_corpus(tmp_path)
     every = list(read_cuts(cuts))
     write_cuts([*every[7:], every[0].with_id("of no fold")], tmp_path / "a.jsonl.gz")
     write_cuts(every[:7], tmp_path / "b.jsonl.gz")
-    command = [sys.executable, root / "local/select_cuts.py", "--folds", folds]
-    subprocess.run([*command, tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz", tmp_path / "out"], check=True)
+    command = ("select_cuts.py", "--folds", folds)
+    done = program(*command, tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
     found = [cut.id for cut in read_cuts(tmp_path / "out/cuts.jsonl.gz")]
     assert found == [cut.id for cut in (*every[7:], *every[:7])]
     for half in (["--fold", "1"], ["--part", "train"]):
-        refused = subprocess.run([*command, *half, cuts, tmp_path / "out"], capture_output=True, text=True)
+        refused = program(*command, *half, cuts, tmp_path / "out")
         assert "give both --fold and --part, or neither" in refused.stderr

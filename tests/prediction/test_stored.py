@@ -3,8 +3,6 @@
 import csv
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import soundfile
 import torch
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
+from quick_programs import Program
 from tiny_models import tiny_bert, tiny_speech
 from untrained_recogniser import save_untrained_a2w
 
@@ -289,7 +288,9 @@ def test_pretrained_models(corpus: Corpus) -> None:
     exported(run, "tuned", backbone=speech)
 
 
-def test_degraded_speech_and_speed(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_degraded_speech_and_speed(
+    corpus: Corpus, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What noise costs a trained system: clean speech is what its own table says; noise that drowns all is chance."""
     cuts = corpus.features("mfcc", mfcc={"sampling_rate": 8000, "num_ceps": 6, "num_mel_bins": 8, "high_freq": 0})
     rates = ("training.learning_rate=0.05", "training.final_learning_rate=0.01", "training.epochs=20")
@@ -299,12 +300,13 @@ def test_degraded_speech_and_speed(corpus: Corpus, tmp_path: Path, monkeypatch: 
     tables = [read_predictions(train_run(experiment, f.name, 1) / "predictions.csv") for f in corpus.folds.folds]
     write_folds(tmp_path / "folds", corpus.folds)
     common = ["--cuts", str(corpus.cuts), str(experiment.directory)]
-    for program, options in (
+    for name, options in (
         ("measure_robustness.py", ["--folds", str(tmp_path / "folds"), "--snr", "-20", "--band", "300-3400",
                                    "--output", str(tmp_path / "out")]),
         ("measure_speed.py", ["--utterances", "3"]),
     ):  # fmt: skip
-        subprocess.run([sys.executable, str(ROOT / "local" / program), *options, *common], check=True)
+        done = program(name, *options, *common)
+        assert done.returncode == 0, done.stderr
     found = {path.parts[-4]: 0.0 for path in (tmp_path / "out").glob("*/*/*/predictions.csv")}
     assert set(found) == {"clean", "noise_-20dB", "band_300-3400Hz"}
     for condition in found:

@@ -26,13 +26,8 @@ training: {epochs: 2, select_by: dev_wer}
 SEARCH = "{beam: 2, max_tokens: 20, length_powers: [1.0, 0.0], coverages: [0.0], plots: 1}"
 
 
-@pytest.fixture
-def librispeech(recipe: Callable[[str], Any]) -> Any:
-    """A copy of the recipe."""
-    return recipe("librispeech")
-
-
-def test_librispeech_demo(librispeech: Any) -> None:
+def test_librispeech_demo(usual_recipe: Callable[[str], Any]) -> None:
+    librispeech = usual_recipe("librispeech")
     librispeech.write("conf/demo.yaml", DEMO)
     librispeech.replace("a2w/a2w_demo.yaml", SMALL)
     librispeech.replace("a2w/decode_a2w.yaml", SEARCH)
@@ -66,7 +61,8 @@ def test_librispeech_demo(librispeech: Any) -> None:
     assert "up to date" in librispeech.read(f"{model}/log/train.log")
 
 
-def test_librispeech_mistakes(librispeech: Any) -> None:
+def test_librispeech_mistakes(recipe: Callable[[str], Any]) -> None:
+    librispeech = recipe("librispeech")
     for options, message in (
         (["--stage", "4"], "the vocabulary stage"),
         (["--stage", "5"], "the training stage"),

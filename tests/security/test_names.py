@@ -57,9 +57,9 @@ def check_logs(recipe: Recipe) -> None:
 
 
 @pytest.mark.recipe
-def test_iemocap(tmp_path: Path, worst: Path) -> None:
+def test_iemocap(tmp_path: Path, worst: Path, quick: str) -> None:
     make_demo_iemocap(DemoIemocap(improvised=1, scripted=1, turns=8), worst, jobs=1)
-    iemocap = copy_recipe(tmp_path / PROJECT, "iemocap")
+    iemocap = copy_recipe(tmp_path / PROJECT, "iemocap", quick)
     options = ("--pretrained", "none", "--ivectors", "", "--system", "tdnn", "--nj", "1", "--stop-stage", "3")
     iemocap.run("--corpus", str(worst), *options)
     check_logs(iemocap)
@@ -67,27 +67,27 @@ def test_iemocap(tmp_path: Path, worst: Path) -> None:
 
 
 @pytest.mark.recipe
-def test_ravdess(tmp_path: Path, worst: Path) -> None:
+def test_ravdess(tmp_path: Path, worst: Path, quick: str) -> None:
     for actor in range(1, 25, 4):
         folder = worst / f"Actor_{actor:02d}"
         folder.mkdir()
         for number, name in enumerate(expected_names(actor)):
             soundfile.write(folder / f"{name}.wav", np.random.default_rng(number).normal(0, 0.1, 3200), 16000)
-    ravdess = copy_recipe(tmp_path / PROJECT, "ravdess")
+    ravdess = copy_recipe(tmp_path / PROJECT, "ravdess", quick)
     ravdess.run("--corpus", str(worst), "--skip-bad", "true", "--nj", "1", "--stop-stage", "3")
     check_logs(ravdess)
 
 
 @pytest.mark.recipe
-def test_tedlium2(tmp_path: Path, worst: Path) -> None:
+def test_tedlium2(tmp_path: Path, worst: Path, quick: str) -> None:
     make_demo_tedlium2(DemoTedlium2(train_talks=2, dev_talks=1, test_talks=1, sentences=4, lm_sentences=20), worst)
-    tedlium2 = copy_recipe(tmp_path / PROJECT, "tedlium2")
+    tedlium2 = copy_recipe(tmp_path / PROJECT, "tedlium2", quick)
     tedlium2.run("--corpus", str(worst / "TEDLIUM_release2"), "--stop-stage", "2")
     check_logs(tedlium2)
 
 
 @pytest.mark.recipe
-def test_ids_speakers_and_words_of_manifests(tmp_path: Path, worst: Path) -> None:
+def test_ids_speakers_and_words_of_manifests(tmp_path: Path, worst: Path, quick: str) -> None:
     for part in ("train", "dev", "test"):
         cuts = []
         for number in range(3):
@@ -99,7 +99,7 @@ def test_ids_speakers_and_words_of_manifests(tmp_path: Path, worst: Path) -> Non
             cut.supervisions = [SupervisionSegment(name, name, 0.0, 1.0, speaker=name, text="a $(touch pwned) `b` ; c")]
             cuts.append(cut)
         CutSet.from_cuts(cuts).to_file(worst / f"cuts_{part}.jsonl.gz")
-    tedlium2 = copy_recipe(tmp_path / PROJECT, "tedlium2")
+    tedlium2 = copy_recipe(tmp_path / PROJECT, "tedlium2", quick)
     tedlium2.run("--manifests", str(worst), "--name", "mine", "--stage", "2", "--nj", "1", "--stop-stage", "3")
     check_logs(tedlium2)
     (found, *_) = CutSet.from_file(tedlium2.directory / "data/mine/mfcc/dev/cuts.jsonl.gz")
@@ -107,8 +107,8 @@ def test_ids_speakers_and_words_of_manifests(tmp_path: Path, worst: Path) -> Non
 
 
 @pytest.mark.recipe
-def test_the_advice_after_a_failure_can_be_pasted(tmp_path: Path, worst: Path) -> None:
-    ravdess = copy_recipe(tmp_path / PROJECT, "ravdess")
+def test_the_advice_after_a_failure_can_be_pasted(tmp_path: Path, worst: Path, quick: str) -> None:
+    ravdess = copy_recipe(tmp_path / PROJECT, "ravdess", quick)
     failed = ravdess.run("--corpus", str(worst), "--stop-stage", "1", check=False)
     assert failed.returncode == 1
     advice = failed.stderr.rpartition("go on with ")[2]

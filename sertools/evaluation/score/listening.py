@@ -9,8 +9,6 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from sertools.manifests import read_cuts
-
 AUDIO = "audio"
 """The folder of copies, beside the page."""
 
@@ -30,6 +28,8 @@ def sounds(cuts: Path, wanted: Collection[str], output: Path, *, copy: bool = Fa
     Raises:
         UserError: no such manifest, or damage in it.
     """
+    from sertools.manifests import read_cuts  # with Lhotse and torch, which no other part of a page needs
+
     found: dict[str, str] = {}
     names = set(wanted)
     for cut in read_cuts(cuts):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax, stdtrit
 
 from sertools.errors import UserError
@@ -138,6 +137,8 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
     values, truth = _checked(probabilities, labels)
     logs = np.log(np.maximum(values, SMALLEST))
     of_truth = logs[np.arange(len(truth)), truth]
+
+    from scipy.optimize import minimize_scalar  # slow to import
 
     def loss(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)

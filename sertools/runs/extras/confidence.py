@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, interval
 from sertools.runs.extras.extra import Extra
@@ -78,6 +77,8 @@ def area_under_curve(surest: Floats, right: Floats) -> float | None:
     >>> area_under_curve(np.array([0.0, 0.5, 0.75]), np.array([1.0, 0.0, 1.0]))
     0.5
     """
+    from scipy.stats import rankdata  # slow to import, as all of scipy.stats
+
     good, bad = int(right.sum()), int((1 - right).sum())
     if not good or not bad:
         return None

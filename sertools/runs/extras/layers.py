@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from sertools.documents import MAX_JSON_BYTES, read_text
 from sertools.errors import UserError
@@ -80,6 +79,8 @@ def depth_of(tables: Mapping[str, Table], which: str) -> Depth | None:
 
 def _rank_correlation(values: Sequence[float]) -> float:
     """Spearman's, of the values and their places."""
+    from scipy.stats import rankdata  # slow to import, as all of scipy.stats
+
     return float(np.corrcoef(np.arange(len(values)), rankdata(values))[0, 1])
 
 

@@ -1,12 +1,11 @@
 """The program local/compare.py, as a user calls it."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from inventions import Checker, pushed
+from quick_programs import Program
 
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import CSV, JSON, MARKDOWN, PAGE, TEXT, Source, Wishes, compare_experiments
@@ -24,20 +23,13 @@ def other(experiment: Path, tmp_path: Path) -> Path:
     return tmp_path / "other"
 
 
-def program(root: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, root / "local" / "compare.py", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def test_compare_program(root: Path, experiment: Path, other: Path, folds: Folds, tmp_path: Path) -> None:
+def test_compare_program(program: Program, experiment: Path, other: Path, folds: Folds, tmp_path: Path) -> None:
     write_folds(tmp_path / "folds", folds)
     whole = tmp_path / "whole.csv"
     write_predictions(whole, read_predictions(sorted(other.glob("*/*/predictions.csv"))))
     arguments = ("--folds", tmp_path / "folds", "--output", tmp_path / "c", experiment, f"<b>={other}", whole,
                  "--choose-on-dev", f"best={experiment},{other}")  # fmt: skip
-    done = program(root, *arguments)
+    done = program("compare.py", *arguments)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "c" / TEXT).read_text()
     assert text in done.stdout
@@ -54,8 +46,8 @@ def test_compare_program(root: Path, experiment: Path, other: Path, folds: Folds
     assert len(checker.addresses) == 6
     assert "<b>" not in page
     assert "&lt;b&gt; is better than exp" in page
-    assert "is up to date" in program(root, *arguments).stdout
-    again = program(root, *arguments, "--against", "all", "--num-seeds", 1)
+    assert "is up to date" in program("compare.py", *arguments).stdout
+    again = program("compare.py", *arguments, "--against", "all", "--num-seeds", 1)
     assert again.returncode == 0, again.stderr
     assert "against: first -> all" in again.stdout
     assert len(read_json(tmp_path / "c" / JSON, "compare.py")["comparisons"]) == 6
@@ -84,7 +76,7 @@ def test_what_was_not_trained_to_the_end_is_not_compared(
         compare_experiments(sources, tmp_path / "c", folds)
 
 
-def test_mistakes_are_told_in_one_line(root: Path, experiment: Path, other: Path, tmp_path: Path) -> None:
+def test_mistakes_are_told_in_one_line(program: Program, experiment: Path, other: Path, tmp_path: Path) -> None:
     table = read_predictions(sorted(other.glob("*/*/predictions.csv")))
     write_predictions(tmp_path / "less.csv", table.rows(table.utterances != "Ses02M_u4"))
     cases = [
@@ -94,7 +86,7 @@ def test_mistakes_are_told_in_one_line(root: Path, experiment: Path, other: Path
         ((experiment, "name="), "is not a system"),
     ]
     for arguments, words in cases:
-        done = program(root, "--output", tmp_path / "c", *arguments)
+        done = program("compare.py", "--output", tmp_path / "c", *arguments)
         assert done.returncode == 1, words
         assert words in done.stderr
         assert "Traceback" not in done.stderr

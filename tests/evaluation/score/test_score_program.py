@@ -1,22 +1,15 @@
 """The programs local/score.py and local/make_folds.py, as a recipe calls them."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lhotse import SupervisionSegment, SupervisionSet
+from quick_programs import Program
 
 from sertools.evaluation.score.scoring import CSV, JSON, PAGE, TEXT, Wishes, evaluate
 from sertools.files import read_json
 from sertools.partitions.folds import Folds, read_folds, write_folds
-
-
-def program(root: Path, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, root / "local" / name, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 def test_evaluate_writes_the_same_bytes_again(experiment: Path, folds: Folds, tmp_path: Path) -> None:
@@ -44,10 +37,12 @@ def test_runs_with_predictions_only(experiment: Path, tmp_path: Path) -> None:
     assert "The runs left no configuration" in page
 
 
-def test_score_program(root: Path, make_experiment: Callable[[str, str], tuple[Path, Folds]], tmp_path: Path) -> None:
+def test_score_program(
+    program: Program, make_experiment: Callable[[str, str], tuple[Path, Folds]], tmp_path: Path
+) -> None:
     experiment, folds = make_experiment("random", "iemocap-synthetic")
     write_folds(tmp_path / "folds", folds)
-    done = program(root, "score.py", experiment, "--folds", tmp_path / "folds", "--command", "./run.sh")
+    done = program("score.py", experiment, "--folds", tmp_path / "folds", "--command", "./run.sh")
     assert done.returncode == 0, done.stderr
     text = (experiment / "results" / TEXT).read_text()
     assert text in done.stdout
@@ -55,17 +50,17 @@ def test_score_program(root: Path, make_experiment: Callable[[str, str], tuple[P
     assert "SPEAKER-DEPENDENT" in text.splitlines()[1]
     assert str(experiment / "results" / PAGE) in done.stdout
 
-    again = program(root, "score.py", experiment, "--folds", tmp_path / "folds", "--command", "./run.sh")
+    again = program("score.py", experiment, "--folds", tmp_path / "folds", "--command", "./run.sh")
     assert "is up to date" in again.stdout
     assert text in again.stdout
 
-    fewer = program(root, "score.py", experiment, "--folds", tmp_path / "folds", "--num-seeds", 1)
+    fewer = program("score.py", experiment, "--folds", tmp_path / "folds", "--num-seeds", 1)
     assert fewer.returncode == 0, fewer.stderr
     assert "4 folds, 1 seed," in fewer.stdout
     assert "not scored, since --num-seeds is 1" in fewer.stdout
 
     (experiment / "fold_random2" / "seed_1" / "predictions.csv").unlink()
-    broken = program(root, "score.py", experiment, "--folds", tmp_path / "folds", "--command", "./run.sh")
+    broken = program("score.py", experiment, "--folds", tmp_path / "folds", "--command", "./run.sh")
     assert broken.returncode == 1
     assert "fold_random2/seed_1" in broken.stderr
     assert "Traceback" not in broken.stderr
@@ -84,37 +79,37 @@ def supervisions(path: Path, speaker_of_session_2: str = "") -> Path:
     return path
 
 
-def test_make_folds_program(root: Path, tmp_path: Path) -> None:
+def test_make_folds_program(program: Program, tmp_path: Path) -> None:
     pytest.importorskip("sertools.corpora.class_sets")
     config = tmp_path / "folds.yaml"
     config.write_text("class_set: s1\nprotocol: paper\n")
     manifest = supervisions(tmp_path / "iemocap_supervisions_all.jsonl.gz")
     arguments = ("--config", config, "--supervisions", manifest, tmp_path / "folds")
-    done = program(root, "make_folds.py", *arguments)
+    done = program("make_folds.py", *arguments)
     assert done.returncode == 0, done.stderr
     folds = read_folds(tmp_path / "folds")
     assert (folds.protocol, folds.corpus, len(folds.folds), len(folds.labels)) == ("paper", "iemocap-synthetic", 5, 80)
     assert folds.classes == ("angry", "excited", "neutral", "sad")
     assert "fold Session1: 56 train, 8 dev, 16 test" in done.stdout
-    assert "is up to date" in program(root, "make_folds.py", *arguments).stdout
-    redone = program(root, "make_folds.py", *arguments, "--set", "protocol=strict")
+    assert "is up to date" in program("make_folds.py", *arguments).stdout
+    redone = program("make_folds.py", *arguments, "--set", "protocol=strict")
     assert "protocol: paper -> strict" in redone.stdout
     assert read_folds(tmp_path / "folds").protocol == "strict"
 
 
-def test_make_folds_refuses_a_speaker_in_two_sessions(root: Path, tmp_path: Path) -> None:
+def test_make_folds_refuses_a_speaker_in_two_sessions(program: Program, tmp_path: Path) -> None:
     pytest.importorskip("sertools.corpora.class_sets")
     manifest = supervisions(tmp_path / "iemocap_supervisions_all.jsonl.gz", speaker_of_session_2="Ses01F")
-    done = program(root, "make_folds.py", "--set", "class_set=s1", "--supervisions", manifest, tmp_path / "folds")
+    done = program("make_folds.py", "--set", "class_set=s1", "--supervisions", manifest, tmp_path / "folds")
     assert done.returncode == 1
     assert "speaker Ses01F" in done.stderr
     assert not (tmp_path / "folds" / "folds.json").exists()
 
 
-def test_programs_say_what_is_missing(root: Path, tmp_path: Path) -> None:
-    done = program(root, "make_folds.py", "--set", "class_set=s1", "--supervisions", tmp_path / "no", tmp_path / "f")
+def test_programs_say_what_is_missing(program: Program, tmp_path: Path) -> None:
+    done = program("make_folds.py", "--set", "class_set=s1", "--supervisions", tmp_path / "no", tmp_path / "f")
     assert done.returncode == 1
     assert "corpus preparation stage" in done.stderr
-    done = program(root, "score.py", tmp_path / "none")
+    done = program("score.py", tmp_path / "none")
     assert done.returncode == 1
     assert "does not exist" in done.stderr

@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import logging
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import torch
 from lhotse import CutSet, Features, MonoCut, SupervisionSegment
 from lhotse.features.io import LilcomChunkyWriter
+from quick_programs import Program
 
 from sertools.asr.apply import load_acoustic_model
 from sertools.asr.lfmmi_system import AsrConfig, make_model
@@ -289,17 +289,10 @@ def test_activations_that_are_not_finite(cuts: Path, tmp_path: Path) -> None:
         extract_bottlenecks(cuts, broken, tmp_path / "out", ALL)
 
 
-def test_programs(root: Path, cuts: Path, model: Path, tmp_path: Path) -> None:
-    def run(program: str, layers: str, *more: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            str(root / f"local/{program}_features.py"),
-            *more,
-            "--set",
-            f"bottleneck.layers={layers}",
-        ]
-        places = ["--input", f"pretrained={model}", str(cuts), str(tmp_path / "out")]
-        return subprocess.run([*command, *places], capture_output=True, text=True, check=False)
+def test_programs(program: Program, cuts: Path, model: Path, tmp_path: Path) -> None:
+    def run(which: str, layers: str, *more: str) -> subprocess.CompletedProcess[str]:
+        options = (*more, "--set", f"bottleneck.layers={layers}", "--input", f"pretrained={model}")
+        return program(f"{which}_features.py", *options, cuts, tmp_path / "out")
 
     assert "h of audio in 1 of 1 blocks" in run("compute", "[tdnnf3, prefinal]", "--device", "cpu").stdout
     assert f"wrote {tmp_path / 'out' / 'cuts.jsonl.gz'}" in run("collect", "[tdnnf3, prefinal]").stdout

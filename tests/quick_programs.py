@@ -1,8 +1,8 @@
 """Recipes whose programs start at once: each is forked from one process that has paid for the imports.
 
-A stub stands in for ``python3`` in the environment of a recipe.  It hands a program of local/, with its
-files, folder and variables, to the server here, passes signals on, and ends as the program does; if the
-stub is killed, the server kills the program.  All else runs as ever.
+A stub stands in for ``python3`` and for ``sertools`` in the environment of a recipe.  It hands a program of
+local/, with its files, folder and variables, to the server here, passes signals on, and ends as the program
+does; if the stub is killed, the server kills the program.  All else runs as ever.
 """
 
 import importlib
@@ -17,20 +17,33 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recipe_copy import ROOT
 
+IMPORTED_LATE = (
+    "matplotlib.pyplot",
+    "scipy.optimize",
+    "scipy.stats",
+    "sklearn.svm",
+    "opensmile",
+    "torch.utils.tensorboard",
+)
+"""Packages that programs import when they need them."""
+Program = Callable[..., subprocess.CompletedProcess[str]]
+"""The fixture ``program``: name of a program of local/, arguments."""
+
 STUB = """#!{python} -IS
 import os, sys
-if len(sys.argv) < 2 or os.path.basename(os.path.dirname(sys.argv[1])) != "local":
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+argv = ["sertools", *sys.argv[1:]] if os.path.basename(sys.argv[0]) == "sertools" else sys.argv[1:]
+if argv[:1] != ["sertools"] and os.path.basename(os.path.dirname("".join(argv[:1]))) != "local":
+    os.execv({python!r}, [{python!r}, *argv])
 import json, signal, socket
 connection = socket.socket(socket.AF_UNIX)
 connection.connect({socket!r})
-request = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)], ensure_ascii=True).encode()
+request = json.dumps([argv, os.getcwd(), dict(os.environ)], ensure_ascii=True).encode()
 socket.send_fds(connection, [len(request).to_bytes(4, "big")], [0, 1, 2])
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
     signal.signal(number, lambda number, frame: connection.send(bytes([number])))
@@ -48,9 +61,10 @@ def quick_environment(folder: Path) -> Iterator[str]:
     """What SERTOOLS_ENV has to name."""
     (folder / "bin").mkdir(parents=True)
     address = folder / "socket"
-    stub = folder / "bin/python3"
-    stub.write_text(STUB.format(python=sys.executable, socket=str(address)))
-    stub.chmod(0o755)
+    for name in ("python3", "sertools"):
+        stub = folder / "bin" / name
+        stub.write_text(STUB.format(python=sys.executable, socket=str(address)))
+        stub.chmod(0o755)
     variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen(
         [sys.executable, __file__, str(address)],
@@ -69,14 +83,19 @@ def quick_environment(folder: Path) -> Iterator[str]:
 
 def serve(address: str) -> None:
     """Answer stubs until TERM comes."""
-    import matplotlib.pyplot  # noqa: F401
-
     import sertools
+    from sertools.backbones.library import transformers_for
+    from sertools.errors import UserError
 
-    for module in pkgutil.walk_packages(sertools.__path__, "sertools."):
-        if not module.name.endswith("__main__"):
+    modules = [module.name for module in pkgutil.walk_packages(sertools.__path__, "sertools.")]
+    for name in (*modules, *IMPORTED_LATE):
+        if not name.endswith("__main__"):
             with suppress(ImportError):  # what needs k2, say
-                importlib.import_module(module.name)
+                importlib.import_module(name)
+    with suppress(UserError):
+        transformers_for("tests")
+        for kind in ("hubert", "wav2vec2"):
+            importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{address}.new")
@@ -149,7 +168,10 @@ def run(argv: list[str], folder: str, variables: dict[str, str], files: list[int
 def run_program(path: str) -> int:
     """As the interpreter would; the exit code."""
     try:
-        runpy.run_path(path, run_name="__main__")
+        if path == "sertools":
+            runpy.run_module(path, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(path, run_name="__main__")
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
