@@ -41,11 +41,8 @@ def main() -> None:
     arguments.add_argument(
         "--extra", action="append", default=[], metavar="NAME=DIR", help="something more for the page; may be repeated"
     )
-    arguments.add_argument("--check", action="store_true", help="only look whether the runs are of --config's settings")
     options = arguments.parse_args()
 
-    if options.check and not options.config:
-        raise UserError("--check compares runs with the settings of --config: give that, too")
     folds = read_folds(options.folds) if options.folds else None
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
     extras = dict(given(text) for text in options.extra) | ({"speakers": options.speakers} if options.speakers else {})
@@ -59,9 +56,6 @@ def main() -> None:
         check_settings(
             options.exp_dir, run_files(options.exp_dir, seeds or None), configured(options.config, options.overrides)
         )
-    if options.check:
-        logging.info("the runs of %s are of these settings", options.exp_dir)
-        return
     for name in runs_left_out(options.exp_dir, seeds) if seeds else []:
         logging.info("not scored, since --num-seeds is %d: %s", options.num_seeds, options.exp_dir / name)
     if folds:

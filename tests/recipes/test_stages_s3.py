@@ -142,21 +142,23 @@ def test_no_system_is_not_done_with() -> None:
 
 
 def test_a_page_by_itself_shows_nothing_old(tmp_path: Path) -> None:
-    """Neither a comparison of runs that are gone, nor runs of other settings, which score.py --check refuses."""
+    """Neither a comparison of runs that are gone, nor runs of other settings, which check_runs.py refuses."""
     made, run = tmp_path / "comparison.json", tmp_path / "s3_sum_four_from_w2v/fold_1/seed_1/predictions.csv"
     run.parent.mkdir(parents=True)
     for path in (run, made):
         path.write_text("x")
     os.utime(run, (1, 1))
-    commands = f'score.py() {{ echo RUN score.py "$@"; }}\ncheck_current s3_sum {made}'
-    (line,) = would_run(commands, results=f"{tmp_path}/")
-    assert "--check --config ../common/conf/s3/s3_sum.yaml" in line
+    commands = f'check_runs.py() {{ echo RUN check_runs.py "$@"; }}\ncheck_current {made}'
+    variables = {"results": f"{tmp_path}/", "system": "s3_sum s3_layer", "suffix": "_four_from_w2v"}
+    (line,) = would_run(commands, **variables)
+    assert "--config ../common/conf/s3/s3_sum.yaml" in line
+    assert line.endswith(f" --of {run.parents[2]}")  # the other is not there
     os.utime(run)
     os.utime(made, (1, 1))
-    _, error = would_run(commands, results=f"{tmp_path}/")
+    (error,) = would_run(commands, **variables)
     assert (
         error == f"error: {made} is older than predictions of {run.parents[2]}: run the stage of scores and "
         "comparison again, before this one"
     )
     made.unlink()
-    assert would_run(commands, results=f"{tmp_path}/") == []
+    assert would_run(commands, **variables) == []

@@ -107,15 +107,21 @@ compare_with() {
   done
 }
 
-# check_current SYSTEM FILE: the runs of a system are of the settings of now, and not newer than FILE, which was made
-# of them: a stage that is run by itself shows nothing that is old
+# check_current COMPARISON: the runs of $system are of the settings of now, and not newer than their results and the
+# comparison, which were made of them: a stage that is run by itself shows nothing that is old
 check_current() {
-  experiment "$1"
-  if [ ! -e "$exp" ] || [ ! -e "$2" ]; then return; fi
-  score.py --quiet --check "${config[@]}" "${layer[@]}" --num-seeds "$num_seeds" "$exp"
-  if [ -n "$(find "$exp" -path '*/seed_*/predictions.csv' -newer "$2" -print -quit)" ]; then
-    recipe_error "$2 is older than predictions of $exp: run the stage of scores and comparison again, before this one"
-  fi
+  local one file checked=()
+  for one in $system; do
+    experiment "$one"
+    if [ ! -e "$exp" ]; then continue; fi
+    for file in "$1" "$exp/results/results.json"; do
+      if [ -e "$file" ] && [ -n "$(find "$exp" -path '*/seed_*/predictions.csv' -newer "$file" -print -quit)" ]; then
+        recipe_error "$file is older than predictions of $exp: run the stage of scores and comparison again, before this one"
+      fi
+    done
+    if [ -e "$1" ] || [ -e "$exp/results/results.json" ]; then checked+=("${config[@]}" "${layer[@]}" --of "$exp"); fi
+  done
+  if [ ${#checked[@]} -gt 0 ]; then check_runs.py --quiet --num-seeds "$num_seeds" "${checked[@]}"; fi
 }
 
 # paper_page COMPARISON [TAIL]: what the paper published beside the comparison $results$COMPARISON_PROTOCOL$TAIL, of
@@ -129,9 +135,9 @@ paper_page() {
     if [ ! -e "conf/folds/$name.yaml" ] || [ ! -e "$folder/comparison.json" ]; then continue; fi
     given+=(--comparison "$name=$folder")
   done
+  check_current "$results$1_$protocol${2-}/comparison.json"
   for one in $system; do
-    check_current "$one" "$results$1_$protocol${2-}/comparison.json"
-    check_current "$one" "$exp/results/results.json"
+    experiment "$one"
     if [ -e "$exp/results/results.json" ]; then experiments+=("$one@$protocol=$exp"); fi
   done
   # curves over the amount of training data, of papers that have some

@@ -1,5 +1,6 @@
 """The programs local/score.py and local/make_folds.py, as a recipe calls them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +114,22 @@ def test_programs_say_what_is_missing(program: Program, tmp_path: Path) -> None:
     done = program("score.py", tmp_path / "none")
     assert done.returncode == 1
     assert "does not exist" in done.stderr
+
+
+def test_check_runs_program(program: Program, experiment: Path, tmp_path: Path) -> None:
+    """Each experiment by the configuration before it."""
+    for path in experiment.glob("*/*/checkpoint/config.yaml"):
+        path.write_text("training: {epochs: 3}\n")
+    config = tmp_path / "tdnn.yaml"
+    config.write_text("training: {epochs: 3}\n")
+    other = tmp_path / "other"
+    shutil.copytree(experiment, other)
+    of = ("--config", config, "--of", experiment, "--config", config, "--set", "training.epochs=4", "--of", other)
+    done = program("check_runs.py", *of)
+    assert f"the runs of {experiment} are of these settings" in done.stdout
+    assert done.returncode == 1
+    assert "seed_0 was trained with training.epochs 3, now 4" in done.stderr
+    assert f"error: {other}/fold_" in done.stderr
+    refused = program("check_runs.py", "--config", config, "--of", "a", "--of", "b")
+    assert "--config is needed before --of b" in refused.stderr
+    assert "settings after the last --of" in program("check_runs.py", *of, "--set", "training.epochs=5").stderr
