@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sertools.backbones.encoder import SpeechEncoder, hidden_states, statistics
 from sertools.emotion.layers_head.network import LayersHead
 from sertools.partitions.target import Target
-from sertools.prediction.exported_s3 import Export, Input, write_export
+from sertools.prediction.traced import Export, Input, write_export
 
 SECONDS = (1.0, 0.5, 0.7731, 2.1)
 """Of noise on which an export is tried."""
@@ -48,7 +48,7 @@ class WaveformNetwork(nn.Module):
 def export_waveform(
     network: WaveformNetwork, target: Target, temperature: float | None, member: str, output: Path, *, check: bool
 ) -> tuple[str, float | None]:
-    """Write it; see :func:`sertools.prediction.exported_s3.write_export`."""
+    """Write it; see :func:`sertools.prediction.traced.write_export`."""
     network = network.cpu().eval()
     encoder, backbone = network.encoder, network.encoder.backbone
     assert backbone.sampling_rate is not None

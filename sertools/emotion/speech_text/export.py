@@ -10,7 +10,7 @@ from sertools.emotion.speech_text.network import Sequences, SpeechTextNetwork
 from sertools.emotion.speech_text.system import SpeechTextSystem
 from sertools.features.origin import kinds_of
 from sertools.prediction.exportable import ExportableEnsemble
-from sertools.prediction.exported_s3 import Export, Input, write_export
+from sertools.prediction.traced import Export, Input, write_export
 from sertools.training.checkpoint import load_checkpoint
 from sertools.training.run import CHECKPOINT
 

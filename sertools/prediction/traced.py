@@ -1,4 +1,4 @@
-"""Runs of S3 as networks for other programs, TorchScript or ONNX: written, compared, described."""
+"""Networks for other programs, TorchScript or ONNX, traced with an example: written, compared, described."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +36,10 @@ class Export:
     """A network to write.
 
     Attributes:
-        network: from inputs to log-posteriors (1, C), or a value (1, 1).
+        network: from inputs to scores (1, C) whose softmax is the posteriors, or a value (1, 1).
         inputs: of it.
         examples: on which what was written is compared; the first is traced.
-        expected: log-posteriors (1, C), or a value (1, 1), by the modules that were trained.
+        expected: the same by the modules that were trained.
         target: of the run.
         temperature: of its probabilities; None for as they are.
         member: name of the run.
@@ -67,7 +67,7 @@ class _Outputs(nn.Module):
     def __init__(self, export: Export) -> None:
         super().__init__()
         self.network = export.network
-        # log-posteriors over T, and a softmax: p ** (1 / T), divided by the sum
+        # scores over T, and a softmax: p ** (1 / T), divided by the sum
         self.scale = 1.0 if export.temperature is None else 1.0 / export.temperature
         self.number = export.target.kind == "number"
 
