@@ -1,6 +1,6 @@
 # The first line of every script in egs/*/ sources this file:
 #
-#   . "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+#   . "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || { echo "$0 is not in a folder of egs/; on Slurm: ./run.sh --submit" >&2; exit 1; }
 #
 # It goes to the recipe's folder (a link to it, or to the script, may have been followed), and reads path.sh,
 # cmd.sh, utils/recipe.sh (options and stages) and the bodies of the stages, stages/*.sh.

@@ -11,7 +11,7 @@
 # conf/table.yaml says how the table is read: names of columns, labels that are merged or left out, encoding.
 #
 # shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
-. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || { echo "$0 is not in a folder of egs/; on Slurm: ./run.sh --submit" >&2; exit 1; }
 
 own_options
 option pretrained ""    "an experiment of egs/tedlium2, with its checkpoint/: layers of it are features then"

@@ -7,7 +7,7 @@
 # The options of the table are those of run.sh (README.md); manifests that run.sh made are used as they are.
 #
 # shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
-. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || { echo "$0 is not in a folder of egs/; on Slurm: ./run.sh --submit" >&2; exit 1; }
 
 own_options
 option system "dnn ptft_speaker prognet_speaker dnn_wide prognet_random svm" \

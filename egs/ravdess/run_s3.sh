@@ -13,7 +13,7 @@
 # Settings are in ../common/conf/*/NAME.yaml; what conf/*/NAME.yaml says here goes over them.  Needs make env-ssl.
 #
 # shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
-. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || { echo "$0 is not in a folder of egs/; on Slurm: ./run.sh --submit" >&2; exit 1; }
 
 option corpus ""        "folder of Actor_01 .. Actor_24; RAVDESS is free: zenodo record 1188976, Audio_Speech"
 option skip_bad false   "go on without utterances whose audio is broken"

@@ -102,10 +102,21 @@ def test_files_are_found_from_where_a_recipe_is_started(ravdess: Recipe, tmp_pat
 
 def test_a_copy_outside_of_egs(ravdess: Recipe, tmp_path: Path) -> None:
     shutil.copytree(ravdess.directory, tmp_path / "mine")
-    done = subprocess.run(["./run.sh", "--help"], cwd=tmp_path / "mine", capture_output=True, text=True)
-    assert done.returncode != 0
-    assert len(done.stderr.splitlines()) == 1
-    assert "common/begin.sh: No such file or directory" in done.stderr
+    # sbatch run.sh starts a copy in a folder of Slurm's, from the recipe's
+    spool = tmp_path / "slurmd/job00007/slurm_script"
+    spool.parent.mkdir(parents=True)
+    shutil.copy(ravdess.directory / "run.sh", spool)
+    for script, folder in ((tmp_path / "mine/run.sh", tmp_path / "mine"), (spool, ravdess.directory)):
+        done = subprocess.run([script, "--help"], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 1
+        where, what = done.stderr.splitlines()
+        assert "common/begin.sh: No such file or directory" in where
+        assert what == f"{script} is not in a folder of egs/; on Slurm: ./run.sh --submit"
+
+
+def test_scripts_begin_with_the_same_line() -> None:
+    scripts = sorted((ROOT / "egs").glob("*/run*.sh"))
+    assert len({line for path in scripts for line in path.read_text().splitlines() if "/begin.sh" in line}) == 1
 
 
 def test_packages_of_another_python(ravdess: Recipe, tmp_path: Path) -> None:

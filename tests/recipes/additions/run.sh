@@ -2,7 +2,7 @@
 # A recipe for a toy corpus, with a toy feature, a toy system, a toy protocol and another metric.
 # shellcheck disable=SC2034,SC2154  # variables that option sets, and that the stages read
 # shellcheck source=../../../egs/common/begin.sh
-. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || exit
+. "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || { echo "$0 is not in a folder of egs/; on Slurm: ./run.sh --submit" >&2; exit 1; }
 
 option corpus ""        "folder of the corpus"
 option skip_bad false   "go on without what is broken"
