@@ -5,6 +5,7 @@ local/, with its files, folder and variables, to the server here, passes signals
 does; if the stub is killed, the server kills the program.  All else runs as ever.
 """
 
+import ctypes
 import importlib
 import json
 import os
@@ -32,6 +33,9 @@ IMPORTED_LATE = (
     "torch.utils.tensorboard",
 )
 """Packages that programs import when they need them."""
+POWERLESS = "SERTOOLS_TEST_POWERLESS"
+"""A variable with which file permissions hold for a program of root's, too."""
+
 Program = Callable[..., subprocess.CompletedProcess[str]]
 """The fixture ``program``: name of a program of local/, arguments."""
 
@@ -157,12 +161,21 @@ def run(argv: list[str], folder: str, variables: dict[str, str], files: list[int
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(variables)
+        if POWERLESS in variables:
+            give_up_powers()
         sys.argv = argv
         code = run_program(argv[0])
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def give_up_powers() -> None:
+    """Let file permissions hold for root, too (capset, Linux)."""
+    header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None).capset(header, nothing) != 0:
+        raise OSError("capset failed")
 
 
 def run_program(path: str) -> int:

@@ -12,7 +12,7 @@
 #   option nj 2        "jobs of a parallel stage"         # an integer: integers only, from 1 on (from 0 if it is 0)
 #   option check true  "whether to check every file"      # true or false only
 #   parse_options "$@"                                    # --corpus DIR --nj=4 --stage 1 --stop-stage 2 --help
-#                                                         # --submit: see recipe_submit below
+#                                                         # --submit: see recipe_submit.sh
 #
 #   if stage 0 "Prepare the corpus"; then                 # a line of exactly this form
 #     $train_cmd exp/log/prepare.log local/prepare.py "$corpus"
@@ -22,7 +22,7 @@
 # A command that fails ends the recipe, which says in which stage and how to go on.  (Jobs put into
 # the background with & are not commands that fail: wait for each by its process id.)
 #
-# exp/stages.jsonl says what ran when and how it ended, for `sertools status`: recipe_event below.  A second
+# exp/stages.jsonl says what ran when and how it ended, for `sertools status`: recipe_events.sh.  A second
 # run with the same options (--stage and --stop-stage apart), while the first runs, is refused.
 # shellcheck shell=bash
 set -euo pipefail
@@ -47,16 +47,15 @@ recipe_state=starting
 recipe_signal=
 recipe_left=false  # whether a script has called exit
 recipe_submitting=false
-recipe_events=exp/stages.jsonl
-recipe_options=     # of this run, as JSON
-recipe_run=         # this run in recipe_events: HOST:PROCESS:TICKS; empty: nothing is written there
-recipe_json=        # the result of recipe_quote
-recipe_ticks=       # the result of recipe_started
-recipe_seconds=     # the result of recipe_clock
 recipe_began=
 # in a job of --submit: the command line that hands over this stage and those after it once more
 recipe_go_on=${RECIPE_GO_ON-}
 unset RECIPE_GO_ON
+
+# shellcheck source=recipe_events.sh
+. "${BASH_SOURCE[0]%/*}/recipe_events.sh"
+# shellcheck source=recipe_submit.sh
+. "${BASH_SOURCE[0]%/*}/recipe_submit.sh"
 
 # recipe_error MESSAGE: the recipe, or its command line, is wrong
 recipe_error() {
@@ -282,150 +281,6 @@ recipe_check_stages() {
     if ((number >= stage && number <= stop_stage)); then return; fi
   done
   recipe_error "there is no stage from $stage to $stop_stage; see $recipe_name --help"
-}
-
-# recipe_submit: hand each selected stage to $submit_cmd as a job that starts when the one before has ended
-# well.  Such a job runs this script for one stage; where $train_cmd is Slurm's it only waits for the jobs
-# of that stage, and holds what $submit_cmd asks for (a core, little memory) meanwhile.
-recipe_submit() {
-  local i number title id previous='' waits='' log folder start=$0
-  local -a ids=()
-  printf -v folder 'exp/log/submit-%(%Y%m%d-%H%M%S)T-%d' -1 $$
-  [[ $start == */* ]] || start="bash $start"
-  mkdir -p "$folder"
-  recipe_identify
-  for i in "${!recipe_stage_numbers[@]}"; do
-    number=${recipe_stage_numbers[i]} title=${recipe_stage_titles[i]}
-    if ((number < stage || number > stop_stage)); then continue; fi
-    log=$folder/stage.$number.log
-    # shellcheck disable=SC2086  # $submit_cmd is several words
-    if ! id=$(
-      RECIPE_GO_ON="$start --stage $number$(printf ' %q' ${recipe_given[@]+"${recipe_given[@]}"} --submit)"
-      export RECIPE_GO_ON
-      ${submit_cmd:-launch.py slurm} --detach ${previous:+--after "$previous"} "$log" \
-        bash "$recipe_file" ${recipe_given[@]+"${recipe_given[@]}"} --stage "$number" --stop-stage "$number"
-    ); then
-      if [ ${#ids[@]} -gt 0 ]; then scancel "${ids[@]}" || true; fi
-      recipe_error "stage $number ($title) could not be handed over${ids[0]:+; those before it are cancelled}"
-    fi
-    # the job has not begun, for the one before it has not ended; its log begins anew when it does
-    if [ -n "$previous" ] && [ ! -s "$log" ]; then
-      printf '# Slurm job %s: %s\n# Starts when %s.\n# If that fails, Slurm cancels this job, and these lines stay.\n' \
-        "$id" "stage $number ($title)" "$waits" >> "$log"
-    fi
-    recipe_quote "$title"
-    recipe_event submit "\"script\":\"$recipe_name\",\"options\":[$recipe_options],\"stage\":$number,\"title\":$recipe_json,\"slurm_job\":\"$id\""
-    ids+=("$id")
-    previous=$id
-    waits="stage $number, job $id, has ended well ($log)"
-    echo "stage $number ($title): Slurm job $id, log $log"
-  done
-  recipe_state=finished
-  echo "look:   squeue --jobs=$(IFS=, && echo "${ids[*]}")"
-  echo "cancel: scancel ${ids[*]}"
-}
-
-# recipe_quote TEXT: set recipe_json to it as a string of JSON
-recipe_quote() {
-  recipe_json=${1//\\/\\\\}
-  recipe_json=${recipe_json//\"/\\\"}
-  recipe_json=${recipe_json//$'\n'/\\n}
-  recipe_json=${recipe_json//$'\t'/\\t}
-  recipe_json="\"${recipe_json//[[:cntrl:]]/?}\""
-}
-
-# recipe_clock: set recipe_seconds to the seconds since the machine started, which no setting of its clock changes
-recipe_clock() {
-  recipe_seconds=$SECONDS
-  { IFS=. read -r recipe_seconds _ < /proc/uptime; } 2> /dev/null || true
-}
-
-# recipe_started PROCESS: set recipe_ticks to when it started, in ticks since the machine did; empty: there is none
-recipe_started() {
-  recipe_ticks=
-  { IFS= read -r recipe_ticks < "/proc/$1/stat"; } 2> /dev/null || return 0
-  # behind the name, which may hold spaces
-  local -a fields
-  read -ra fields <<< "${recipe_ticks##*) }"
-  case ${fields[0]} in Z | X) recipe_ticks= ;; *) recipe_ticks=${fields[19]} ;; esac
-}
-
-# recipe_identify: set recipe_run, and recipe_options to the options that are not the defaults
-recipe_identify() {
-  local i name value host=$HOSTNAME
-  # HOSTNAME may come from the environment of another machine
-  { IFS= read -r host < /proc/sys/kernel/hostname; } 2> /dev/null || true
-  recipe_started $$
-  recipe_run=$host:$$:$recipe_ticks
-  recipe_options=
-  for i in "${!recipe_option_names[@]}"; do
-    name=${recipe_option_names[i]} value=${recipe_option_values[i]}
-    if [ "$value" = "${recipe_option_defaults[i]}" ]; then continue; fi
-    recipe_quote "--${name//_/-}=$value"
-    recipe_options+=${recipe_options:+,}$recipe_json
-  done
-  { mkdir -p exp && : >> $recipe_events; } 2> /dev/null || recipe_cannot_write
-  # a run that was killed while it wrote, or a full disk, may have left half a line
-  local last=
-  if [ -f $recipe_events ]; then last=$(tail -c 1 $recipe_events 2> /dev/null) || true; fi
-  if [ -n "$last" ]; then { echo >> $recipe_events; } 2> /dev/null || recipe_cannot_write; fi
-}
-
-# recipe_cannot_write: say so, once; the stages matter more
-recipe_cannot_write() {
-  echo "$recipe_name: warning: $recipe_events cannot be written: \`sertools status\` will not know how this goes" >&2
-  recipe_run=
-}
-
-# recipe_event EVENT FIELDS: append a line of JSON to recipe_events
-recipe_event() {
-  if [ -z "$recipe_run" ]; then return; fi
-  local now=${EPOCHREALTIME:-}
-  if [ -z "$now" ]; then printf -v now '%(%s)T' -1; fi
-  { printf '{"event":"%s","time":%s,"run":"%s",%s}\n' "$1" "${now/,/.}" "$recipe_run" "$2" >> $recipe_events; } \
-    2> /dev/null || recipe_cannot_write
-}
-
-# recipe_begin COMMAND: the event of a run that begins; refused while one with the same options runs
-recipe_begin() {
-  local i stages='' command selected="\"first\":$stage,\"last\":$stop_stage"
-  recipe_identify
-  if [ -z "$recipe_run" ]; then return; fi
-  recipe_quote "$1"
-  command=$recipe_json
-  for i in "${!recipe_stage_numbers[@]}"; do
-    recipe_quote "${recipe_stage_titles[i]}"
-    stages+="${stages:+,}[${recipe_stage_numbers[i]},$recipe_json]"
-  done
-  {
-    # of two that start at once one is first; without flock, or where the file system has none, both may be
-    flock -w 10 9 2> /dev/null || true
-    recipe_check_alone
-    recipe_event run \
-      "\"script\":\"$recipe_name\",\"options\":[$recipe_options],\"slurm_job\":\"${SLURM_JOB_ID-}\",$selected,\"command\":$command,\"stages\":[$stages]"
-  } 9>> $recipe_events
-}
-
-# recipe_check_alone: no other run with these options is alive on this machine
-recipe_check_alone() {
-  local line since host=${recipe_run%:*:*} pattern='^\{"event":"run","time":([0-9]+)[0-9.]*,"run":"([^"]*):([0-9]+):([0-9]+)"'
-  while IFS= read -r line; do
-    if ! [[ $line =~ $pattern && ${BASH_REMATCH[2]} = "$host" && ${BASH_REMATCH[3]} != "$$" ]]; then continue; fi
-    recipe_started "${BASH_REMATCH[3]}"
-    if [ "$recipe_ticks" = "${BASH_REMATCH[4]}" ]; then
-      recipe_state=refused recipe_run=
-      printf -v since '%(%Y-%m-%d %H:%M:%S)T' "${BASH_REMATCH[1]}"
-      echo "$recipe_name: error: another $recipe_name with these options is running since $since" \
-        "(process ${BASH_REMATCH[3]}); wait for it to end, or stop it" >&2
-      exit 1
-    fi
-  done < <(if [ -f $recipe_events ]; then grep -aF -- "\"script\":\"$recipe_name\",\"options\":[$recipe_options]," $recipe_events; fi)
-}
-
-# recipe_end_stage CODE: the event of a stage that ends, if one runs
-recipe_end_stage() {
-  if [ -n "$recipe_current" ]; then recipe_event end "\"stage\":$recipe_number,\"code\":$1"; fi
-  recipe_current=
 }
 
 # recipe_failed LINE FILE: remember where, the innermost function first

@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import material  # noqa: E402
 from cases import CASES  # noqa: E402
+from quick_programs import quick_environment  # noqa: E402
 from runner import Programs, outcome  # noqa: E402
 from table import page  # noqa: E402
 
@@ -18,7 +19,8 @@ from table import page  # noqa: E402
 def main() -> None:
     """Make the page."""
     outcomes = []
-    with tempfile.TemporaryDirectory() as name, Programs() as programs:
+    with tempfile.TemporaryDirectory() as name, quick_environment(Path(name) / "env") as environment:
+        programs = Programs(environment)
         material.make(Path(name) / "material", programs)
         for case in CASES:
             folder = Path(name) / "case"

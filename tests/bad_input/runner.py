@@ -1,6 +1,5 @@
-"""Runs the cases: programs through the server, recipes as they are."""
+"""Runs the cases."""
 
-import json
 import os
 import re
 import shlex
@@ -9,9 +8,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from cases import Case
+from quick_programs import POWERLESS
 from recipe_copy import copy_recipe
 
 HERE = Path(__file__).parent
@@ -28,32 +27,18 @@ class Ended:
 
 
 class Programs:
-    """A server of programs."""
+    """Programs and recipes in an environment, see quick_programs.quick_environment."""
 
-    def __enter__(self) -> "Programs":
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "100"}
-        environment["PYTHONPATH"] = str(ROOT)
-        self._server = subprocess.Popen(
-            [sys.executable, str(HERE / "server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment,
-        )  # fmt: skip
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server.stdin is not None
-        self._server.stdin.close()
-        self._server.wait()
+    def __init__(self, environment: str) -> None:
+        self._bin = Path(environment) / "bin"
+        self._variables = {**os.environ, "SERTOOLS_ENV": environment, "CUDA_VISIBLE_DEVICES": ""}
 
     def run(self, command: str, folder: Path, powerless: bool = False) -> Ended:
         """Run ``PROGRAM OPTIONS...`` in ``folder``."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        request = {"argv": shlex.split(command), "cwd": str(folder), "powerless": powerless}
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        return Ended(**json.loads(self._server.stdout.readline()))
+        program, *options = shlex.split(command)
+        start = [self._bin / "sertools"] if program == "sertools" else [self._bin / "python3", ROOT / "local" / program]
+        more = {"OMP_NUM_THREADS": "1", "COLUMNS": "100", **({POWERLESS: "1"} if powerless else {})}
+        return _run([*map(str, start), *options], folder, {**self._variables, **more})
 
     def must(self, command: str, folder: Path) -> None:
         """Run what has to end well."""
@@ -61,13 +46,15 @@ class Programs:
         if ended.code:
             raise AssertionError(f"{command}: {ended.stdout}\n{ended.stderr}")
 
+    def run_recipe(self, command: str, folder: Path) -> Ended:
+        """Run ``./run.sh OPTIONS...``, a copy of a recipe being in ``folder``/egs/NAME."""
+        (recipe,) = (one for one in (folder / "egs").iterdir() if one.name != "common")
+        return _run(["bash", "-c", command], recipe, self._variables)
 
-def run_recipe(command: str, folder: Path) -> Ended:
-    """Run ``./run.sh OPTIONS...``, a copy of a recipe being in ``folder``/egs/NAME."""
-    (recipe,) = (one for one in (folder / "egs").iterdir() if one.name != "common")
-    environment = {**os.environ, "SERTOOLS_ENV": sys.prefix, "CUDA_VISIBLE_DEVICES": ""}
+
+def _run(command: list[str], folder: Path, variables: dict[str, str]) -> Ended:
     done = subprocess.run(
-        ["bash", "-c", command], cwd=recipe, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        command, cwd=folder, env=variables, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -92,7 +79,7 @@ def outcome(case: Case, programs: Programs, material: Path, folder: Path) -> tup
     if case.recipe:
         copy_recipe(folder, case.recipe)
         case.spoil(folder)
-        ended = run_recipe(case.command, folder)
+        ended = programs.run_recipe(case.command, folder)
     else:
         shutil.copytree(material, folder, symlinks=True)
         case.spoil(folder)

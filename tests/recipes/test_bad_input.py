@@ -1,7 +1,6 @@
 """Kinds of bad input: each is refused in a sentence, and docs/errors.md says what it is."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,8 @@ PAGE = BAD_INPUT.parents[1] / "docs/errors.md"
 
 
 @pytest.fixture(scope="module")
-def programs() -> Iterator[Programs]:
-    with Programs() as found:
-        yield found
+def programs(quick: str) -> Programs:
+    return Programs(quick)
 
 
 @pytest.fixture(scope="module")

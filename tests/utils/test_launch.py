@@ -1,156 +1,24 @@
-"""launch.py, run as a recipe runs it."""
+"""launch.py, run on this machine as a recipe runs it."""
 
 import io
 import os
 import pty
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from local_launcher import LAUNCH, UTILS, ended_code, launch, output, processes, wait_for
 
-UTILS = Path(__file__).parents[2] / "utils"
 sys.path.insert(0, str(UTILS))
 
-from launcher.jobs import Job, LaunchError, Resources, Result, parse_command_line, shell_text  # noqa: E402
-from launcher.local import LocalBackend, job_environment, jobs_at_once, visible_gpus  # noqa: E402
-from launcher.progress import Progress, end_lines, failure_report, last_lines  # noqa: E402
-
-LAUNCH = (sys.executable, str(UTILS / "launch.py"))
-ENDED = r"# Ended \(code (\d+)\) at \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}, elapsed time (\d+) seconds"
-
-
-def launch(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*LAUNCH, "local", *arguments],
-        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-
-
-def output(log: Path) -> str:
-    """A log without its header and end."""
-    return log.read_text().partition("\n#\n")[2].partition("# Accounting")[0]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def processes(word: str) -> list[int]:
-    """The processes, zombies apart, one of whose arguments is word."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if word in entry.read_bytes().decode(errors="replace").split("\0"):
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-def alive(process: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
-    except OSError:
-        return False
-
-
-def ended_code(log: Path) -> int:
-    """The exit code in the last line of a log."""
-    match = re.fullmatch(ENDED, log.read_text().splitlines()[-1])
-    assert match
-    return int(match[1])
-
-
-# -- the command line
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("", "no backend"),
-        ("--gpu 1 local x.log true", "backend comes first"),
-        ("local", "log file and a command"),
-        ("local x.log", "log file and a command"),
-        ("local --num-thread 2 x.log true", "did you mean --num-threads?"),
-        ("local --xyzzy all x.log true", "unknown option --xyzzy; known: --gpu, "),
-        ("local --constrain a x.log true", "unknown option --constrain; did you mean --constraint?"),
-        ("local --array 1-4 x.log true", "--array is launch.py's own to give to sbatch: write JOB=first:last"),
-        ("local --qos --gpu 1 x.log true", "--qos needs a value"),
-        ("local --num-threads 0 x.log true", "--num-threads needs a number of threads, at least 1, not '0'"),
-        ("local --gpu x.log true", "--gpu needs a number of GPUs, not 'x.log'"),
-        ("local --mem 4GB x.log true", "--mem needs a size"),
-        ("local --partition --gpu 1 x.log true", "--partition needs the name"),
-        ("local --config", "--config needs a value"),
-        ("local JOB=1:4 x.log true", "needs JOB in the name of its log"),
-        ("local JOB=0:4 x.JOB.log true", "starts at 1"),
-        ("local JOB=4:1 x.JOB.log true", "does not run backwards"),
-        ("local JOB=1: x.JOB.log true", "two numbers"),
-        ("local JOB=1:2 K=1:2 x.JOB.log true", "two job ranges"),
-    ],
-)
-def test_wrong_command_line(line: str, message: str) -> None:
-    with pytest.raises(LaunchError, match=re.escape(message)):
-        parse_command_line(line.split())
-
-
-def test_all_options() -> None:
-    line = "local --gpu 1 --mem 4G JOB=2:3 --num-threads=2 --max-jobs-run 8 --time 1-04:00:00 --partition p --config c"
-    request = parse_command_line([*line.split(), "a/x.JOB.log", "prog", "in.JOB:JOB", "JOBS"])
-    assert request.resources == Resources(1, 2, "4G", "1-04:00:00", "p", Path("c"), 8)
-    assert [job.number for job in request.jobs] == [2, 3]
-    assert not request.detach
-    assert request.jobs == (Job("prog in.2:2 2S", Path("a/x.2.log")), Job("prog in.3:3 3S", Path("a/x.3.log")))
-
-
-def test_options_for_a_cluster() -> None:
-    line = "local --qos high --exclusive --nodes 2 --tasks-per-node=4 --exclude=n[1-2] --after 3:4 --max-requeues 0"
-    request = parse_command_line([*line.split(), "--stop-before", "60", "--detach", "x.log", "true"])
-    other = (("qos", "high"), ("exclusive", None), ("exclude", "n[1-2]"))
-    assert request.resources == Resources(
-        nodes=2, tasks_per_node=4, max_requeues=0, stop_before=60, after="3:4", other=other
-    )
-    assert request.detach
-
-
-def test_options_after_the_log_belong_to_the_command() -> None:
-    request = parse_command_line(["local", "x.log", "prog", "--gpu", "A=1:2"])
-    assert request.jobs == (Job("prog --gpu A=1:2", Path("x.log")),)
-    assert request.resources == Resources()
-
-
-def test_a_log_in_a_folder_with_an_equals_sign() -> None:
-    assert parse_command_line(["local", "exp/lr=1/x.log", "true"]).jobs[0].log == Path("exp/lr=1/x.log")
-
-
-def test_shell_text() -> None:
-    assert shell_text(["a | b > $c"]) == "a | b > $c"
-    assert shell_text(["a", "|", "b", ">", "$c", "2>&1", "a|b"]) == "a | b > '$c' 2>&1 'a|b'"
-
-
-def test_unknown_backend(tmp_path: Path) -> None:
-    done = subprocess.run([*LAUNCH, "locl", "x.log", "true"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "did you mean local?" in done.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_help_needs_no_backend() -> None:
-    done = subprocess.run([*LAUNCH, "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert "JOB=first:last" in done.stdout
-
+from launcher.jobs import Job, LaunchError, Resources, Result
+from launcher.local import LocalBackend, job_environment, jobs_at_once, visible_gpus
+from launcher.progress import Progress, end_lines, failure_report, last_lines
 
 # -- one job
 
@@ -420,96 +288,6 @@ def test_visible_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert visible_gpus({}) == ["0", "1"]
     tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
     assert visible_gpus({}) == []
-
-
-# -- the ends that come from outside
-
-
-def start(folder: Path, seconds: str, wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    """Launch two jobs that sleep, one with a grandchild, and wait until both do."""
-    command = f"(trap '' INT; sleep {seconds}) | cat; touch went_on"
-    line = [*LAUNCH, "local", "JOB=1:2", "x.JOB.log", command]
-    if wrap:
-        line = [*wrap, shlex.join(line) + "; touch parent_went_on"]
-    process = subprocess.Popen(line, cwd=folder, stderr=subprocess.PIPE, text=True)
-    at_once = min(2, len(os.sched_getaffinity(0)))
-    assert wait_for(lambda: len(processes(seconds)) >= at_once)
-    return process
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
-def test_interrupt(tmp_path: Path, number: signal.Signals) -> None:
-    seconds = f"97.{number}"
-    process = start(tmp_path, seconds)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert errors == f"launch.py: interrupted by {number.name}; the running jobs have been ended\n"
-    assert not processes(seconds)
-    assert not (tmp_path / "went_on").exists()
-    assert ended_code(tmp_path / "x.1.log") == 143
-
-
-def test_killed_launcher_leaves_no_jobs(tmp_path: Path) -> None:
-    process = start(tmp_path, "96.01")
-    process.kill()
-    process.communicate(timeout=60)
-    assert wait_for(lambda: not processes("96.01"))
-    assert wait_for(lambda: "(code 143)" in (tmp_path / "x.1.log").read_text())
-    assert not (tmp_path / "went_on").exists()
-
-
-def test_killed_parent_leaves_no_jobs(tmp_path: Path) -> None:
-    process = start(tmp_path, "95.01", ("bash", "-c"))
-    process.kill()
-    process.communicate(timeout=60)
-    assert wait_for(lambda: not processes("95.01"))
-    assert wait_for(lambda: "(code 143)" in (tmp_path / "x.1.log").read_text())
-    assert not (tmp_path / "went_on").exists()
-    assert not (tmp_path / "parent_went_on").exists()
-
-
-def test_parent_that_went_before_the_launcher_was_up(tmp_path: Path) -> None:
-    # the shell ends at once; the launcher looks for its parent when Python has started
-    slow = f"(sleep 0.3; exec {shlex.join(LAUNCH)} local x.log touch {tmp_path}/ran) & echo $!"
-    child = subprocess.run(
-        ["bash", "-c", slow], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    assert wait_for(lambda: not alive(int(child.stdout)))
-    assert not (tmp_path / "ran").exists()
-
-
-STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.1; echo on; done # stubborn.94"
-
-
-def test_a_job_that_ignores_term_is_killed(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*LAUNCH, "local", "x.log", "bash", "-c", STUBBORN], cwd=tmp_path, stderr=subprocess.PIPE
-    )
-    assert wait_for(lambda: (tmp_path / "x.log").exists() and "\nup\n" in (tmp_path / "x.log").read_text())
-    before = time.monotonic()
-    process.terminate()
-    process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert time.monotonic() - before > 4
-    assert not processes(STUBBORN)
-
-
-def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*LAUNCH, "local", "x.log", "bash", "-c", STUBBORN], cwd=tmp_path, stderr=subprocess.PIPE
-    )
-    assert wait_for(lambda: (tmp_path / "x.log").exists() and "\nup\n" in (tmp_path / "x.log").read_text())
-    before = time.monotonic()
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert time.monotonic() - before < 4.5
-    assert wait_for(lambda: not processes(STUBBORN))
-    assert ended_code(tmp_path / "x.log") == 137
 
 
 # -- what is said meanwhile
