@@ -15,7 +15,7 @@ from sertools.data.reader import Kept
 from sertools.data.statistics import mean_and_deviation
 from sertools.errors import UserError
 from sertools.features import access
-from sertools.features.ivector.reading import FIELD
+from sertools.features.ivector.tracks import FIELD
 from sertools.features.store import FEATURES
 from sertools.manifests import read_cuts
 from sertools.models.emotion import Pooling, pool

@@ -18,12 +18,6 @@ PLACES = (("args", "model"), ("model_cfg", "model_weight"))
 USED = ("feature_extractor.", "feature_aggregator.")
 
 
-def is_wav2vec(path: Path) -> bool:
-    """Whether a file of ``torch.save`` is a checkpoint of the first wav2vec."""
-    content = open_foreign(path).content
-    return isinstance(content, Mapping) and _find(content) is not None
-
-
 def convert_wav2vec(path: Path, folder: Path) -> Wav2VecConfig:
     """Write a folder that :func:`sertools.backbones.load.load_speech` reads.
 

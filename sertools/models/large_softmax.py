@@ -75,18 +75,6 @@ def smoothed_cross_entropy(
     return loss
 
 
-@torch.no_grad()
-def log_probabilities_of(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, chunk: int = 64) -> Tensor:
-    """Log-probabilities (M,) of one token a row; arguments as of :func:`smoothed_cross_entropy`, no gradient."""
-    parts = [
-        torch.addmm(bias, outputs[first : first + chunk].to(weight.dtype), weight.t())
-        .log_softmax(1)
-        .gather(1, targets[first : first + chunk, None])[:, 0]
-        for first in range(0, len(outputs), chunk)
-    ]
-    return torch.cat(parts) if parts else outputs.new_empty(0)
-
-
 def best_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The largest values of each row and their indices, best first; of equal ones the first.
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sertools.models.large_softmax import BLOCK, best_tokens, log_probabilities_of, smoothed_cross_entropy
+from sertools.models.large_softmax import BLOCK, best_tokens, smoothed_cross_entropy
 
 ROWS, TOKENS, DIM = 7, 11, 4
 
@@ -68,7 +68,6 @@ def test_no_rows() -> None:
     assert float(loss) == 0
     loss.backward()
     assert float(weight.grad.abs().sum()) == 0
-    assert log_probabilities_of(outputs, weight, bias, targets[:0]).shape == (0,)
 
 
 def test_scores_far_apart() -> None:
@@ -119,12 +118,6 @@ def test_memory_does_not_hold_all_scores() -> None:
         found[name] = int(told)
     assert found["plain"] > 150 * 1024
     assert found["pieces"] < 15 * 1024
-
-
-def test_log_probabilities_of_targets() -> None:
-    outputs, weight, bias, targets, _ = inputs()
-    expected = F.linear(outputs, weight, bias).log_softmax(1)[torch.arange(ROWS), targets]
-    torch.testing.assert_close(log_probabilities_of(outputs, weight, bias, targets, 3), expected.detach())
 
 
 @pytest.mark.parametrize("width", [1, 5, BLOCK, 3 * BLOCK, 10 * BLOCK + 7])

@@ -8,13 +8,13 @@ from lhotse import CutSet
 
 from sertools.config import from_dict, to_dict
 from sertools.errors import UserError
+from sertools.features.access import find
 from sertools.features.ivector import tracks
 from sertools.features.ivector.config import IvectorConfig, SpeakersConfig
 from sertools.features.ivector.extraction import extract
 from sertools.features.ivector.model import load_model
 from sertools.features.ivector.passes import read_features
-from sertools.features.ivector.reading import load_ivectors
-from sertools.features.ivector.tracks import extract_ivectors
+from sertools.features.ivector.tracks import FIELD, extract_ivectors
 from sertools.features.ivector.training import train_ivector
 
 OPTIONS = {
@@ -32,7 +32,7 @@ def model(noise_features: Path, tmp_path: Path) -> Path:
 
 
 def read(directory: Path) -> dict[str, torch.Tensor]:
-    return {cut.id: load_ivectors(cut).values for cut in CutSet.from_file(directory / "cuts.jsonl.gz")}
+    return {cut.id: find(cut, FIELD).read() for cut in CutSet.from_file(directory / "cuts.jsonl.gz")}
 
 
 def test_ivectors_are_those_of_each_speaker_in_order(noise_features: Path, model: Path, tmp_path: Path) -> None:
@@ -54,15 +54,16 @@ def test_ivectors_are_those_of_each_speaker_in_order(noise_features: Path, model
 def test_they_are_a_temporal_array_beside_the_features(noise_features: Path, model: Path, tmp_path: Path) -> None:
     extract_ivectors(noise_features, model, tmp_path / "out", CONFIG)
     for cut in CutSet.from_file(tmp_path / "out" / "cuts.jsonl.gz"):
-        track = load_ivectors(cut)
-        assert track.period == 10
-        assert len(track.values) == -(-cut.num_frames // 10)
+        place = find(cut, FIELD)
+        rows = place.read()
+        assert round(place.frame_shift / cut.frame_shift) == 10
+        assert len(rows) == -(-cut.num_frames // 10)
         assert cut.load_features().shape == (cut.num_frames, 13)
         assert cut.supervisions[0].custom["emotion"] == "sad"
         # lhotse's own way, which may round the last row away
-        assert torch.allclose(torch.from_numpy(cut.load_ivector()), track.values[: len(cut.load_ivector())])
+        assert torch.allclose(torch.from_numpy(cut.load_ivector()), rows[: len(cut.load_ivector())])
         part = cut.truncate(offset=0.2, duration=0.25)
-        assert torch.equal(load_ivectors(part).values, track.values[2:5])
+        assert torch.equal(find(part, FIELD).read(), rows[2:5])
 
 
 def test_several_jobs_then_one_call_collects(noise_features: Path, model: Path, tmp_path: Path) -> None:
@@ -126,8 +127,6 @@ def test_wrong_inputs(noise_cuts: Path, noise_features: Path, model: Path, tmp_p
     cuts.to_file(tmp_path / "other.jsonl.gz")
     with pytest.raises(UserError, match=r"'num_features': 12.*was trained on .*'num_features': 13"):
         extract_ivectors(tmp_path / "other.jsonl.gz", model, tmp_path / "out", CONFIG)
-    with pytest.raises(UserError, match=r"has no i-vectors; they are made by"):
-        load_ivectors(cuts[0])
 
 
 def test_features_that_are_gone(noise_features: Path, model: Path, tmp_path: Path) -> None:
