@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from sertools.evaluation.score.results import Results
 from sertools.evaluation.stats.calibration import TemperatureScaling
@@ -23,25 +24,25 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b6b6b"
 DPI = 160
 WIDTH = 9.2
 """Inches: the width of a page."""
+MOST_WITH_NUMBERS = 20
+"""Classes (speakers are more) whose numbers are written into a plot."""
 
 
 def confusion_matrix(results: Results) -> bytes:
-    """Confusion matrix: rows are true classes, cells give the share of the row and the count."""
-    shares = 100 * np.array(results.confusion_shares)
+    """Confusion matrix: rows are true classes, cells give the share of the row and, where they are few, the numbers."""
+    shares = 100.0 * np.array(results.confusion_shares, dtype=np.float64)
     counts = np.array(results.confusion)
     size = len(results.classes)
-    figure, axes = new_figure(WIDTH, 1.9 + 0.8 * size)
+    legible = size <= MOST_WITH_NUMBERS
+    figure, axes = new_figure(WIDTH, 1.9 + 0.8 * size if legible else WIDTH)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-    for row in range(size):
-        for column in range(size):
-            colour = "white" if shares[row, column] > 55 else "#1a1a1a"
-            share = f"{shares[row, column]:.0f} %"
-            axes.text(column, row - 0.1, share, ha="center", va="center", color=colour, fontsize=11)
-            axes.text(
-                column, row + 0.22, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=7.5
-            )
-    axes.set_xticks(range(size), [fill(name, 11) for name in results.classes], rotation=0 if size <= 5 else 35)
-    axes.set_yticks(range(size), results.classes)
+    if legible:
+        _write_cells(axes, shares, counts)
+        axes.set_xticks(range(size), [fill(name, 11) for name in results.classes], rotation=0 if size <= 5 else 35)
+        axes.set_yticks(range(size), results.classes)
+    else:
+        axes.set_xticks(range(size), results.classes, rotation=90, fontsize=360 / size)
+        axes.set_yticks(range(size), results.classes, fontsize=360 / size)
     axes.set_xlabel("recognised as")
     axes.set_ylabel("true class")
     axes.spines[:].set_visible(False)
@@ -50,6 +51,14 @@ def confusion_matrix(results: Results) -> bytes:
     seeds = f"{len(results.seeds)} seeds" if len(results.seeds) > 1 else "one seed"
     axes.set_title(f"Confusion on {results.corpus}, {results.part} ({seeds})", fontsize=11)
     return png(figure)
+
+
+def _write_cells(axes: Axes, shares: Floats, counts: NDArray[np.int64]) -> None:
+    """The share and the count of each cell of a confusion matrix."""
+    for row, column in np.ndindex(shares.shape):
+        colour = "white" if shares[row, column] > 55 else "#1a1a1a"
+        for place, text, size in ((-0.1, f"{shares[row, column]:.0f} %", 11), (0.22, f"{counts[row, column]}", 7.5)):
+            axes.text(column, row + place, text, ha="center", va="center", color=colour, fontsize=size)
 
 
 def fold_scores(results: Results) -> bytes:
@@ -123,13 +132,18 @@ def class_bars(results: Results) -> bytes:
             positions + offset, heights, 0.38, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5, label=name
         )
         for position, height, value in zip(positions, heights, values, strict=True):
+            if count > MOST_WITH_NUMBERS:
+                break
             text = "none" if np.isnan(value) else f"{height:.0f}"
             axes.text(position + offset, height + 1.2, text, ha="center", va="bottom", fontsize=8.5)
     axes.axhline(
         100 * float(np.nanmean([c.recall for c in results.by_class])), color=GREY, linewidth=1.2, linestyle=":",
         label="mean recall", zorder=0.5,
     )  # fmt: skip
-    axes.set_xticks(positions, [f"{fill(c.name, 11)}\n(n = {c.count})" for c in results.by_class], fontsize=9)
+    if count > MOST_WITH_NUMBERS:
+        axes.set_xticks(positions, results.classes, rotation=90, fontsize=360 / count)
+    else:
+        axes.set_xticks(positions, [f"{fill(c.name, 11)}\n(n = {c.count})" for c in results.by_class], fontsize=9)
     percent_axis(axes, "%")
     axes.set_ylim(0, 108)
     axes.set_title(f"Recall and precision, {results.part}", fontsize=11)
