@@ -12,7 +12,7 @@ from sertools.errors import UserError
 from sertools.evaluation.compare.pairing import System, check_paired
 from sertools.evaluation.score.results import Results, score
 from sertools.evaluation.stats.metric import Floats, Metric
-from sertools.evaluation.stats.metrics import recalls
+from sertools.evaluation.stats.metrics import margins, recalls_of
 from sertools.evaluation.stats.registry import find_metric
 from sertools.evaluation.stats.significance import (
     PermutationTest,
@@ -24,7 +24,7 @@ from sertools.evaluation.stats.significance import (
     sorted_runs_t_test,
 )
 from sertools.evaluation.stats.statistics import metrics_for, statistics
-from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, interval
+from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, bootstrap_metrics, interval
 from sertools.partitions.folds import Folds
 from sertools.runs.predictions import Predictions
 
@@ -306,10 +306,10 @@ class _Tested:
         drawn: dict[str, Floats] = {}
         for kind in dict.fromkeys(metric.kind for metric in metrics):
             found = statistics(table, origin, kind).runs
-            functions = {metric.name: metric.of for metric in metrics if metric.kind == kind}
-            functions |= {RECALLS: recalls} if kind == "classes" else {}
             means[kind] = found.mean(axis=1)
-            drawn |= bootstrap(found, functions)
+            drawn |= bootstrap_metrics(found, [metric for metric in metrics if metric.kind == kind])
+            if kind == "classes":
+                drawn |= bootstrap(margins(found), {RECALLS: recalls_of})
         return _Tested(table, means, drawn)
 
 

@@ -14,7 +14,7 @@ from sertools.evaluation.stats.metric import Floats, Metric
 from sertools.evaluation.stats.metrics import f1_scores, precisions, recalls
 from sertools.evaluation.stats.registry import find_metric
 from sertools.evaluation.stats.statistics import Statistics, metrics_for, statistics
-from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap, deviation, interval
+from sertools.evaluation.stats.uncertainty import LEVEL, Interval, bootstrap_metrics, deviation, interval
 from sertools.partitions.folds import Folds
 from sertools.runs.predictions import Predictions
 
@@ -251,7 +251,7 @@ def _intervals(sums: Mapping[str, Statistics], metrics: tuple[Metric, ...]) -> d
     for kind, of in sums.items():
         if len(of.speakers) < 2:
             return {}
-        drawn = bootstrap(of.runs, {metric.name: metric.of for metric in metrics if metric.kind == kind})
+        drawn = bootstrap_metrics(of.runs, [metric for metric in metrics if metric.kind == kind])
         found |= {name: interval(values, LEVEL, len(of.speakers)) for name, values in drawn.items()}
     return found
 

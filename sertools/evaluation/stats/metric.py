@@ -29,6 +29,8 @@ class Metric:
             raters' votes, whose statistics are sums (..., 5)
             (:func:`~sertools.evaluation.stats.divergence.sums_of_utterances`).
         of: statistics to values, (...) float64; NaN where it is not defined.
+        reduced: where it looks at few of the statistics (the margins of confusion counts, say): statistics to what it
+            looks at, which adds up as they do, and that to the same values as ``of``.  Resampling is quicker by it.
         higher_is_better: whether more is better.
         percent: shown in percent, else as a number with three decimals.
         source: paper and equation.
@@ -47,6 +49,17 @@ class Metric:
     source: str = ""
     chance: Callable[[Floats], float] | None = None
     chance_name: str = ""
+    reduced: tuple[Function, Function] | None = None
+
+    @property
+    def seen(self) -> Function:
+        """Statistics to what it looks at."""
+        return self.reduced[0] if self.reduced else _as_they_are
+
+    @property
+    def of_seen(self) -> Function:
+        """What it looks at to its values."""
+        return self.reduced[1] if self.reduced else self.of
 
     @property
     def dev_key(self) -> str:
@@ -80,3 +93,7 @@ class Metric:
             return "–"
         shown = f"{100 * value:+.1f}" if self.percent else f"{value:+.3f}"
         return shown[1:] if not float(shown) else shown.replace("-", "−")
+
+
+def _as_they_are(statistics: Floats) -> Floats:
+    return statistics

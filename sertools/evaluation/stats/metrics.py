@@ -41,6 +41,22 @@ def confusion(labels: ArrayLike, predictions: ArrayLike, num_classes: int) -> In
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
+def margins(matrix: ArrayLike) -> Floats:
+    """What all metrics here look at: of each class how many were right, there, and called so.
+
+    Args:
+        matrix: (..., C, C) confusion counts, rows true.
+
+    Returns:
+        (..., 3, C) float64.
+
+    >>> margins([[3, 1], [0, 2]]).tolist()
+    [[3.0, 2.0], [4.0, 2.0], [3.0, 3.0]]
+    """
+    counts = _matrix(matrix)
+    return np.stack([_diagonal(counts), counts.sum(axis=-1), counts.sum(axis=-2)], axis=-2).astype(np.float64)
+
+
 def recalls(matrix: ArrayLike) -> Floats:
     """Recall of each class: matrix[i, i] / sum_j matrix[i, j].
 
@@ -53,8 +69,12 @@ def recalls(matrix: ArrayLike) -> Floats:
     >>> recalls([[3, 1], [0, 2]])
     array([0.75, 1.  ])
     """
-    counts = _matrix(matrix)
-    return _ratio(_diagonal(counts), counts.sum(axis=-1))
+    return recalls_of(margins(matrix))
+
+
+def recalls_of(of_classes: Floats) -> Floats:
+    """:func:`recalls` of :func:`margins`."""
+    return _ratio(of_classes[..., 0, :], of_classes[..., 1, :])
 
 
 def precisions(matrix: ArrayLike) -> Floats:
@@ -69,8 +89,8 @@ def precisions(matrix: ArrayLike) -> Floats:
     >>> precisions([[3, 1], [0, 1]])
     array([1. , 0.5])
     """
-    counts = _matrix(matrix)
-    return _ratio(_diagonal(counts), counts.sum(axis=-2))
+    of_classes = margins(matrix)
+    return _ratio(of_classes[..., 0, :], of_classes[..., 2, :])
 
 
 def f1_scores(matrix: ArrayLike) -> Floats:
@@ -85,8 +105,11 @@ def f1_scores(matrix: ArrayLike) -> Floats:
     >>> f1_scores([[3, 1], [0, 2]]).round(3)
     array([0.857, 0.8  ])
     """
-    counts = _matrix(matrix)
-    return _ratio(2 * _diagonal(counts), counts.sum(axis=-1) + counts.sum(axis=-2))
+    return _f1_scores_of(margins(matrix))
+
+
+def _f1_scores_of(of_classes: Floats) -> Floats:
+    return _ratio(2 * of_classes[..., 0, :], of_classes[..., 1, :] + of_classes[..., 2, :])
 
 
 def unweighted_accuracy(matrix: ArrayLike) -> Floats:
@@ -101,8 +124,11 @@ def unweighted_accuracy(matrix: ArrayLike) -> Floats:
     >>> float(unweighted_accuracy([[3, 1], [0, 2]]))
     0.875
     """
-    counts = _matrix(matrix)
-    return unweighted_accuracy_of_counts(_diagonal(counts), counts.sum(axis=-1))
+    return _unweighted_accuracy_of(margins(matrix))
+
+
+def _unweighted_accuracy_of(of_classes: Floats) -> Floats:
+    return unweighted_accuracy_of_counts(of_classes[..., 0, :], of_classes[..., 1, :])
 
 
 def weighted_accuracy(matrix: ArrayLike) -> Floats:
@@ -117,8 +143,12 @@ def weighted_accuracy(matrix: ArrayLike) -> Floats:
     >>> round(float(weighted_accuracy([[3, 1], [0, 2]])), 4)
     0.8333
     """
-    counts = _matrix(matrix)
-    return _ratio(_diagonal(counts).sum(axis=-1), counts.sum(axis=(-1, -2)))
+    return _weighted_accuracy_of(margins(matrix))
+
+
+def _weighted_accuracy_of(of_classes: Floats) -> Floats:
+    sums = of_classes.sum(axis=-1)
+    return _ratio(sums[..., 0], sums[..., 1])
 
 
 def unweighted_accuracy_of_counts(right: ArrayLike, total: ArrayLike) -> Floats:
@@ -182,7 +212,11 @@ def macro_f1(matrix: ArrayLike) -> Floats:
     >>> round(float(macro_f1([[3, 1], [0, 2]])), 4)
     0.8286
     """
-    scores = f1_scores(matrix)
+    return _macro_f1_of(margins(matrix))
+
+
+def _macro_f1_of(of_classes: Floats) -> Floats:
+    scores = _f1_scores_of(of_classes)
     defined = np.isfinite(scores)
     return _ratio(np.where(defined, scores, 0.0).sum(axis=-1), defined.sum(axis=-1))
 
@@ -200,17 +234,17 @@ UA = Metric(
     "UA", "UA (unweighted accuracy, UAR)",
     "Mean of the recalls of the classes: each class counts alike, however rare.",
     "classes", unweighted_accuracy, percent=True, source="Schuller et al., INTERSPEECH 2009 Emotion Challenge",
-    chance=lambda matrix: 1 / len(matrix), chance_name="uniform",
+    chance=lambda matrix: 1 / len(matrix), chance_name="uniform", reduced=(margins, _unweighted_accuracy_of),
 )  # fmt: skip
 WA = Metric(
     "WA", "WA (weighted accuracy)",
     "Share of all utterances that were recognised: frequent classes count more.",
     "classes", weighted_accuracy, percent=True, source="Schuller et al., INTERSPEECH 2009 Emotion Challenge",
-    chance=_most_frequent, chance_name="most frequent class",
+    chance=_most_frequent, chance_name="most frequent class", reduced=(margins, _weighted_accuracy_of),
 )  # fmt: skip
 MACRO_F1 = Metric(
     "macro-F1", "macro-F1",
     "Mean over the classes of F1, the harmonic mean of recall and precision: a class that is named too often loses.",
     "classes", macro_f1, percent=True, source="Opitz and Burst, Macro F1 and Macro F1 (2019), equation 2",
-    chance=_f1_of_most_frequent, chance_name="most frequent class",
+    chance=_f1_of_most_frequent, chance_name="most frequent class", reduced=(margins, _macro_f1_of),
 )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-from sertools.evaluation.stats.metric import Floats, Function
+from sertools.evaluation.stats.metric import Floats, Function, Metric
 
 DRAWS = 10_000
 LEVEL = 0.95
@@ -63,6 +63,19 @@ def bootstrap(
         for name, function in functions.items():
             found[name].append(function(block).mean(axis=1))
     return {name: np.concatenate(blocks) for name, blocks in found.items()}
+
+
+def bootstrap_metrics(
+    statistics: Floats, metrics: Iterable[Metric], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Floats]:
+    """:func:`bootstrap` of metrics: name to values (draws,)."""
+    found: dict[str, Floats] = {}
+    of_seen: dict[Function, dict[str, Function]] = {}
+    for metric in metrics:
+        of_seen.setdefault(metric.seen, {})[metric.name] = metric.of_seen
+    for seen, functions in of_seen.items():
+        found |= bootstrap(seen(statistics), functions, draws=draws, seed=seed)
+    return found
 
 
 def _drawn(arrays: Sequence[NDArray[Any]], draws: int, seed: int) -> Iterator[tuple[Floats, ...]]:

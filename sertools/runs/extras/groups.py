@@ -162,11 +162,12 @@ def _number(value: str) -> float | None:
 
 def _of_field(test: Predictions, name: str, named: Mapping[str, NDArray[np.bool_]]) -> list[Group]:
     metric = main_metric(test.kind)
+    of = metric.of_seen
     used = test.rows(np.logical_or.reduce(list(named.values())))
     whole = statistics(used)
     origin = None if test.classes else float(np.mean(used.labels))
     place = {speaker: number for number, speaker in enumerate(whole.speakers)}
-    runs = whole.runs
+    runs = metric.seen(whole.runs)
     counts = np.zeros((runs.shape[0], runs.shape[1], len(named), *runs.shape[2:]))
     speakers = []
     for number, rows in enumerate(named.values()):
@@ -174,9 +175,9 @@ def _of_field(test: Predictions, name: str, named: Mapping[str, NDArray[np.bool_
         if own.runs.shape[1] != runs.shape[1]:
             return []  # repetitions do not test the same utterances
         index = [place[speaker] for speaker in own.speakers]
-        counts[index, :, number] = own.runs
+        counts[index, :, number] = metric.seen(own.runs)
         speakers.append(set(own.speakers))
-    functions = {"each": metric.of, "difference": lambda x: metric.of(x) - metric.of(x.sum(axis=2, keepdims=True) - x)}
+    functions = {"each": of, "difference": lambda x: of(x) - of(x.sum(axis=2, keepdims=True) - x)}
     total = counts.sum(axis=0)[None]
     value = {key: function(total)[0].mean(axis=0) for key, function in functions.items()}
     drawn = bootstrap(counts, functions) if len(whole.speakers) > 1 else {}

@@ -1,12 +1,14 @@
 """Plots are PNG files that show what they are given."""
 
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sertools.evaluation.score import plots
-from sertools.evaluation.score.results import Results, score
+from sertools.evaluation.score.results import ClassScore, Results, score
 from sertools.runs.folder import Run
 from sertools.runs.predictions import read_predictions
 
@@ -54,3 +56,17 @@ def test_pyplot_is_not_touched(results: Results) -> None:
     plots.fold_scores(results)
     assert matplotlib.pyplot.get_fignums() == []
     assert np.array(results.confusion).sum() == 144
+
+
+def test_speakers_as_classes(results: Results) -> None:
+    """Of many classes the numbers are left out, and the plot stays as large as a page."""
+    count = plots.MOST_WITH_NUMBERS + 1
+    names = tuple(f"s{n}" for n in range(count))
+    shares = tuple(tuple(float(row == column) for column in range(count)) for row in range(count))
+    many = replace(
+        results, classes=names, confusion=tuple(tuple(map(int, row)) for row in shares), confusion_shares=shares,
+        by_class=tuple(ClassScore(name, 1, 1.0, 1.0, 1.0) for name in names),
+    )  # fmt: skip
+    for plot in (plots.confusion_matrix, plots.class_bars):
+        width, height = struct.unpack(">II", plot(many)[16:24])
+        assert height <= width * 1.1

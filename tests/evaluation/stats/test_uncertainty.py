@@ -7,12 +7,14 @@ import scipy.stats
 from sertools.evaluation.stats import uncertainty
 from sertools.evaluation.stats.metric import Floats
 from sertools.evaluation.stats.metrics import unweighted_accuracy_of_counts
+from sertools.evaluation.stats.registry import metrics_of
 from sertools.evaluation.stats.statistics import statistics
 from sertools.evaluation.stats.uncertainty import (
     DRAWS,
     LEVEL,
     Interval,
     bootstrap,
+    bootstrap_metrics,
     deviation,
     expanded_tail,
     interval,
@@ -179,3 +181,13 @@ def test_draws_do_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPat
     whole = bootstrap(statistics, functions, draws=1500, seed=3)["share"]
     monkeypatch.setattr(uncertainty, "CHUNK_BYTES", 8 * 32 * 7)
     assert np.array_equal(bootstrap(statistics, functions, draws=1500, seed=3)["share"], whole)
+
+
+def test_metrics_by_what_they_look_at() -> None:
+    """The same draws and the same values, to the last digit, as of all of the confusion counts."""
+    counts = np.random.default_rng(1).integers(0, 4, size=(6, 3, 7, 7)).astype(np.float64)
+    metrics = metrics_of("classes")
+    assert all(metric.reduced for metric in metrics)
+    whole = bootstrap(counts, {metric.name: metric.of for metric in metrics}, draws=50, seed=3)
+    for name, values in bootstrap_metrics(counts, metrics, draws=50, seed=3).items():
+        assert values.tolist() == whole[name].tolist()
