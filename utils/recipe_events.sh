@@ -63,7 +63,7 @@ recipe_cannot_write() {
 
 # recipe_event EVENT FIELDS: append a line of JSON to recipe_events
 recipe_event() {
-  if [ -z "$recipe_run" ]; then return; fi
+  if [ -z "$recipe_run" ]; then return 0; fi  # in a trap, return alone means the code of before
   local now=${EPOCHREALTIME:-}
   if [ -z "$now" ]; then printf -v now '%(%s)T' -1; fi
   { printf '{"event":"%s","time":%s,"run":"%s",%s}\n' "$1" "${now/,/.}" "$recipe_run" "$2" >> "$recipe_events"; } \
@@ -74,7 +74,7 @@ recipe_event() {
 recipe_begin() {
   local i stages='' command selected="\"first\":$stage,\"last\":$stop_stage"
   recipe_identify
-  if [ -z "$recipe_run" ]; then return; fi
+  if [ -z "$recipe_run" ]; then return 0; fi
   recipe_quote "$1"
   command=$recipe_json
   for i in "${!recipe_stage_numbers[@]}"; do

@@ -58,6 +58,16 @@ def test_exp_that_cannot_be_written(tmp_path: Path) -> None:
     )
 
 
+def test_a_failure_where_exp_cannot_be_written(tmp_path: Path) -> None:
+    """As in a checkout that is read-only: how to go on is said all the same."""
+    (tmp_path / "exp").write_text("a file")
+    done = run(tmp_path, "--corpus", "f() { local a; false; }; f")
+    assert done.returncode == 1
+    warning, failure = done.stderr.splitlines()
+    assert warning.startswith("run.sh: warning: exp/stages.jsonl cannot be written")
+    assert failure.startswith("run.sh: stage 3 (MFCC features) failed at line ")
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "exp").mkdir()
     (tmp_path / "exp/stages.jsonl").symlink_to("/dev/full")
