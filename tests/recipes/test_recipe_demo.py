@@ -47,8 +47,8 @@ dropout: 0
 """
 
 
-def test_iemocap_demo(usual_recipe: Callable[[str], Any]) -> None:
-    iemocap = usual_recipe("iemocap")
+def test_iemocap_demo(recipe: Callable[[str], Any]) -> None:
+    iemocap = recipe("iemocap")
     iemocap.replace("s1/tdnn.yaml", SMALL)
     iemocap.write("conf/demo.yaml", DEMO_IEMOCAP)
     iemocap.run(*FROM_SCRATCH, "--num-seeds", "1")
