@@ -108,7 +108,7 @@ test-full: env-full
 # the documents; here what depends on torch, lhotse and k2
 ALIKE := tests/utils tests/security/test_locks.py tests/mutation tests/test_docs.py
 test-modern: env-ssl-modern env-opensmile-modern
-	.venv-modern/bin/$(PYTEST) -m "(not recipe or modern) and not slurm" $(ALIKE:%=--ignore=%) $(PYTEST_ARGS)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} .venv-modern/bin/$(PYTEST) -m "(not recipe or modern) and not slurm" $(ALIKE:%=--ignore=%) $(PYTEST_ARGS)
 
 # what is next for the second environment, before its own: lhotse's next release, on Python 3.11 (requirements/README.md)
 LHOTSE := tests/test_manifests.py tests/features/test_store.py tests/features/test_kinds.py tests/features/frames tests/data \

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,9 +47,9 @@ TRAININGS = [f"{EXP}/fold_random{fold}/seed_{seed}" for fold in (1, 2, 3) for se
 AT_ONCE = 2
 
 
-def small(project: Path) -> Recipe:
+def small(project: Path, environment: str = sys.prefix) -> Recipe:
     """A copy of the recipe, made small."""
-    recipe = copy_recipe(project, "iemocap")
+    recipe = copy_recipe(project, "iemocap", environment)
     for name, text in FILES.items():
         recipe.write(name, text)
     return recipe
@@ -88,9 +89,9 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes] |
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+def here(tmp_path_factory: pytest.TempPathFactory, quick: str) -> Recipe:
     """The recipe as it runs on this machine, undisturbed."""
-    recipe = small(tmp_path_factory.mktemp("here"))
+    recipe = small(tmp_path_factory.mktemp("here"), quick)
     recipe.run(*OPTIONS)
     return recipe
 

@@ -84,8 +84,9 @@ def test_stopped_and_going_on(tmp_path: Path) -> None:
         assert torch.equal(value, cut[name])
 
 
-def test_one_writer(tmp_path: Path) -> None:
+def test_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, prepared = runner(tmp_path)
+    monkeypatch.setattr(only_writer.__wrapped__, "__defaults__", (0.3,))  # type: ignore[attr-defined]  # seconds
     with only_writer(tmp_path), pytest.raises(UserError, match="another"):
         run()
     assert not prepared
