@@ -1,5 +1,7 @@
 """A Sphinx extension: links of pages and READMEs to files of the project become links of the site.
 
+It also adds to the finished pages what a screen reader and a keyboard need, and the theme leaves out.
+
 A page that holds ``<!-- file: egs/own/README.md -->`` is that file.  A link to a file that is a page leads there, a
 link to any other file becomes its name, and a link to what does not exist stops the build.
 """
@@ -69,7 +71,25 @@ def read(app: Any, docname: str, source: list[str]) -> None:
     source[0] = FILE.sub(put_in, text)
 
 
+SPOKEN = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="This page">',
+    "<pre>": '<pre tabindex="0">',
+}
+
+
+def finish(app: Any, error: Exception | None) -> None:
+    """Sphinx's event build-finished: levels of headings, names of landmarks, blocks that keys can scroll."""
+    for path in Path(app.outdir).rglob("*.html") if error is None else ():
+        text = path.read_text(encoding="utf-8")
+        for plain, spoken in SPOKEN.items():
+            text = text.replace(plain, spoken)
+        path.write_text(text, encoding="utf-8")
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Sphinx's entry."""
     app.connect("source-read", read)
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -202,5 +202,7 @@ def test_the_site_can_be_built(tmp_path: Path) -> None:
         text=True,
     )
     assert built.returncode == 0, built.stderr
-    assert 'href="own_corpus.html"' in (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    index = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert 'href="own_corpus.html"' in index
+    assert 'role="heading">' not in index, "a heading without a level"
     assert "EmoDB" in (tmp_path / "site/own_corpus.html").read_text(encoding="utf-8")
