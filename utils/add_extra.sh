@@ -8,6 +8,11 @@
 # Installs requirements/EXTRA-KIND.txt, the packages that the environment lacks, by version and hash.
 # A plain `pip install` of such a package may lift numpy or torch, after which nothing runs.
 set -euo pipefail
+if [ "${1-}" = --help ]; then
+  # the comment above
+  sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"
+  exit
+fi
 unset CDPATH PYTHONPATH PYTHONHOME
 root=$(cd "$(dirname "$0")/.." && pwd)
 extra=${1:?usage: $0 EXTRA [full|modern] [ENVIRONMENT]}

@@ -62,7 +62,10 @@ def differences(locked: Mapping[str, tuple[str, str]], there: Mapping[str, set[s
 
 def main() -> None:
     """Lines on stdout, words on stderr."""
-    kind = sys.argv[1]
+    kind = " ".join(sys.argv[1:])
+    if kind not in LOCKS:
+        print(__doc__)
+        sys.exit(0 if kind == "--help" else 2)
     extras = [path.name.removeprefix(EXTRA) for path in Path(sys.prefix).glob(f"{EXTRA}*")]
     locked = wanted(kind, ROOT / "requirements", extras)
     folders = sorted({sysconfig.get_paths()[name] for name in ("purelib", "platlib")})

@@ -10,6 +10,11 @@
 # utils/add_extra.sh installs it.  Run by hand, when a version is to be changed.  Written by hand
 # (pip hash FILE): pip.txt, build.txt, k2.txt, and the hash of kaldifeat's source in build_kaldifeat.sh.
 set -euo pipefail
+if [ "${1-}" = --help ]; then
+  # the comment above
+  sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"
+  exit
+fi
 unset CDPATH PYTHONPATH PYTHONHOME
 shopt -s nullglob
 cd "$(dirname "$0")/../requirements"
