@@ -164,7 +164,8 @@ def _measured(corpus: str, test: Results, table: Predictions, sexes: Mapping[str
         chosen = np.array([sexes.get(name) == sex for name in table.speakers.tolist()]) & (table.parts == "test")
         if chosen.any():
             some = score(table.rows(np.flatnonzero(chosen)), "test", None)
-            lines.append(f"| {sex} ({some.num_speakers}) | {some.num_utterances} | {_value(some.main)} |")
+            shown = _value(some.main).removeprefix("UA ")
+            lines.append(f"| {sex} ({some.num_speakers}) | {some.num_utterances} | {shown} |")
     if test.calibration is not None and test.calibration.calibrated is not None:
         raw, after = test.calibration.raw, test.calibration.calibrated
         lines += ["", f"Calibration (ECE, of top probabilities): {100 * raw.ece:.1f} % as the networks give them, "
