@@ -55,9 +55,9 @@ def small(project: Path, environment: str = sys.prefix) -> Recipe:
     return recipe
 
 
-def on_slurm(project: Path, cluster: Cluster) -> Recipe:
+def on_slurm(project: Path, cluster: Cluster, environment: str = sys.prefix) -> Recipe:
     """A copy whose cmd.sh has the other line, and a limit for the jobs of training."""
-    recipe = small(project)
+    recipe = small(project, environment)
     text = recipe.read("cmd.sh")
     for old, new in (
         ('\nlauncher="launch.py local"', '\n#launcher="launch.py local"'),
@@ -96,8 +96,8 @@ def here(tmp_path_factory: pytest.TempPathFactory, quick: str) -> Recipe:
     return recipe
 
 
-def test_all_stages_handed_over(here: Recipe, cluster: Cluster, tmp_path: Path) -> None:
-    there = on_slurm(tmp_path, cluster)
+def test_all_stages_handed_over(here: Recipe, cluster: Cluster, tmp_path: Path, quick: str) -> None:
+    there = on_slurm(tmp_path, cluster, quick)
     said = there.run("--submit", *OPTIONS).stdout
     ids = re.findall(r"^stage \d \(.*\): Slurm job (\d+), log exp/log/submit-", said, re.M)
     assert len(ids) == 8
