@@ -91,6 +91,9 @@ compare_systems() {
     compare.py --folds "$folds" --num-seeds "$num_seeds" --command "$(command_line)" --output "$output" "${how[@]}" \
       "${compared[@]}"
     echo "open $PWD/$output/comparison.html"
+  elif [ ${#compared[@]} = 1 ]; then
+    experiment "${compared[0]%%=*}"
+    echo "open $PWD/$exp/results/report.html"
   fi
 }
 
