@@ -11,9 +11,3 @@ from recipe_copy import Recipe, copy_recipe
 def recipe(tmp_path: Path, quick: str) -> Callable[[str], Recipe]:
     """Make a copy of the recipe called so, whose programs start at once."""
     return lambda name: copy_recipe(tmp_path / "project", name, quick)
-
-
-@pytest.fixture
-def usual_recipe(tmp_path: Path) -> Callable[[str], Recipe]:
-    """Make a copy of the recipe called so, whose programs start as for users, each with its imports."""
-    return lambda name: copy_recipe(tmp_path / "project", name)

@@ -26,8 +26,8 @@ training: {epochs: 2, select_by: dev_wer}
 SEARCH = "{beam: 2, max_tokens: 20, length_powers: [1.0, 0.0], coverages: [0.0], plots: 1}"
 
 
-def test_librispeech_demo(usual_recipe: Callable[[str], Any]) -> None:
-    librispeech = usual_recipe("librispeech")
+def test_librispeech_demo(recipe: Callable[[str], Any]) -> None:
+    librispeech = recipe("librispeech")
     librispeech.write("conf/demo.yaml", DEMO)
     librispeech.replace("a2w/a2w_demo.yaml", SMALL)
     librispeech.replace("a2w/decode_a2w.yaml", SEARCH)
