@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Look whether the runs of experiments were trained with the settings of their configurations of now.
+"""Check that the runs of experiments were trained with the settings that their configurations have now.
 
     check_runs.py --config conf/s1/a.yaml --of exp/a --config conf/s1/b.yaml --set training.epochs=3 --of exp/b
 
-What stands before an experiment is its configuration.
+--config and --set belong to the --of that follows them.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
     arguments.add_argument("--num-seeds", type=at_least_one, help="seeds 1 .. N of every fold (default: all there are)")
     options = arguments.parse_args()
     if options.config or options.overrides:
-        raise UserError("settings after the last --of are of no experiment")
+        raise UserError("settings after the last --of belong to no experiment")
     seeds = range(1, options.num_seeds + 1) if options.num_seeds else None
     for directory, config, overrides in options.of:
         check_settings(directory, run_files(directory, seeds), configured(config, overrides))

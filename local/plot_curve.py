@@ -38,6 +38,7 @@ def main() -> None:
     settings: dict[str, Any] = {
         "sertools": sertools.__version__,
         "methods": METHODS,
+        "page": 2,
         "title": options.title,
         "seeds": list(seeds),
     }

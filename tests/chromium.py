@@ -37,7 +37,11 @@ class Chromium:
     def __init__(self, profile: Path) -> None:
         assert PROGRAM is not None
         # the browser reads at 3 and writes at 4; our own descriptors must be others
-        ours = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for pair in (os.pipe(), os.pipe()) for fd in pair]
+        pipes = [fd for pair in (os.pipe(), os.pipe()) for fd in pair]
+        ours = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in pipes]
+        # with its end for writing open here, a browser that has ended would be waited for without end
+        for fd in pipes:
+            os.close(fd)
         theirs_in, to_browser, from_browser, theirs_out = ours
 
         def connect() -> None:

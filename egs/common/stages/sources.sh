@@ -109,6 +109,10 @@ each_protocol() {
       for one in $all; do
         if [[ $one != *_other ]]; then system+=" $one"; fi
       done
+      if [ -z "$system" ]; then
+        echo "not on folds $protocol: all of --system transfer from --other, whose folds are $first"
+        continue
+      fi
     fi
     name_folds
     "$@"
@@ -120,6 +124,11 @@ each_protocol() {
 # compare_of_protocol NAME: the comparison of the folds of now
 compare_of_protocol() {
   compare_systems "$1$suffix"
+}
+
+# current_of_protocol NAME: see check_current, of the folds of now
+current_of_protocol() {
+  check_current "$results$1$suffix/comparison.json"
 }
 
 # fewer_training_folds: what S2's figure 4 compares, for each of $amounts, if the protocol is what they are parts of

@@ -128,7 +128,8 @@ check_current() {
 }
 
 # paper_page COMPARISON [TAIL]: what the paper published beside the comparison $results$COMPARISON_PROTOCOL$TAIL, of
-# this protocol and of every other one that was compared; word errors and the like are those of $system
+# this protocol (or of each of $protocols, if they are several) and of every other one that was compared; word errors and
+# the like are those of $system
 paper_page() {
   local folder name given=() experiments=() one
   for folder in "$results$1"_*"${2-}"; do
@@ -138,7 +139,11 @@ paper_page() {
     if [ ! -e "conf/folds/$name.yaml" ] || [ ! -e "$folder/comparison.json" ]; then continue; fi
     given+=(--comparison "$name=$folder")
   done
-  check_current "$results$1_$protocol${2-}/comparison.json"
+  if [ -n "${protocols-}" ]; then
+    each_protocol current_of_protocol "$1"
+  else
+    check_current "$results$1_$protocol${2-}/comparison.json"
+  fi
   for one in $system; do
     experiment "$one"
     if [ -e "$exp/results/results.json" ]; then experiments+=("$one@$protocol=$exp"); fi
