@@ -109,7 +109,7 @@ def begin(search: Search, space: Space, method: Method, number: int, seed: int) 
     """Write down what is searched, once; the settings of all trials (none beforehand with Optuna).
 
     Raises:
-        UserError: the folder has a sweep of something else: its trials would be mixed; a trial's settings cannot be.
+        UserError: the folder has a sweep of something else: its trials would be mixed; a trial is impossible.
     """
     base = configured(search.config, search.settings)
     trials = [] if method == "optuna" else make_trials(space, method, number, seed)
@@ -119,7 +119,9 @@ def begin(search: Search, space: Space, method: Method, number: int, seed: int) 
             configured(search.config, [*search.settings, *overrides(settings)])
         except UserError as error:
             values = ", ".join(f"{name} {value}" for name, value in settings.items())
-            raise UserError(f"trial {count} of {len(trials)} ({values}) cannot be: {error}; change --space") from error
+            raise UserError(
+                f"trial {count} of {len(trials)} ({values}) is not possible: {error}; change --space"
+            ) from error
     plan = {"method": method, "trials": number, "seed": seed, "seeds": list(search.seeds),
             "space": {name: str(values) for name, values in space.items()},
             "folds": json_hash([[fold.name, fold.train, fold.dev] for fold in search.folds.folds]),

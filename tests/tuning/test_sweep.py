@@ -90,10 +90,10 @@ def test_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, str(out)]) == 1
     assert "is of another search" in capsys.readouterr().err
 
-    # a later trial that cannot be is refused before the first is trained
+    # a later trial that is not possible is refused before the first is trained
     (tmp_path / "space.yaml").write_text("training.learning_rate: [0.05, 1.0e-10]\n")
     assert main([*command, str(tmp_path / "never")]) == 1
-    assert "trial 2 of 2 (training.learning_rate 1e-10) cannot be: " in capsys.readouterr().err
+    assert "trial 2 of 2 (training.learning_rate 1e-10) is not possible: " in capsys.readouterr().err
     assert not (tmp_path / "never").exists()
 
 
