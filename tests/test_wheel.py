@@ -127,7 +127,10 @@ def test_recipes_are_laid_out(installed: Path, tmp_path: Path) -> None:
     # on a machine whose GPU wants the second environment of a checkout, too
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 9.0\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
-    assert said("bash", "-c", "PATH=$PWD/../../..:$PATH; . ./path.sh; echo $PATH", cwd=tmp_path / "mine/egs/own")
+    told = said(
+        "bash", "-c", "PATH=$PWD/../../..:$PATH; . ./path.sh; command -v python3", cwd=tmp_path / "mine/egs/own"
+    )
+    assert told == f"{(tmp_path / 'mine').resolve()}/.venv/bin/python3\n"
     again = subprocess.run([installed, "new", "mine"], capture_output=True, text=True, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (1, "error: mine is there already, and not empty; name a new folder\n")
     assert not list((tmp_path / "mine").rglob("__pycache__"))
