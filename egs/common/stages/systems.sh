@@ -149,7 +149,7 @@ paper_page() {
     if [ -e "$exp/results/results.json" ]; then experiments+=("$one@$protocol=$exp"); fi
   done
   # curves over the amount of training data, of papers that have some
-  if [ -e "${results}curve_$paper${2-}/curve.json" ]; then given+=(--curve "${results}curve_$paper${2-}"); fi
+  if [ -n "${curve-}" ] && [ -e "${results}curve_$paper${2-}/curve.json" ]; then given+=(--curve "${results}curve_$paper${2-}"); fi
   paper_page.py --if-any --paper "../common/papers/$paper.yaml" --command "$(command_line)" --output "${results}paper_$paper${2-}" \
     "${given[@]}" "${experiments[@]}"
 }
