@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 from inventions import Checker
 
@@ -17,6 +16,7 @@ from sertools.evaluation.paper.found import Found
 from sertools.evaluation.paper.making import JSON, PAGE, TEXT, knows, make_page
 from sertools.evaluation.paper.published import Paper
 from sertools.evaluation.paper.tested import pairs_of
+from sertools.evaluation.score.plots import new_figure, png
 
 PAPER = """
 paper: S9
@@ -72,8 +72,7 @@ def test_curves_stand_on_the_page_with_what_they_say(paper: Paper, tmp_path: Pat
     (tmp_path / "curve/curve.json").write_text(json.dumps({"claims": ["8 examples of a match 16 of b."]}))
     with pytest.raises(UserError, match=r"curve.png does not exist; .*stage of learning curves"):
         found.add_curves(tmp_path / "curve")
-    figure, _ = plt.subplots(figsize=(1, 1))
-    figure.savefig(tmp_path / "curve/curve.png")
+    (tmp_path / "curve/curve.png").write_bytes(png(new_figure(1, 1)[0]))
     found.add_curves(tmp_path / "curve")
     files = make_page(paper, found, tmp_path / "out")
     assert "curve0.png" in files
