@@ -1,6 +1,5 @@
 """Chromium without a window, driven through a pipe (Chrome DevTools Protocol), for tests of pages."""
 
-import base64
 import fcntl
 import importlib.util
 import json
@@ -131,11 +130,6 @@ class Chromium:
         for kind in ("keyDown", "keyUp"):
             sent = {"text": text} if text and kind == "keyDown" else {}
             self("Input.dispatchKeyEvent", type=kind, key=name, code=code or name, windowsVirtualKeyCode=number, **sent)
-
-    def picture(self, path: Path) -> None:
-        """Write the whole page as a PNG."""
-        shot = self("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def violations(self, rules: str) -> list[str]:
         """What axe-core finds, a line a rule and place."""
