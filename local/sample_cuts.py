@@ -1,52 +1,113 @@
 #!/usr/bin/env python3
-"""A random part of some cuts, by minutes: how much does the amount of speech matter?
+"""Nested parts of transcribed speech, by minutes: how much does the amount of speech matter?
 
-    sample_cuts.py --minutes 15 data/prompts/prompts_cuts_all_train.jsonl.gz data/part/cuts_train.jsonl.gz
+    sample_cuts.py --minutes 10 --minutes 20 data/prompts/prompts_cuts_all_train.jsonl.gz data/speech
+    sample_cuts.py --minutes 10 --dev-share 0.1 data/nemo/manifests/nemo_cuts_all.jsonl.gz data/speech
 
-Smaller parts of a seed lie in its larger ones.  Cuts stay in the order of the manifest.
+Writes OUTPUT/MINUTES/cuts_{train,dev}.jsonl.gz, and OUTPUT/all/ with all of it.  Dev is one for all parts: a random share
+of the utterances, that no part has.  A smaller part lies in every larger one of the seed.  Cuts stay in their order.
 """
 
 import argparse
 import logging
 import random
+from collections.abc import Sequence
 from pathlib import Path
+
+from lhotse.cut import Cut
 
 from cli import parser, run
 from sertools.errors import UserError
+from sertools.files import content_hash, only_writer
 from sertools.helptext import seed
 from sertools.manifests import read_cuts, write_cuts
+from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
+
+ALL = "all"
 
 
 def positive(text: str) -> float:
     """A number above 0."""
     value = float(text)
-    if not value > 0:
+    if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """A number above 0, and below 1."""
+    value = positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError("must be below 1")
     return value
 
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--minutes", type=positive, required=True, help="of speech that is taken, at least")
+    arguments.add_argument("--minutes", type=positive, action="append", default=[], help="of a part; may be repeated")
+    arguments.add_argument("--dev-share", type=share, default=0.1, help="of the utterances (default: %(default)s)")
     arguments.add_argument("--seed", type=seed, default=0, help="of the draw (default: 0)")
-    arguments.add_argument("cuts", type=Path, help="cut manifest")
-    arguments.add_argument("output", type=Path, help="manifest that is written, NAME.jsonl.gz")
+    arguments.add_argument("cuts", type=Path, nargs="+", help="cut manifests, with transcripts")
+    arguments.add_argument("output", type=Path, help="folder for the parts")
     options = arguments.parse_args()
-    cuts = list(read_cuts(options.cuts))
-    order = list(range(len(cuts)))
-    random.Random(options.seed).shuffle(order)
-    taken: set[int] = set()
+    for path in options.cuts:
+        require_whole(path, "the preparation of the corpus (local/prepare_corpus.py)")
+    sizes = sorted(set(options.minutes))
+    stamp = Stamp(
+        {"minutes": sizes, "dev_share": options.dev_share, "seed": options.seed},
+        {f"cuts{number}": content_hash(path) for number, path in enumerate(options.cuts, 1)},
+    )
+    with only_writer(options.output):
+        reason = why_stale(options.output, stamp)
+        if reason is None:
+            logging.info("%s is up to date", options.output)
+            return
+        logging.info("making %s: %s", options.output, reason)
+        cuts = [cut for path in options.cuts for cut in read_cuts(path)]
+        silent = [cut.id for cut in cuts if not any((one.text or "").strip() for one in cut.supervisions)]
+        if silent:
+            raise UserError(f"{len(silent)} cuts have no transcript, such as {silent[0]}; leave them out of the manifest")
+        dev, train = deal(cuts, options.dev_share, options.seed)
+        parts = {f"{size:g}": first_minutes(train, size, ", ".join(map(str, options.cuts))) for size in sizes}
+        begin(options.output)
+        files = []
+        for name, chosen in (parts | {ALL: {cut.id for cut in train}}).items():
+            folder = options.output / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for part, wanted in (("train", chosen), ("dev", {cut.id for cut in dev})):
+                path = folder / f"cuts_{part}.jsonl.gz"
+                write_cuts([cut for cut in cuts if cut.id in wanted], path)
+                files.append(str(path.relative_to(options.output)))
+            seconds = sum(cut.duration for cut in train if cut.id in chosen)
+            logging.info("%s: %d of %d cuts, %.1f minutes; dev: %d cuts, %.1f minutes", folder, len(chosen), len(train),
+                         seconds / 60, len(dev), sum(cut.duration for cut in dev) / 60)  # fmt: skip
+        write_stamp(options.output, stamp, files)
+
+
+def deal(cuts: Sequence[Cut], dev_share: float, draw: int) -> tuple[list[Cut], list[Cut]]:
+    """Dev, and the rest in the order in which parts take it."""
+    if len({cut.id for cut in cuts}) < len(cuts):
+        raise UserError("two cuts have one id; give each manifest once")
+    order = list(cuts)
+    random.Random(draw).shuffle(order)
+    count = round(dev_share * len(order))
+    if not 0 < count < len(order):
+        raise UserError(f"{len(order)} cuts are too few: a dev part of {dev_share:g} of them, or the rest, would be empty")
+    return order[:count], order[count:]
+
+
+def first_minutes(order: Sequence[Cut], minutes: float, where: str) -> set[str]:
+    """Ids of the first cuts that last so long together, at least."""
+    taken: set[str] = set()
     seconds = 0.0
-    for index in order:
-        if seconds >= 60 * options.minutes:
+    for cut in order:
+        if seconds >= 60 * minutes:
             break
-        taken.add(index)
-        seconds += cuts[index].duration
-    if seconds < 60 * options.minutes:
-        raise UserError(f"{options.cuts} has {seconds / 60:.1f} minutes; --minutes {options.minutes:g} is more")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    write_cuts([cut for index, cut in enumerate(cuts) if index in taken], options.output)
-    logging.info("%s: %d of %d cuts, %.1f minutes", options.output, len(taken), len(cuts), seconds / 60)
+        taken.add(cut.id)
+        seconds += cut.duration
+    if seconds < 60 * minutes:
+        raise UserError(f"{where}: {seconds / 60:.1f} minutes for training; --minutes {minutes:g} is more")
+    return taken
 
 
 if __name__ == "__main__":

@@ -68,6 +68,11 @@ texts=("$manifests/${prefix}_train.jsonl.gz")
 if [ -n "$lm_text" ]; then texts+=("$lm_text"); fi
 features=$data/mfcc
 if $ivectors; then features=$data/ivector; fi
+heard="train dev test"
+if [ "$manifests" != "$data/manifests" ] && [ ! -e "$manifests/${prefix}_test.jsonl.gz" ]; then
+  ((stop_stage < 8)) || recipe_error "$manifests has no ${prefix}_test.jsonl.gz, which stage 8 decodes; without one: --stop-stage 7"
+  heard="train dev"
+fi
 model=$exp$system${graphs#graphs}${init:+_init}
 extractor=${exp}ivector
 a2w=$exp$a2w_system${vocabulary#vocabulary}${a2w_init:+_init}
@@ -92,7 +97,7 @@ if stage 2 "Lexicon and language models"; then
 fi
 
 if stage 3 "MFCC features"; then
-  for part in train dev test; do
+  for part in $heard; do
     conf=mfcc
     if [ $part = train ]; then conf=mfcc_train; fi
     compute_features mfcc "$manifests/${prefix}_$part.jsonl.gz" $part $conf
@@ -111,7 +116,7 @@ fi
 
 if stage 5 "I-vectors"; then
   if $ivectors; then
-    for part in train dev test; do
+    for part in $heard; do
       config ivector/ivector_test
       if [ $part = train ]; then config ivector/$ivector_conf; fi
       $train_cmd JOB=1:"$nj" "$data/log/ivector_$part.JOB.log" extract_ivectors.py "${config[@]}" \

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from sertools.asr.graphs import GRAPHS, load_graphs
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
+from sertools.asr.speech import speech_of
 from sertools.config import to_dict
 from sertools.data.transcribed import open_readers
 from sertools.files import content_hash
 from sertools.lang.folder import load_lexicon
 from sertools.models.asr import OUTPUT_LAYERS
 from sertools.provenance import STAMP, Stamp, made_with, require_whole
+from sertools.runs.folder import SPEECH
 from sertools.training.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 from sertools.training.loop import HERE, Conditions, Trained
 from sertools.training.run import CHECKPOINT, Training, checkpoint_files, run_training
@@ -72,6 +74,7 @@ def train_asr(
                 "topology": to_dict(graphs.config.topology),
                 "features": made_with(cuts_path),
                 "inputs": stamp.inputs,
+                SPEECH: speech_of(cuts_path),
             }
             made = Checkpoint(trained.weights, stamp.config, info | trained.about())
             save_checkpoint(directory / CHECKPOINT, made)

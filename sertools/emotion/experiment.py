@@ -215,6 +215,7 @@ class _Run:
             ],
             TRAINED_ON: list(self.fold.train),
             CHOSEN_ON: list(self.fold.dev),
+            **self.inputs.about(),
         }
 
     def parts(self) -> dict[str, list[Any]]:

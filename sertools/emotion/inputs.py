@@ -35,6 +35,7 @@ class Need:
         check: called with its path, what made the cuts (:func:`sertools.provenance.made_with`), and their
             name for messages; raises UserError if it does not go with such features.
         check_fold: called with its path, the folds and the run's own; raises UserError if it knows what it must not.
+        about: what the run's checkpoint says of it, for ``info.json``, given its path.
         remarks: what every output of results must say of it, given its path, the corpora that are tested on, and the
             names of the utterances that train in the run's fold.
     """
@@ -50,6 +51,7 @@ class Need:
     hashes: Callable[[Path], dict[str, str]] | None = None
     check: Callable[[Path, Any, str], None] | None = None
     check_fold: Callable[[Path, Folds, Fold], None] | None = None
+    about: Callable[[Path], dict[str, Any]] | None = None
     remarks: Callable[[Path, Sequence[str], Sequence[str]], Sequence[str]] | None = None
 
 
@@ -137,6 +139,11 @@ class Inputs:
         for need in self._used():
             if need.check_fold is not None:
                 need.check_fold(self.paths[need.name], folds, fold)
+
+    def about(self) -> dict[str, Any]:
+        """What the run's checkpoint says of what was given."""
+        told = [(need.about, self.paths[need.name]) for need in self._used()]
+        return {name: value for about, path in told if about is not None for name, value in about(path).items()}
 
     def remarks(self, corpora: Sequence[str], train: Sequence[str]) -> list[str]:
         """What every output must say of what was given, where ``corpora`` are tested on and ``train`` trains."""

@@ -12,6 +12,10 @@ REMEMBERED = (
     "I-VECTORS REMEMBER SPEAKERS: the i-vector of a tested utterance has heard other utterances of its speaker "
     "({how}), no labels"
 )
+HEARD_WORDS = (
+    "PRETRAINED ON {corpus}, on which it is tested: the network has learnt from what was said there, not how, and may "
+    "have heard the speakers who are tested"
+)
 REFERENCE = "TESTED WITH REFERENCE TRANSCRIPTS: told what was said, so no recognition of emotion from speech alone"
 
 

@@ -33,6 +33,9 @@ TRAINED_ON = "trained_on"
 """In a checkpoint's info: the utterances of the training part."""
 CHOSEN_ON = "chosen_on"
 """In a checkpoint's info: the utterances of the dev part."""
+SPEECH = "speech"
+"""In a checkpoint's info: ``seconds`` and ``corpora`` of the transcribed speech that it, or the network it was given,
+has learnt from."""
 CONFIG, INFO = "checkpoint/config.yaml", "checkpoint/info.json"
 MADE_BY = "the training stage"
 

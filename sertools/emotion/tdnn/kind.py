@@ -3,7 +3,7 @@
 Imports are where they are used: what training needs takes half a second, and prediction does without.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def _needs(config: "EmotionConfig") -> tuple[Need, ...]:
         Need(
             "pretrained", "the checkpoint of an acoustic model", MADE_BY, required=transferred, stamped=transferred,
             kept=config.head_alone, check=_check_pretrained if transferred else None,
+            about=_about if transferred else None, remarks=_remarks if transferred else None,
         ),
         # the features' own stamp says which i-vectors they have
         Need("extractor", "the i-vectors' model", MAKES_EXTRACTOR, stamped=False, kept=True),
@@ -45,6 +46,22 @@ def _check_pretrained(directory: Path, features: Any, where: str) -> None:
     from sertools.training.checkpoint import INFO
 
     check_origin(read_json(directory / INFO, MADE_BY).get("features"), features, where, str(directory))
+
+
+def _about(directory: Path) -> dict[str, Any]:
+    from sertools.runs.folder import SPEECH, read_info
+    from sertools.training.checkpoint import INFO
+
+    info = read_info(directory / INFO)
+    return {SPEECH: info[SPEECH]} if SPEECH in info else {}
+
+
+def _remarks(directory: Path, corpora: Sequence[str], train: Sequence[str]) -> list[str]:
+    from sertools.emotion.transductive import HEARD_WORDS
+    from sertools.runs.folder import SPEECH
+
+    heard = _about(directory).get(SPEECH, {}).get("corpora", ())
+    return [HEARD_WORDS.format(corpus=corpus) for corpus in corpora if corpus in heard]
 
 
 def _make(config: "EmotionConfig", given: Mapping[str, Path]) -> "System":

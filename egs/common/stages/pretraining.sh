@@ -1,0 +1,121 @@
+# Recognisers pretrained on parts of transcribed speech, and systems carried from each: egs/benchmark/run_pretraining.sh.
+#
+# They read the options of that script.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+# pretraining_plan: set spoken (names of speech), heard (name to manifests), parts ("NAME SIZE" a line, a network each)
+pretraining_plan() {
+  local one size
+  declare -gA heard=()
+  spoken='' parts=()
+  given_speech=${speech:-demo=$PWD/data/speech/demo_manifests/tedlium2_cuts_train.jsonl.gz}
+  check_named --speech "$given_speech"
+  check_once --minutes "$minutes"
+  check_once --systems "$systems"
+  check_once --level "$level"
+  [ -n "$systems" ] || recipe_error "--systems is empty: nothing would be trained"
+  for size in $minutes; do
+    [[ $size =~ ^(0\.)?[1-9][0-9]*(\.[0-9]*[1-9])?$ ]] || recipe_error "--minutes $size: a number above 0 is needed, as 10 or 2.5"
+  done
+  for one in $given_speech; do
+    spoken+=" ${one%%=*}"
+    heard[${one%%=*}]=${one#*=}
+    for size in $minutes all; do parts+=("${one%%=*} $size"); done
+  done
+  control=
+  if [ -e "../common/conf/lfmmi/${network}_random.yaml" ] || [ -e "conf/lfmmi/${network}_random.yaml" ]; then
+    control=${network}_random
+  fi
+  dictionary=$PWD/data/speech/dictionary.txt
+}
+
+# part_name NAME SIZE: what the network pretrained on it is called after
+part_name() {
+  if [ "$2" = all ]; then echo "$1"; else echo "$1_$2"; fi
+}
+
+# network_of NAME SIZE: the experiment of that network
+network_of() { echo "../tedlium2/exp/$(part_name "$1" "$2")_$network"; }
+
+pretraining_demo() {
+  local dataset=tedlium2 data=data/speech
+  $train_cmd "$data/log/make_demo_corpus.log" make_demo_corpus.py tedlium2 --config conf/demo.yaml:tedlium2 "$data/demo"
+  $train_cmd "$data/log/prepare.log" prepare_corpus.py tedlium2 "$data/demo" "$data/demo_manifests"
+}
+
+# sample_speech: nested parts of each, and all of it, with one dev part
+sample_speech() {
+  local name manifests sizes=() size
+  for size in $minutes; do sizes+=(--minutes "$size"); done
+  for name in $spoken; do
+    IFS=+ read -ra manifests <<< "${heard[$name]}"
+    $train_cmd "data/speech/log/sample_$name.log" sample_cuts.py "${sizes[@]}" "${manifests[@]}" "data/speech/$name"
+  done
+}
+
+# pronounce_speech: the words of all of it, so that all networks have the same phones
+pronounce_speech() {
+  local name files=()
+  for name in $spoken; do files+=("data/speech/$name/all/cuts_train.jsonl.gz" "data/speech/$name/all/cuts_dev.jsonl.gz"); done
+  $train_cmd data/speech/log/make_dictionary.log make_dictionary.py "${files[@]}" "$dictionary"
+}
+
+# pretrain_parts: a network on each part, as many at once as --train-nj says
+pretrain_parts() {
+  local part name size log running=() logs=()
+  if [ -n "$control" ]; then
+    read -r name size <<< "${parts[0]}"
+    pretrain "$name" "$size" "$control"
+  else
+    echo "no control of random weights: there is no ../common/conf/lfmmi/${network}_random.yaml"
+  fi
+  for part in "${parts[@]}"; do
+    read -r name size <<< "$part"
+    log=data/speech/log/pretrain_$(part_name "$name" "$size").log
+    echo "$(network_of "$name" "$size"): what happens is in $log"
+    (pretrain "$name" "$size" "$network") > "$log" 2>&1 &
+    running+=($!) logs+=("$log")
+    if [ ${#running[@]} -ge "$train_nj" ]; then
+      pretraining_ends "${running[0]}" "${logs[0]}"
+      running=("${running[@]:1}") logs=("${logs[@]:1}")
+    fi
+  done
+  while [ ${#running[@]} -gt 0 ]; do
+    pretraining_ends "${running[0]}" "${logs[0]}"
+    running=("${running[@]:1}") logs=("${logs[@]:1}")
+  done
+}
+
+# pretraining_ends PROCESS LOG
+pretraining_ends() {
+  if ! wait "$1"; then
+    tail -n 15 "$2" >&2
+    recipe_error "a pretraining failed: $2"
+  fi
+}
+
+# pretrain NAME SIZE NETWORK
+pretrain() {
+  ../tedlium2/run.sh --stage 2 --stop-stage 7 --manifests "$PWD/data/speech/$1/$2" --name "$(part_name "$1" "$2")" \
+    --dictionary "$dictionary" --ivectors false --system "$3" --seed "$seed" --nj "$nj" --gpu "$gpu"
+}
+
+# all_networks: the experiments of all of them, the control first
+all_networks() {
+  local part first
+  if [ -n "$control" ]; then
+    read -ra first <<< "${parts[0]}"
+    echo "../tedlium2/exp/$(part_name "${first[@]}")_$control"
+  fi
+  # shellcheck disable=SC2086  # two words
+  for part in "${parts[@]}"; do network_of $part; done
+}
+
+# benchmark_with_all FIRST LAST: those stages of the benchmark, with every network
+benchmark_with_all() {
+  local networks
+  networks=$(all_networks | tr '\n' ' ')
+  ./run.sh --stage "$1" --stop-stage "$2" --corpora="$corpora" --skip-bad "$skip_bad" --tasks="$tasks" \
+    --systems "$systems $level" --pretrained "${networks% }" --num-seeds "$num_seeds" --nj "$nj" --shards "$shards" \
+    --train-nj "$train_nj" --gpu "$gpu"
+}
