@@ -9,6 +9,7 @@ benchmark.txt (also printed), .md, .csv, .json and benchmark.html.  What is not 
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import sertools
@@ -18,6 +19,7 @@ from sertools.evaluation.benchmark.costs import SPEED
 from sertools.evaluation.benchmark.grid import read_task, with_known_speeds
 from sertools.evaluation.benchmark.pages import PAGE, TEXT, write_benchmark
 from sertools.evaluation.compare.comparing import METHODS
+from sertools.evaluation.curve.stored import read_curves
 from sertools.evaluation.stats.registry import metric_names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
@@ -31,6 +33,9 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("exp", type=Path, metavar="EXP", help="holds TASK/SYSTEM/fold_*/seed_*/")
     arguments.add_argument("--task", action="append", required=True, metavar="TASK=FOLDS", help="may be repeated")
+    arguments.add_argument(
+        "--curve", action="append", default=[], metavar="TASK=DIR", help="of plot_curve.py, likewise"
+    )
     arguments.add_argument("--simple", default="", metavar="NAMES", help="systems that others must beat")
     arguments.add_argument("--num-seeds", type=at_least_one, default=1, help="seeds 1 .. N of every system")
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
@@ -39,23 +44,22 @@ def main() -> None:
 
     seeds = tuple(range(1, options.num_seeds + 1))
     simple = options.simple.split()
-    tasks: dict[str, Path] = {}
-    for text in options.task:
-        name, equals, folds = text.partition("=")
-        if not (name and equals and folds):
-            raise UserError(f"--task takes TASK=FOLDS, not '{text}'")
-        tasks[name] = Path(folds)
-    found = {name: systems_of(options.exp / name) for name in tasks}
-    if not any(found.values()):
+    tasks = _named("--task", options.task)
+    curves = {name: read_curves(path) for name, path in _named("--curve", options.curve).items()}
+    if unknown := sorted(curves.keys() - tasks.keys()):
+        raise UserError(f"--curve {unknown[0]} is of no --task; there are {', '.join(tasks)}")
+    systems = {name: systems_of(options.exp / name) for name in tasks}
+    if not any(systems.values()):
         raise UserError(f"{options.exp} has no experiments of {', '.join(tasks)}; run the stage of the systems")
     inputs: dict[str, Path | str] = {f"{name}/folds": path / FOLDS for name, path in tasks.items()}
-    for name, systems in found.items():
-        for system, directory in systems.items():
+    for name, experiments in systems.items():
+        for system, directory in experiments.items():
             files = [*directory.glob(f"fold_*/seed_*/{PREDICTIONS}"), *directory.glob(f"fold_*/seed_*/{HISTORY}"),
                      *directory.glob(f"fold_*/seed_*/{INFO}"), *directory.glob(SPEED)]  # fmt: skip
             inputs |= {f"{name}/{system}/{path.relative_to(directory)}": path for path in sorted(files)}
+    inputs |= {f"{name}/curve{n}": path for name, found in curves.items() for n, path in enumerate(found.files)}
     settings = {"simple": simple, "seeds": list(seeds), "command": options.command, "sertools": sertools.__version__,
-                "methods": METHODS, "metrics": metric_names(), "page": 1}  # fmt: skip
+                "methods": METHODS, "metrics": metric_names(), "page": 2}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
@@ -63,13 +67,25 @@ def main() -> None:
             logging.info("%s is up to date", options.output)
         else:
             logging.info("making %s: %s", options.output, reason)
-            results = [read_task(name, read_folds(path), found[name], simple, seeds)
-                       for name, path in tasks.items() if found[name]]  # fmt: skip
+            results = [read_task(name, read_folds(path), systems[name], simple, seeds)
+                       for name, path in tasks.items() if systems[name]]  # fmt: skip
             results = with_known_speeds(results)
-            not_run = [f"No system was run on {name}." for name in tasks if not found[name]]
-            write_stamp(options.output, stamp, write_benchmark(results, options.output, options.command, not_run))
+            not_run = [f"No system was run on {name}." for name in tasks if not systems[name]]
+            files = write_benchmark(results, options.output, options.command, not_run, curves)
+            write_stamp(options.output, stamp, files)
     print((options.output / TEXT).read_text(encoding="utf-8"))
     logging.info("the page: %s", options.output / PAGE)
+
+
+def _named(option: str, texts: Sequence[str]) -> dict[str, Path]:
+    """TASK=PATH."""
+    found = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise UserError(f"{option} takes TASK=FOLDER, not '{text}'")
+        found[name] = Path(path)
+    return found
 
 
 def systems_of(directory: Path) -> dict[str, Path]:

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Learning curves: systems over the amount of their training data, on one plot, with intervals.
+"""Learning curves: systems over the amount of what they learnt from, on one plot, with intervals.
 
     plot_curve.py --output exp/curve whisper=exp/a_8,exp/a_16,exp/a_32 functionals=exp/b_8,exp/b_16,exp/b_32
+    plot_curve.py --over speech --level scratch=exp/scratch --output exp/curve pooled=exp/pooled_10,exp/pooled_20
 
 A system is NAME=EXP_DIR,EXP_DIR,...: experiments on folds with other parts of the training data (train_per_class or
-train_fraction of make_folds.py, train_draws for several draws).  How much each was trained on its checkpoints say.
-Writes curve.txt (also printed), .csv, .json and .png to --output; the text says how many examples of the one
-match how many of the other.
+train_fraction of make_folds.py, train_draws for several draws), or from networks that were pretrained on more or less
+speech (--over speech).  How much each was trained on its checkpoints say.  A --level has nothing of it: each point is
+compared with it.  Writes curve.txt (also printed), .csv, .json and .png to --output; the text says how many examples
+of the one match how many of the other.
 """
 
 import logging
@@ -17,7 +19,8 @@ import sertools
 from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import METHODS, Source, input_files
-from sertools.evaluation.curve.drawing import PICTURE, TEXT, plot_curves
+from sertools.evaluation.curve.amounts import AMOUNTS, find_amount
+from sertools.evaluation.curve.making import PICTURE, TEXT, plot_curves
 from sertools.files import only_writer
 from sertools.provenance import Stamp, why_stale, write_stamp
 
@@ -28,17 +31,26 @@ def main() -> None:
     arguments.add_argument("systems", nargs="+", metavar="NAME=EXP_DIR,...")
     arguments.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the curve")
     arguments.add_argument("--num-seeds", type=at_least_one, help="seeds 1 .. N of each experiment (default: all)")
+    arguments.add_argument("--over", default="utterances", choices=[amount.name for amount in AMOUNTS],
+                           help="labelled utterances, or minutes of pretraining (default: %(default)s)")  # fmt: skip
+    arguments.add_argument("--level", action="append", default=[], metavar="NAME=EXP_DIR", help="a line across")
     arguments.add_argument("--title", default="", help="of table and plot")
     options = arguments.parse_args()
     seeds = tuple(range(1, options.num_seeds + 1)) if options.num_seeds else ()
     named = [_system(text) for text in options.systems]
-    if len({name for name, _ in named}) < len(named):
+    levels = [_system(text) for text in options.level]
+    if several := [name for name, paths in levels if len(paths) > 1]:
+        raise UserError(f"--level {several[0]} is one experiment, NAME=EXP_DIR")
+    amount = find_amount(options.over)
+    if len({name for name, _ in named + levels}) < len(named + levels):
         raise UserError("two systems have one name")
-    sources = [Source(name, {str(path): path for path in paths}) for name, paths in named]
+    sources = [Source(name, {str(path): path for path in paths}) for name, paths in named + levels]
     settings: dict[str, Any] = {
         "sertools": sertools.__version__,
         "methods": METHODS,
-        "page": 2,
+        "page": 3,
+        "over": amount.name,
+        "levels": [name for name, _ in levels],
         "title": options.title,
         "seeds": list(seeds),
     }
@@ -51,7 +63,9 @@ def main() -> None:
             logging.info("%s is up to date", options.output)
         else:
             logging.info("learning curves of %s: %s", ", ".join(name for name, _ in named), reason)
-            write_stamp(options.output, stamp, plot_curves(named, options.output, options.title, seeds))
+            across = [(name, paths[0]) for name, paths in levels]
+            files = plot_curves(named, options.output, options.title, seeds, amount, across)
+            write_stamp(options.output, stamp, files)
     print((options.output / TEXT).read_text(encoding="utf-8"))
     logging.info("the plot: %s", options.output / PICTURE)
 

@@ -4,19 +4,16 @@
     sample_cuts.py --minutes 10 --minutes 20 data/prompts/prompts_cuts_all_train.jsonl.gz data/speech
     sample_cuts.py --minutes 10 --dev-share 0.1 data/nemo/manifests/nemo_cuts_all.jsonl.gz data/speech
 
-Writes OUTPUT/MINUTES/cuts_{train,dev}.jsonl.gz, and OUTPUT/all/ with all of it.  Dev is one for all parts: a random share
-of the utterances, that no part has.  A smaller part lies in every larger one of the seed.  Cuts stay in their order.
+Writes OUTPUT/MINUTES/cuts_{train,dev}.jsonl.gz, and OUTPUT/all/ with all of it.  Dev is one for all parts: a random
+share of the utterances, that no part has.  A smaller part lies in every larger one of the seed.  Cuts stay in order.
 """
 
 import argparse
 import logging
-import random
-from collections.abc import Sequence
 from pathlib import Path
 
-from lhotse.cut import Cut
-
 from cli import parser, run
+from sertools.corpora.sampling import deal, first_minutes
 from sertools.errors import UserError
 from sertools.files import content_hash, only_writer
 from sertools.helptext import seed
@@ -66,7 +63,7 @@ def main() -> None:
         cuts = [cut for path in options.cuts for cut in read_cuts(path)]
         silent = [cut.id for cut in cuts if not any((one.text or "").strip() for one in cut.supervisions)]
         if silent:
-            raise UserError(f"{len(silent)} cuts have no transcript, such as {silent[0]}; leave them out of the manifest")
+            raise UserError(f"{len(silent)} cuts have no transcript, such as {silent[0]}; leave them out")
         dev, train = deal(cuts, options.dev_share, options.seed)
         parts = {f"{size:g}": first_minutes(train, size, ", ".join(map(str, options.cuts))) for size in sizes}
         begin(options.output)
@@ -82,32 +79,6 @@ def main() -> None:
             logging.info("%s: %d of %d cuts, %.1f minutes; dev: %d cuts, %.1f minutes", folder, len(chosen), len(train),
                          seconds / 60, len(dev), sum(cut.duration for cut in dev) / 60)  # fmt: skip
         write_stamp(options.output, stamp, files)
-
-
-def deal(cuts: Sequence[Cut], dev_share: float, draw: int) -> tuple[list[Cut], list[Cut]]:
-    """Dev, and the rest in the order in which parts take it."""
-    if len({cut.id for cut in cuts}) < len(cuts):
-        raise UserError("two cuts have one id; give each manifest once")
-    order = list(cuts)
-    random.Random(draw).shuffle(order)
-    count = round(dev_share * len(order))
-    if not 0 < count < len(order):
-        raise UserError(f"{len(order)} cuts are too few: a dev part of {dev_share:g} of them, or the rest, would be empty")
-    return order[:count], order[count:]
-
-
-def first_minutes(order: Sequence[Cut], minutes: float, where: str) -> set[str]:
-    """Ids of the first cuts that last so long together, at least."""
-    taken: set[str] = set()
-    seconds = 0.0
-    for cut in order:
-        if seconds >= 60 * minutes:
-            break
-        taken.add(cut.id)
-        seconds += cut.duration
-    if seconds < 60 * minutes:
-        raise UserError(f"{where}: {seconds / 60:.1f} minutes for training; --minutes {minutes:g} is more")
-    return taken
 
 
 if __name__ == "__main__":

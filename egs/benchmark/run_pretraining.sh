@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What twice the transcribed speech gives: UA over minutes of pretraining, in the benchmark's table and as a curve.
 #
-#   ./run_pretraining.sh --speech "prompts=CUTS" --minutes "10 20 40" --corpora "ravdess=/data/RAVDESS"
-#   ./run_pretraining.sh --speech "neutral=A.jsonl.gz+B.jsonl.gz emotional=C.jsonl.gz" --minutes 20 --corpora ...
+#   ./run_pretraining.sh --speech "prompts=CUTS" --minutes "10 20 40 all" --corpora "ravdess=/data/RAVDESS"
+#   ./run_pretraining.sh --speech "neutral=A.jsonl.gz+B.jsonl.gz emotional=C.jsonl.gz" --minutes "20 all" --corpora ...
 #   ./run_pretraining.sh                       on demo corpora: that all of it runs, nothing about human speech
 #
 # CUTS are manifests of lhotse cuts with transcripts in one language or several (espeak-ng says how words sound).
@@ -12,7 +12,7 @@
 . "$(dirname "$(readlink -f "$0")")/../common/begin.sh" || { echo "$0 is not in a folder of egs/; on Slurm: ./run.sh --submit" >&2; exit 1; }
 
 option speech ""        "NAME=CUTS[+CUTS] ...: transcribed speech to pretrain on; empty: a demo corpus"
-option minutes ""       "of the parts of each that are pretrained on, besides all of it"
+option minutes all      "of the parts of each that are pretrained on: 10, all, or NAME:10 of one of --speech alone"
 option network tdnnf_narrow "../common/conf/lfmmi/NETWORK.yaml; with NETWORK_random.yaml beside it, random weights as a control"
 option seed 1           "of the networks' initialisation and pretraining"
 option corpora ""       "NAME=FOLDER ...: corpora of emotional speech; empty: two demo corpora"

@@ -51,7 +51,7 @@ def history(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (directory / "history.jsonl").read_text().splitlines()]
 
 
-def test_learns_from_a_flat_start(trained: Path) -> None:
+def test_learns_from_a_flat_start(tiny: Any, trained: Path) -> None:
     entries = history(trained.parent)
     assert min(e["dev_per"] for e in entries) < 15.0 < 40.0 < entries[0]["dev_per"]
     assert entries[-1]["dev_objective"] > entries[0]["dev_objective"]
@@ -62,6 +62,8 @@ def test_learns_from_a_flat_start(trained: Path) -> None:
     assert info["best_epoch"] == min(entries, key=lambda e: (e["dev_per"], e["dev_loss"]))["epoch"]
     assert info["topology"] == {"kind": "chain", "context": "mono"}
     assert info["phones"] == ["SIL", "a", "b", "c"]
+    heard = sum(cut.duration for cut in CutSet.from_file(tiny.train))
+    assert info["speech"] == {"seconds": pytest.approx(heard, abs=1e-3), "corpora": []}
     assert not (trained.parent / "state.safetensors").exists()
 
 

@@ -12,6 +12,8 @@ from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import cost_of, parameters
 from sertools.evaluation.benchmark.grid import read_task, with_known_speeds
 from sertools.evaluation.benchmark.pages import show_number, write_benchmark
+from sertools.evaluation.curve.stored import StoredCurves
+from sertools.evaluation.score.plots import new_figure, png
 from sertools.runs.folder import PREDICTIONS, run_files
 from sertools.runs.predictions import read_predictions, write_predictions
 
@@ -56,6 +58,19 @@ def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path
     assert len(texts["benchmark.csv"].splitlines()) == 4
     with pytest.raises(UserError, match="task toy: no system has finished"):
         read_task("toy", invented_folds(), {"half": systems["half"]}, [], SEEDS)
+
+
+def test_curves_stand_under_their_task(systems: dict[str, Path], tmp_path: Path) -> None:
+    task = read_task("toy", invented_folds(), systems, ["plain"], SEEDS)
+    table = (["system", "minutes"], [["pooled", "10.0"]])
+    curves = StoredCurves(("10 match 40.",), (), table, (["second"], [["b against a"]]), png(new_figure(1, 1)[0]), ())
+    write_benchmark([task], tmp_path / "out", curves={"toy": curves})
+    html = (tmp_path / "out/benchmark.html").read_text()
+    for words in ("toy, over minutes", "10 match 40.", "b against a", "data:image/png;base64,"):
+        assert words in html
+    assert "b against a" in (tmp_path / "out/benchmark.txt").read_text()
+    write_benchmark([task], tmp_path / "out")
+    assert "image/png" not in (tmp_path / "out/benchmark.html").read_text()
 
 
 def test_one_system_alone(systems: dict[str, Path]) -> None:

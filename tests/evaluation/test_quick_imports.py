@@ -9,7 +9,7 @@ def test_pages_without_torch_and_lhotse() -> None:
     program = """
 import sys
 import sertools.evaluation.benchmark.pages, sertools.evaluation.compare.comparing
-import sertools.evaluation.curve.drawing, sertools.evaluation.paper.making, sertools.evaluation.score.scoring
+import sertools.evaluation.curve.making, sertools.evaluation.paper.making, sertools.evaluation.score.scoring
 print(*{"torch", "lhotse", "scipy.stats", "scipy.optimize", "sklearn", "transformers"} & sys.modules.keys())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,12 +1,15 @@
 # Many systems on many tasks, a task being folds of one corpus or of several: egs/benchmark.
 #
 # They read the options corpora, tasks, systems, pretrained, backbone, num_seeds, nj, train_nj, shards and gpu.
+#
+# Whatever stands in --pretrained and --backbone is one network or several: a system that is carried from them is an
+# experiment of each, SYSTEM_from_NETWORK.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # benchmark_plan: set names (of corpora), where (name to folder), task_list, corpora_of (task to corpora), system_list,
 # reads, needs (of a system), simple (systems) and kinds (of features): what of conf/tasks and conf/systems can be run
 benchmark_plan() {
-  local one name rest need task of called=''
+  local one name rest need task of option called=''
   declare -gA where=() corpora_of=() reads=() needs=()
   names='' task_list='' system_list='' simple='' kinds='' all_sources=''
   demo=false
@@ -16,6 +19,8 @@ benchmark_plan() {
   check_named --corpora "$corpora"
   check_once --tasks "$tasks"
   check_once --systems "$systems"
+  check_networks --pretrained "$pretrained"
+  check_networks --backbone "$backbone"
   for one in $corpora; do
     names+=" ${one%%=*}"
     where[${one%%=*}]=${one#*=}
@@ -32,17 +37,20 @@ benchmark_plan() {
   done
   [ -n "$task_list" ] || recipe_error "no task of conf/tasks is on${names} alone"
   while read -r name rest need of; do
-    [[ $need == - || $need == pretrained || $need == backbone || $need == source:?* ]] ||
-      recipe_error "conf/systems: $name needs '$need', and that is -, pretrained, backbone or source:FIELD"
+    [[ $need == - || $need == @(pretrained|shape|backbone) || $need == source:?* ]] ||
+      recipe_error "conf/systems: $name needs '$need', and that is -, pretrained, shape, backbone or source:FIELD"
     [[ -z $of || $of == simple ]] || recipe_error "conf/systems: the last column of $name is simple or nothing, not '$of'"
     # their experiments are called like them
     [[ "$called " != *" ${name##*/} "* ]] || recipe_error "conf/systems: two systems are called ${name##*/}"
     called+=" ${name##*/}"
     if [ -n "$systems" ] && [[ " $systems " != *" $name "* ]]; then continue; fi
-    if [[ $need == @(pretrained|backbone) && -z ${!need} ]]; then
-      [ -z "$systems" ] || recipe_error "--systems $name needs --$need"
-      echo "$name is not run: no --$need"
-      continue
+    if [[ $need == @(pretrained|shape|backbone) ]]; then
+      option=${need/shape/pretrained}
+      if [ -z "${!option}" ]; then
+        [ -z "$systems" ] || recipe_error "--systems $name needs --$option"
+        echo "$name is not run: no --$option"
+        continue
+      fi
     fi
     system_list+=" $name"
     reads[$name]=$rest needs[$name]=$need
@@ -83,31 +91,61 @@ benchmark_demo() {
     "$corpus"
 }
 
-# features_in KIND: where cuts with features of a kind lie, below data/CORPUS or data/TASK
-features_in() {
+# check_networks OPTION FOLDERS: experiments and features are called after them
+check_networks() {
+  local one names=''
+  for one in $2; do names+=" $(experiment_name "$one")"; done
+  check_once "$1" "$names"
+}
+
+# networks_of KIND: those that features of a kind are layers of; - where it needs none
+networks_of() {
   case $1 in
-    ssl) echo "ssl/${backbone##*/}" ;;
-    bottleneck) echo "bottleneck/$(experiment_name "$pretrained")" ;;
-    *) echo "$1" ;;
+    ssl) echo "$backbone" ;;
+    bottleneck) echo "$pretrained" ;;
+    *) echo - ;;
   esac
+}
+
+# networks_for SYSTEM: those that it is carried from; of shape, the first
+networks_for() {
+  case ${needs[$1]} in
+    shape) echo "${pretrained%% *}" ;;
+    *) networks_of "${reads[$1]}" ;;
+  esac
+}
+
+# features_in KIND NETWORK: where cuts with features of a kind lie, below data/CORPUS or data/TASK
+features_in() {
+  if [ "$2" = - ]; then echo "$1"; else echo "$1/$(experiment_name "$2")"; fi
+}
+
+# system_experiment TASK SYSTEM NETWORK: set exp, config and layer
+system_experiment() {
+  local results=exp/$1/ suffix='' paper=${2%/*} settings=()
+  if [ "$3" != - ] && [ "${needs[$2]}" != shape ]; then suffix=_from_$(experiment_name "$3"); fi
+  experiment "${2##*/}"
 }
 
 # benchmark_features: of one corpus, of every kind that a system reads
 benchmark_features() {
-  local kind input cuts
+  local kind network input cuts made log
   for kind in $kinds; do
-    case $kind in
-      ssl) input=(--input "backbone=$backbone") cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz ;;
-      bottleneck) input=(--input "pretrained=$pretrained/checkpoint") cuts=$data/mfcc/cuts.jsonl.gz ;;
-      *)
-        compute_features "$kind"
-        continue ;;
-    esac
-    config "features/$kind"
-    $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$data/log/$kind.JOB.log" compute_features.py "${config[@]}" "${input[@]}" \
-      --job JOB --num-jobs "$nj" "$cuts" "$data/$(features_in "$kind")"
-    $train_cmd "$data/log/collect_$kind.log" collect_features.py "${config[@]}" "${input[@]}" \
-      "$cuts" "$data/$(features_in "$kind")"
+    for network in $(networks_of "$kind"); do
+      case $kind in
+        ssl) input=(--input "backbone=$network") cuts=$data/manifests/${dataset}_cuts_all.jsonl.gz ;;
+        bottleneck) input=(--input "pretrained=$network/checkpoint") cuts=$data/mfcc/cuts.jsonl.gz ;;
+        *)
+          compute_features "$kind"
+          continue ;;
+      esac
+      config "features/$kind"
+      made=$data/$(features_in "$kind" "$network")
+      log=$data/log/${kind}_$(experiment_name "$network")
+      $cuda_cmd --gpu "$gpu" JOB=1:"$nj" "$log.JOB.log" compute_features.py "${config[@]}" "${input[@]}" \
+        --job JOB --num-jobs "$nj" "$cuts" "$made"
+      $train_cmd "$log.collect.log" collect_features.py "${config[@]}" "${input[@]}" "$cuts" "$made"
+    done
   done
 }
 
@@ -129,10 +167,10 @@ benchmark_folds() {
   done
 }
 
-# task_cuts TASK KIND: set cuts to the manifest with features of all corpora of the task
+# task_cuts TASK KIND NETWORK: set cuts to the manifest with features of all corpora of the task
 task_cuts() {
   local one part found=()
-  part=$(features_in "$2")
+  part=$(features_in "$2" "$3")
   for one in ${corpora_of[$1]}; do found+=("data/$one/$part/cuts.jsonl.gz"); done
   cuts=${found[0]}
   if [ ${#found[@]} -gt 1 ]; then cuts=data/${corpora_of[$1]// /+}/$part/cuts.jsonl.gz; fi
@@ -140,14 +178,16 @@ task_cuts() {
 
 # combine_features: of the corpora of tasks on several
 combine_features() {
-  local task kind one part found cuts
+  local task kind network one part found cuts
   for task in $task_list; do
     if [[ ${corpora_of[$task]} != *" "* ]]; then continue; fi
     for kind in $kinds; do
-      part=$(features_in "$kind") found=()
-      for one in ${corpora_of[$task]}; do found+=("data/$one/$part/cuts.jsonl.gz"); done
-      task_cuts "$task" "$kind"
-      $train_cmd "data/log/combine_${corpora_of[$task]// /+}_$kind.log" combine_cuts.py "${found[@]}" "${cuts%/*}"
+      for network in $(networks_of "$kind"); do
+        part=$(features_in "$kind" "$network") found=()
+        for one in ${corpora_of[$task]}; do found+=("data/$one/$part/cuts.jsonl.gz"); done
+        task_cuts "$task" "$kind" "$network"
+        $train_cmd "data/log/combine_${corpora_of[$task]// /+}_${part//\//_}.log" combine_cuts.py "${found[@]}" "${cuts%/*}"
+      done
     done
   done
 }
@@ -181,7 +221,7 @@ benchmark_sources() {
     if ! has_sources "$task"; then continue; fi
     for source in $all_sources; do
       config s2/source
-      task_cuts "$task" functionals
+      task_cuts "$task" functionals -
       plan_training $plan "data/folds/${task}_$source" "$cuts" "exp/$task/source_$source" "${config[@]}"
     done
   done
@@ -190,27 +230,27 @@ benchmark_sources() {
 
 # benchmark_systems: each on each task
 benchmark_systems() {
-  local task one paper exp layer cuts source results suffix='' inputs settings=() plan=exp/log/systems
+  local task one network exp layer cuts source inputs plan=exp/log/systems
   mkdir -p exp/log
   : > $plan
   for task in $task_list; do
-    results=exp/$task/
     for one in $system_list; do
-      paper=${one%/*}
-      experiment "${one##*/}"
-      task_cuts "$task" "${reads[$one]}"
-      case ${needs[$one]} in
-        pretrained) inputs=(--pretrained "$pretrained/checkpoint") ;;
-        source:*)
-          source=${needs[$one]#*:}
-          if ! has_sources "$task"; then
-            echo "$one is not run on $task: a source network is of one corpus"
-            continue
-          fi
-          inputs=(--input "$source=exp/$task/source_$source/fold_FOLD/seed_SEED/checkpoint") ;;
-        *) inputs=() ;;
-      esac
-      plan_training $plan "data/folds/$task" "$cuts" "$exp" "${config[@]}" "${layer[@]}" "${inputs[@]}"
+      if [[ ${needs[$one]} == source:* ]] && ! has_sources "$task"; then
+        echo "$one is not run on $task: a source network is of one corpus"
+        continue
+      fi
+      for network in $(networks_for "$one"); do
+        system_experiment "$task" "$one" "$network"
+        task_cuts "$task" "${reads[$one]}" "$network"
+        case ${needs[$one]} in
+          pretrained | shape) inputs=(--pretrained "$network/checkpoint") ;;
+          source:*)
+            source=${needs[$one]#*:}
+            inputs=(--input "$source=exp/$task/source_$source/fold_FOLD/seed_SEED/checkpoint") ;;
+          *) inputs=() ;;
+        esac
+        plan_training $plan "data/folds/$task" "$cuts" "$exp" "${config[@]}" "${layer[@]}" "${inputs[@]}"
+      done
     done
   done
   run_plan $plan
@@ -218,36 +258,38 @@ benchmark_systems() {
 
 # benchmark_speeds: the real-time factor of each system, on the first task that it has finished
 benchmark_speeds() {
-  local task one name exp first given run
+  local task one network exp layer first given run
   for one in $system_list; do
-    name=${one##*/}
-    name=${name//[:+]/_}
-    given=()
-    if [ "${needs[$one]}" = backbone ]; then given=(--input "backbone=$backbone"); fi
-    for task in $task_list; do
-      exp=exp/$task/$name
-      run=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
-      first=${corpora_of[$task]%% *}
-      if [ ! "$exp/speed.json" -nt "$run" ]; then
-        $train_cmd "exp/log/speed_$name.log" measure_speed.py "${given[@]}" \
-          --cuts "data/$first/manifests/${first}_cuts_all.jsonl.gz" "$exp"
-      fi
-      break
+    for network in $(networks_for "$one"); do
+      given=()
+      if [ "${needs[$one]}" = backbone ]; then given=(--input "backbone=$network"); fi
+      for task in $task_list; do
+        system_experiment "$task" "$one" "$network"
+        run=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
+        first=${corpora_of[$task]%% *}
+        if [ ! "$exp/speed.json" -nt "$run" ]; then
+          $train_cmd "exp/log/speed_${exp##*/}.log" measure_speed.py "${given[@]}" \
+            --cuts "data/$first/manifests/${first}_cuts_all.jsonl.gz" "$exp"
+        fi
+        break
+      done
     done
   done
 }
 
 # benchmark_page: one table and page of all that was run
 benchmark_page() {
-  local task given=() one file newest
+  local task given=() one network exp layer file newest
   for task in $task_list; do
     given+=(--task "$task=data/folds/$task")
+    if [ -e "exp/curve/$task/curve.png" ]; then given+=(--curve "$task=exp/curve/$task"); fi
     for one in $system_list; do
-      results=exp/$task/ suffix='' paper=${one%/*} settings=()
-      experiment "${one##*/}"
-      newest=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
-      for file in "../common/conf/${one%%:*}.yaml" "conf/${one%%:*}.yaml"; do
-        if [ "$file" -nt "$newest" ]; then echo "NOTE: $file has changed since $exp was trained; stage 5 trains anew what it changes"; fi
+      for network in $(networks_for "$one"); do
+        system_experiment "$task" "$one" "$network"
+        newest=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
+        for file in "../common/conf/${one%%:*}.yaml" "conf/${one%%:*}.yaml"; do
+          if [ "$file" -nt "$newest" ]; then echo "NOTE: $file has changed since $exp was trained; stage 5 trains anew what it changes"; fi
+        done
       done
     done
   done

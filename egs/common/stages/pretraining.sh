@@ -5,7 +5,7 @@
 
 # pretraining_plan: set spoken (names of speech), heard (name to manifests), parts ("NAME SIZE" a line, a network each)
 pretraining_plan() {
-  local one size
+  local one size name of
   declare -gA heard=()
   spoken='' parts=()
   given_speech=${speech:-demo=$PWD/data/speech/demo_manifests/tedlium2_cuts_train.jsonl.gz}
@@ -14,19 +14,35 @@ pretraining_plan() {
   check_once --systems "$systems"
   check_once --level "$level"
   [ -n "$systems" ] || recipe_error "--systems is empty: nothing would be trained"
-  for size in $minutes; do
-    [[ $size =~ ^(0\.)?[1-9][0-9]*(\.[0-9]*[1-9])?$ ]] || recipe_error "--minutes $size: a number above 0 is needed, as 10 or 2.5"
-  done
   for one in $given_speech; do
     spoken+=" ${one%%=*}"
     heard[${one%%=*}]=${one#*=}
-    for size in $minutes all; do parts+=("${one%%=*} $size"); done
   done
+  for one in $minutes; do
+    size=${one#*:} of=$spoken
+    if [[ $one == *:* ]]; then of=${one%%:*}; fi
+    [[ $size =~ ^(all|(0\.)?[1-9][0-9]*(\.[0-9]*[1-9])?)$ ]] ||
+      recipe_error "--minutes $one: a number above 0 is needed, as 10 or 2.5, or all"
+    for name in $of; do
+      [ -n "${heard[$name]-}" ] || recipe_error "--minutes $one: --speech has no $name, but$spoken"
+      parts+=("$name $size")
+    done
+  done
+  [ ${#parts[@]} -gt 0 ] || recipe_error "--minutes is empty: nothing would be pretrained"
   control=
-  if [ -e "../common/conf/lfmmi/${network}_random.yaml" ] || [ -e "conf/lfmmi/${network}_random.yaml" ]; then
+  if [[ -e ../common/conf/lfmmi/${network}_random.yaml || -e ../tedlium2/conf/lfmmi/${network}_random.yaml ]]; then
     control=${network}_random
   fi
   dictionary=$PWD/data/speech/dictionary.txt
+  [[ -e ../common/conf/lfmmi/$network.yaml || -e ../tedlium2/conf/lfmmi/$network.yaml ]] ||
+    recipe_error "--network $network: there is no ../common/conf/lfmmi/$network.yaml"
+  corpora_and_networks
+  for one in $systems; do
+    [ "${needs[$one]}" = pretrained ] || recipe_error "--systems $one is carried from no pretrained network; name it in --level"
+  done
+  for one in $level; do
+    [[ ${needs[$one]} != @(pretrained|shape) ]] || recipe_error "--level $one needs a pretrained network; name it in --systems"
+  done
 }
 
 # part_name NAME SIZE: what the network pretrained on it is called after
@@ -45,9 +61,12 @@ pretraining_demo() {
 
 # sample_speech: nested parts of each, and all of it, with one dev part
 sample_speech() {
-  local name manifests sizes=() size
-  for size in $minutes; do sizes+=(--minutes "$size"); done
+  local name manifests sizes part
   for name in $spoken; do
+    sizes=()
+    for part in "${parts[@]}"; do
+      if [[ $part == "$name "* && $part != *" all" ]]; then sizes+=(--minutes "${part#* }"); fi
+    done
     IFS=+ read -ra manifests <<< "${heard[$name]}"
     $train_cmd "data/speech/log/sample_$name.log" sample_cuts.py "${sizes[@]}" "${manifests[@]}" "data/speech/$name"
   done
@@ -118,4 +137,42 @@ benchmark_with_all() {
   ./run.sh --stage "$1" --stop-stage "$2" --corpora="$corpora" --skip-bad "$skip_bad" --tasks="$tasks" \
     --systems "$systems $level" --pretrained "${networks% }" --num-seeds "$num_seeds" --nj "$nj" --shards "$shards" \
     --train-nj "$train_nj" --gpu "$gpu"
+}
+
+# pretraining_curves: for each task the systems over the minutes of each speech, beside those that need none
+pretraining_curves() {
+  local task name part sizes curve across one exp
+  for task in $task_list; do
+    curve=() across=()
+    for one in $systems; do
+      for name in $spoken; do
+        sizes=
+        for part in "${parts[@]}"; do
+          [ "${part% *}" = "$name" ] || continue
+          # shellcheck disable=SC2086  # two words
+          system_experiment "$task" "$one" "$(network_of $part)"
+          sizes+=,$exp
+        done
+        [ -z "$sizes" ] || curve+=("${one##*/}_$name=${sizes#,}")
+      done
+      if [ -n "$control" ]; then
+        system_experiment "$task" "$one" "$(all_networks | head -n 1)"
+        across+=(--level "${one##*/}_random_weights=$exp")
+      fi
+    done
+    for one in $level; do
+      system_experiment "$task" "$one" -
+      across+=(--level "${one##*/}=$exp")
+    done
+    $train_cmd "exp/log/curve_$task.log" plot_curve.py --over speech --num-seeds "$num_seeds" --title "$task" \
+      "${across[@]}" --output "exp/curve/$task" "${curve[@]}"
+    echo "exp/curve/$task/curve.png, curve.txt"
+  done
+}
+
+# corpora_and_networks: what the benchmark makes of the same options (benchmark_plan)
+corpora_and_networks() {
+  local systems="$systems $level" pretrained backbone= corpora=$corpora
+  pretrained=$(all_networks | tr '\n' ' ')
+  benchmark_plan
 }

@@ -2,14 +2,15 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sertools.evaluation.benchmark.grid import Row, TaskResult
 from sertools.evaluation.compare import tables
-from sertools.evaluation.score.report import page
+from sertools.evaluation.curve.stored import StoredCurves
+from sertools.evaluation.score.report import embedded, page
 from sertools.evaluation.score.results import plain
 from sertools.evaluation.score.tables import aligned, chance, warnings
 from sertools.files import write_json, write_text
@@ -20,6 +21,7 @@ COLUMNS = (
     "second_value", "dev", "difference", "difference_low", "difference_high", "p", "p_holm", "certainty", "parameters",
     "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds",
 )  # fmt: skip
+NONE: Mapping[str, StoredCurves] = {}
 NOTES = (
     "Intervals are 95 %, by resampling speakers (expanded percentiles): they are about other speakers for the networks "
     "as trained.",
@@ -139,8 +141,9 @@ def about(task: TaskResult) -> str:
 
 
 def write_benchmark(
-    tasks: Sequence[TaskResult], output: Path, command: str = "", not_run: Sequence[str] = ()
-) -> list[str]:
+    tasks: Sequence[TaskResult], output: Path, command: str = "", not_run: Sequence[str] = (),
+    curves: Mapping[str, StoredCurves] = NONE,
+) -> list[str]:  # fmt: skip
     """Write the table as text, Markdown, CSV, JSON and a page.
 
     Args:
@@ -148,6 +151,7 @@ def write_benchmark(
         output: folder.
         command: what was run, shown on the page.
         not_run: sentences about what was not.
+        curves: name of a task to curves of its systems.
 
     Returns:
         Names of the files.
@@ -160,6 +164,10 @@ def write_benchmark(
         head, body = task_table(task)
         said = [f"  {line}" for line in sentences(task)]
         lines += ["", f"{task.name}: {about(task)}", *said, "", *aligned(head, body, left=1)]
+        if task.name in curves:
+            for rows_of in (curves[task.name].points, curves[task.name].comparisons):
+                lines += ["", *aligned(*rows_of, left=1)]
+            lines += ["", *curves[task.name].claims]
         marked.append(f"**{task.name}**: {about(task)}\n\n" + "\n".join(_markdown(head, body)))
     lines += ["", *NOTES, *not_run]
     write_text(output / TEXT, "\n".join(lines) + "\n")
@@ -170,6 +178,7 @@ def write_benchmark(
     text = page("benchmark.html").render(
         title=f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {len(rows) - 1} systems",
         command=command, header=header, rows=rows, tasks=shown, notes=NOTES, not_run=not_run,
+        curves=curves, pictures={name: embedded(found.picture) for name, found in curves.items()},
         synthetic=any(task.rows[0].test.synthetic for task in tasks),
     )  # fmt: skip
     write_text(output / PAGE, text)

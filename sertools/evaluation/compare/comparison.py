@@ -235,10 +235,14 @@ def compare(
     wanted = _pairs(names, against, pairs)
     tested = [_Tested.of(system.table.select(part="test"), _origin(systems[0])) for system in systems]
     made = [_compare(tested[a], tested[b], results[a], results[b], ratio) for a, b in wanted]
+    return ComparisonTable(results, with_holm(made), ratio, remarks)
+
+
+def with_holm(made: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Comparisons, their p corrected for the number of them."""
     made = [replace(comparison, metrics=metrics) for comparison, metrics in zip(made, _holm(made), strict=True)]
     t_tests = iter(holm([comparison.t_test.p for comparison in made if comparison.t_test]))
-    made = [replace(comparison, t_test_holm=next(t_tests) if comparison.t_test else None) for comparison in made]
-    return ComparisonTable(results, tuple(made), ratio, remarks)
+    return tuple(replace(comparison, t_test_holm=next(t_tests) if comparison.t_test else None) for comparison in made)
 
 
 def _pairs(names: Sequence[str], against: Against, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:

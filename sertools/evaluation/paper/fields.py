@@ -47,8 +47,6 @@ COMPARISON = Record(
     },
     frozenset({"systems"}),
 )
-CURVE = Record({"claims": ListOf(Text(), 10_000)}, frozenset({"claims"}))
-"""What a page shows of curve.json beside its picture."""
 _ROWS = optional(ListOf(MappingOf(Anything()), 1_000_000))
 RESULTS = Record(
     {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sertools.errors import UserError
-from sertools.evaluation.curve import drawing
+from sertools.evaluation.curve.stored import read_curves
 from sertools.evaluation.paper import fields
 from sertools.evaluation.paper.curves import history_files, read_curve
 from sertools.evaluation.paper.published import FOLDS, GAIN, POOLED, WITHIN, Column
@@ -18,7 +18,6 @@ from sertools.provenance import require_whole
 SYNTHETIC = "-synthetic"
 COMPARISON, RESULTS = "comparison.json", "results/results.json"
 MAKES_COMPARISON, MAKES_RESULTS = "the comparison stage (local/compare.py)", "the scoring stage (local/score.py)"
-MAKES_CURVES = "the stage of learning curves (local/plot_curve.py)"
 
 
 @dataclass(frozen=True)
@@ -107,11 +106,9 @@ class Found:
         Raises:
             UserError: there are none.
         """
-        path = require_whole(directory / drawing.JSON, MAKES_CURVES)
-        picture = require_whole(directory / drawing.PICTURE, MAKES_CURVES)
-        values = _read(path, fields.CURVE, MAKES_CURVES)
-        self.curves.append(([str(line) for line in values["claims"]], picture.read_bytes()))
-        self.files += [path, picture]
+        found = read_curves(directory)
+        self.curves.append((list(found.claims), found.picture))
+        self.files += found.files
 
     def _add(self, protocol: str, system: str, test: Mapping[str, Any]) -> None:
         self.systems[protocol, system] = test

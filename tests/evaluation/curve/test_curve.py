@@ -8,8 +8,10 @@ import pytest
 from invented_experiments import CLASSES, invented_folds, write_experiment
 
 from sertools.errors import UserError
-from sertools.evaluation.curve.drawing import plot_curves
+from sertools.evaluation.curve.amounts import find_amount
+from sertools.evaluation.curve.making import plot_curves
 from sertools.evaluation.curve.points import read_curve, savings
+from sertools.evaluation.curve.stored import read_curves
 from sertools.evaluation.score.results import score
 from sertools.runs.predictions import make_predictions, read_predictions, write_predictions
 
@@ -59,6 +61,49 @@ def test_how_many_examples_match_how_many(tmp_path: Path) -> None:
     assert "4 times as many; difference +" in text
 
 
+def on_speech(directory: Path, minutes: float, right: float) -> Path:
+    """Runs of a network that says it was pretrained on so much speech."""
+    experiment(directory, 8, right)
+    for path in directory.glob("*/*/checkpoint/info.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"speech": {"seconds": 60 * minutes}}))
+    return directory
+
+
+def test_over_minutes_of_pretraining(tmp_path: Path) -> None:
+    """Each point is compared with the one before it, and with a system that has nothing of it."""
+    paths = [on_speech(tmp_path / f"a{minutes}", minutes, right) for minutes, right in ((40, 0.9), (10, 0.3))]
+    random = experiment(tmp_path / "random", 8, 0.3)
+    out = tmp_path / "curve"
+    plot_curves([("pooled", paths)], out, amount=find_amount("speech"), levels=[("random", random)])
+    found = json.loads((out / "curve.json").read_text())
+    assert [point["size"] for point in found["curves"]["pooled"]] == [10, 40]
+    assert found["points"]["rows"][0][:2] == ["pooled", "10.0"]
+    assert found["points"]["rows"][2][:2] == ["random", "–"]
+    told = {(one["second"], one["first"]): one for one in found["differences"]}
+    assert set(told) == {("pooled 40", "pooled 10"), ("pooled 10", "random"), ("pooled 40", "random")}
+    tables = {name: score(read_predictions(sorted(path.glob("*/*/predictions.csv")))).main.pooled.value
+              for name, path in (("pooled 40", paths[0]), ("pooled 10", paths[1]), ("random", random))}  # fmt: skip
+    for (second, first), one in told.items():
+        assert one["difference"]["value"] == pytest.approx(tables[second] - tables[first])
+        assert one["p"] <= one["p_holm"]
+    assert told["pooled 40", "pooled 10"]["certainty"] == "sure"
+    assert told["pooled 10", "random"]["certainty"] == "none"
+    text = (out / "curve.txt").read_text()
+    assert "minutes of transcribed speech that the network was pretrained on" in text
+    assert "pooled 40 against pooled 10: +" in text
+    read = read_curves(out)
+    assert read.points[0][1] == "minutes of transcribed speech"
+    assert len(read.comparisons[1]) == 3
+
+
+def test_a_level_of_other_folds_is_not_tested(tmp_path: Path) -> None:
+    """It is drawn, for its number is one all the same."""
+    one, other = experiment(tmp_path / "a", 8, 0.5), experiment(tmp_path / "b", 8, 0.6, "random")
+    plot_curves([("x", [one])], tmp_path / "curve", levels=[("other", other)])
+    found = json.loads((tmp_path / "curve/curve.json").read_text())
+    assert (list(found["levels"]), found["differences"]) == (["other"], [])
+
+
 def test_speakers_that_also_train_are_said(tmp_path: Path) -> None:
     one = experiment(tmp_path / "a", 8, 0.5)
     assert "SPEAKER-DEPENDENT" not in " ".join(read_curve("x", [one])[1])
@@ -72,5 +117,9 @@ def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="were trained on as much, 8"):
         read_curve("x", [one, other])
     silent = write_experiment(tmp_path / "c", invented_folds(), seeds=(1,))
-    with pytest.raises(UserError, match="does not say what it was trained on"):
+    with pytest.raises(UserError, match="does not say what it was trained on; train it again"):
         read_curve("x", [silent])
+    with pytest.raises(UserError, match="does not say what it was trained on; systems of S1 that start from"):
+        read_curve("x", [one], amount=find_amount("speech"))
+    with pytest.raises(UserError, match="a curve is over utterances or speech, not over hours"):
+        find_amount("hours")

@@ -69,7 +69,9 @@ def test_curves_stand_on_the_page_with_what_they_say(paper: Paper, tmp_path: Pat
     found = Found()
     found.add_comparison("strict", comparison(tmp_path / "comparison"))
     (tmp_path / "curve").mkdir()
-    (tmp_path / "curve/curve.json").write_text(json.dumps({"claims": ["8 examples of a match 16 of b."]}))
+    table = {"header": ["system"], "rows": []}
+    values = {"claims": ["8 examples of a match 16 of b."], "points": table, "comparisons": table}
+    (tmp_path / "curve/curve.json").write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"curve.png does not exist; .*stage of learning curves"):
         found.add_curves(tmp_path / "curve")
     (tmp_path / "curve/curve.png").write_bytes(png(new_figure(1, 1)[0]))

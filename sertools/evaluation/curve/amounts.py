@@ -1,0 +1,65 @@
+"""What a learning curve is drawn over: the amount of something that each run's checkpoint says it learnt from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sertools.errors import UserError
+from sertools.runs.folder import SPEECH, TRAINED_ON, Run
+from sertools.runs.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Something of which there can be more or less.
+
+    Attributes:
+        name: on the command line.
+        of: how much of it a run had, given its prediction table; None if the run does not say.
+        unit: in sentences, "32 examples a class"; given whether the runs tell classes apart.
+        axis: of the plot, likewise.
+        mend: what to do where a run does not say.
+    """
+
+    name: str
+    of: Callable[[Run, Predictions], float | None]
+    unit: Callable[[bool], str]
+    axis: Callable[[bool], str]
+    mend: str
+
+
+def find_amount(name: str) -> Amount:
+    """By its name.
+
+    Raises:
+        UserError: there is none.
+    """
+    for amount in AMOUNTS:
+        if amount.name == name:
+            return amount
+    raise UserError(f"a curve is over {' or '.join(one.name for one in AMOUNTS)}, not over {name}")
+
+
+def _utterances(run: Run, table: Predictions) -> float | None:
+    return len(run.info[TRAINED_ON]) / max(len(table.classes), 1) if TRAINED_ON in run.info else None
+
+
+def _minutes(run: Run, table: Predictions) -> float | None:
+    return float(run.info[SPEECH]["seconds"]) / 60 if SPEECH in run.info else None
+
+
+def _a_class(classes: bool) -> str:
+    return " a class" if classes else ""
+
+
+UTTERANCES = Amount(
+    "utterances", _utterances, lambda classes: f"examples{_a_class(classes)}",
+    lambda classes: f"training utterances{_a_class(classes)}", "train it again",
+)  # fmt: skip
+"""Of labelled training utterances, a class."""
+MINUTES = Amount(
+    "speech", _minutes, lambda classes: "minutes of transcribed speech",
+    lambda classes: "minutes of transcribed speech that the network was pretrained on",
+    "systems of S1 that start from a pretrained network do, where both were trained by this version",
+)  # fmt: skip
+"""Of the transcribed speech that a pretrained network has learnt from."""
+AMOUNTS = (UTTERANCES, MINUTES)

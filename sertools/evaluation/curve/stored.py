@@ -1,0 +1,58 @@
+"""Learning curves that were drawn before, for pages that show them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sertools.errors import UserError
+from sertools.evaluation.curve.making import JSON, PICTURE
+from sertools.files import read_json
+from sertools.limits import ListOf, Record, Text
+from sertools.provenance import require_whole
+
+MADE_BY = "the stage of learning curves (local/plot_curve.py)"
+_CELLS = ListOf(Text(10_000), 1000)
+_TABLE = Record({"header": _CELLS, "rows": ListOf(_CELLS, 10_000)}, frozenset({"header", "rows"}))
+_FIELDS = Record(
+    {"claims": ListOf(Text(), 10_000), "points": _TABLE, "comparisons": _TABLE, "remarks": ListOf(Text(), 10_000)},
+    frozenset({"claims", "points", "comparisons"}),
+)
+
+
+@dataclass(frozen=True)
+class StoredCurves:
+    """What plot_curve.py has left.
+
+    Attributes:
+        claims: what the curves say, in sentences.
+        remarks: what a reader must know of them.
+        points, comparisons: header and rows of tables, as they are shown.
+        picture: a PNG file.
+        files: that these were read from.
+    """
+
+    claims: tuple[str, ...]
+    remarks: tuple[str, ...]
+    points: tuple[list[str], list[list[str]]]
+    comparisons: tuple[list[str], list[list[str]]]
+    picture: bytes
+    files: tuple[Path, ...]
+
+
+def read_curves(directory: Path) -> StoredCurves:
+    """Read a folder of plot_curve.py.
+
+    Raises:
+        UserError: there is none, or it is damaged, or of an older version.
+    """
+    path, picture = (require_whole(directory / name, MADE_BY) for name in (JSON, PICTURE))
+    values: dict[str, Any] = read_json(path, MADE_BY)
+    try:
+        _FIELDS.check(values, str(path))
+    except UserError as error:
+        raise UserError(f"{error}; it is damaged, or of an older version: make it again with {MADE_BY}") from error
+    tables = [(list(values[name]["header"]), list(values[name]["rows"])) for name in ("points", "comparisons")]
+    return StoredCurves(
+        tuple(values["claims"]), tuple(values.get("remarks", ())), tables[0], tables[1], picture.read_bytes(),
+        (path, picture),
+    )  # fmt: skip
