@@ -99,8 +99,8 @@ fi
 if stage 3 "MFCC features"; then
   for part in $heard; do
     conf=mfcc
-    if [ $part = train ]; then conf=mfcc_train; fi
-    compute_features mfcc "$manifests/${prefix}_$part.jsonl.gz" $part $conf
+    if [ "$part" = train ]; then conf=mfcc_train; fi
+    compute_features mfcc "$manifests/${prefix}_$part.jsonl.gz" "$part" $conf
   done
 fi
 
@@ -118,7 +118,7 @@ if stage 5 "I-vectors"; then
   if $ivectors; then
     for part in $heard; do
       config ivector/ivector_test
-      if [ $part = train ]; then config ivector/$ivector_conf; fi
+      if [ "$part" = train ]; then config ivector/$ivector_conf; fi
       $train_cmd JOB=1:"$nj" "$data/log/ivector_$part.JOB.log" extract_ivectors.py "${config[@]}" \
         --job JOB --num-jobs "$nj" "$data/mfcc/$part/cuts.jsonl.gz" "$extractor/model" "$data/ivector/$part"
       $train_cmd "$data/log/collect_ivector_$part.log" extract_ivectors.py "${config[@]}" \

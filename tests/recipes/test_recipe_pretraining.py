@@ -56,10 +56,13 @@ def test_from_demo_speech_to_the_curve(recipe: Callable[[str], Any]) -> None:
         (("--speech", "/data/cuts.jsonl.gz"), "--speech '/data/cuts.jsonl.gz': NAME=PATH is needed"),
         (("--network", "none_such"), "there is no ../common/conf/lfmmi/none_such.yaml"),
         (("--systems", "s1/tdnn"), "--systems s1/tdnn is carried from no pretrained network"),
-        (("--level", "s1/pooled"), "--level s1/pooled needs a pretrained network; name it in --systems"),
+        (
+            ("--systems", "s1/s1", "--level", "s1/pooled"),
+            "--level s1/pooled needs a pretrained network; name it in --systems",
+        ),
     ],
 )
-def test_mistakes(recipe: Callable[[str], Any], options: tuple[str, str], message: str) -> None:
+def test_mistakes(recipe: Callable[[str], Any], options: tuple[str, ...], message: str) -> None:
     bench = recipe("benchmark")
     bench.script = SCRIPT
     refused = bench.run(*options, check=False)

@@ -172,7 +172,7 @@ pretraining_curves() {
 
 # corpora_and_networks: what the benchmark makes of the same options (benchmark_plan)
 corpora_and_networks() {
-  local systems="$systems $level" pretrained backbone= corpora=$corpora
+  local systems="$systems $level" pretrained backbone='' corpora=$corpora
   pretrained=$(all_networks | tr '\n' ' ')
   benchmark_plan
 }
