@@ -33,7 +33,6 @@ pretraining_plan() {
   if [[ -e ../common/conf/lfmmi/${network}_random.yaml || -e ../tedlium2/conf/lfmmi/${network}_random.yaml ]]; then
     control=${network}_random
   fi
-  dictionary=$PWD/data/speech/dictionary.txt
   [[ -e ../common/conf/lfmmi/$network.yaml || -e ../tedlium2/conf/lfmmi/$network.yaml ]] ||
     recipe_error "--network $network: there is no ../common/conf/lfmmi/$network.yaml"
   corpora_and_networks
@@ -72,11 +71,15 @@ sample_speech() {
   done
 }
 
-# pronounce_speech: the words of all of it, so that all networks have the same phones
+# dictionary_of NAME: how the words of that speech sound, in all parts of it
+dictionary_of() { echo "$PWD/data/speech/$1_dictionary.txt"; }
+
 pronounce_speech() {
-  local name files=()
-  for name in $spoken; do files+=("data/speech/$name/all/cuts_train.jsonl.gz" "data/speech/$name/all/cuts_dev.jsonl.gz"); done
-  $train_cmd data/speech/log/make_dictionary.log make_dictionary.py "${files[@]}" "$dictionary"
+  local name
+  for name in $spoken; do
+    $train_cmd "data/speech/log/make_dictionary_$name.log" make_dictionary.py \
+      "data/speech/$name/all/cuts_train.jsonl.gz" "data/speech/$name/all/cuts_dev.jsonl.gz" "$(dictionary_of "$name")"
+  done
 }
 
 # pretrain_parts: a network on each part, as many at once as --train-nj says
@@ -116,7 +119,7 @@ pretraining_ends() {
 # pretrain NAME SIZE NETWORK
 pretrain() {
   ../tedlium2/run.sh --stage 2 --stop-stage 7 --manifests "$PWD/data/speech/$1/$2" --name "$(part_name "$1" "$2")" \
-    --dictionary "$dictionary" --ivectors false --system "$3" --seed "$seed" --nj "$nj" --gpu "$gpu"
+    --dictionary "$(dictionary_of "$1")" --ivectors false --system "$3" --seed "$seed" --nj "$nj" --gpu "$gpu"
 }
 
 # all_networks: the experiments of all of them, the control first
