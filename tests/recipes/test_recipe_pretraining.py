@@ -44,7 +44,7 @@ def test_from_demo_speech_to_the_curve(recipe: Callable[[str], Any]) -> None:
     assert "over minutes of transcribed speech" in bench.read("exp/benchmark/benchmark.html")
     # all of it is done
     again = bench.run(*OPTIONS, "--stage", "3")
-    assert "epoch" not in again.stdout + bench.read("data/speech/log/pretrain_demo.log")
+    assert "epoch" not in again.stdout + bench.read("data/speech/log/pretrain.2.log")
 
 
 @pytest.mark.parametrize(

@@ -82,44 +82,32 @@ pronounce_speech() {
   done
 }
 
-# pretrain_parts: a network on each part, as many at once as --train-nj says
+# pretrain_parts: a network on each part, as many at once as --train-nj says, and one of random weights
 pretrain_parts() {
-  local part name size log running=() logs=()
+  local part plan=data/speech/log/pretrain
   if [ -n "$control" ]; then
-    read -r name size <<< "${parts[0]}"
-    pretrain "$name" "$size" "$control"
+    # shellcheck disable=SC2086  # two words
+    plan_pretraining ${parts[0]} "$control" > $plan.random
+    run_here $plan.random
   else
     echo "no control of random weights: there is no ../common/conf/lfmmi/${network}_random.yaml"
   fi
-  for part in "${parts[@]}"; do
-    read -r name size <<< "$part"
-    log=data/speech/log/pretrain_$(part_name "$name" "$size").log
-    echo "$(network_of "$name" "$size"): what happens is in $log"
-    (pretrain "$name" "$size" "$network") > "$log" 2>&1 &
-    running+=($!) logs+=("$log")
-    if [ ${#running[@]} -ge "$train_nj" ]; then
-      pretraining_ends "${running[0]}" "${logs[0]}"
-      running=("${running[@]:1}") logs=("${logs[@]:1}")
-    fi
-  done
-  while [ ${#running[@]} -gt 0 ]; do
-    pretraining_ends "${running[0]}" "${logs[0]}"
-    running=("${running[@]:1}") logs=("${logs[@]:1}")
-  done
+  # shellcheck disable=SC2086  # two words
+  for part in "${parts[@]}"; do plan_pretraining $part "$network"; done > $plan
+  run_here $plan
 }
 
-# pretraining_ends PROCESS LOG
-pretraining_ends() {
-  if ! wait "$1"; then
-    tail -n 15 "$2" >&2
-    recipe_error "a pretraining failed: $2"
-  fi
+# run_here PLAN: its lines as jobs on this machine, for what they start takes the launcher of ../tedlium2/cmd.sh
+run_here() {
+  launch.py local --max-jobs-run "$train_nj" JOB=1:"$(wc -l < "$1")" "$1.JOB.log" bash -euc "eval \"\$(sed -n JOBp $1)\""
 }
 
-# pretrain NAME SIZE NETWORK
-pretrain() {
-  ../tedlium2/run.sh --stage 2 --stop-stage 7 --manifests "$PWD/data/speech/$1/$2" --name "$(part_name "$1" "$2")" \
-    --dictionary "$(dictionary_of "$1")" --ivectors false --system "$3" --seed "$seed" --nj "$nj" --gpu "$gpu"
+# plan_pretraining NAME SIZE NETWORK: the command
+plan_pretraining() {
+  printf '%q ' ../tedlium2/run.sh --stage 2 --stop-stage 7 --manifests "$PWD/data/speech/$1/$2" \
+    --name "$(part_name "$1" "$2")" --dictionary "$(dictionary_of "$1")" --ivectors false --system "$3" --seed "$seed" \
+    --nj "$nj" --gpu "$gpu"
+  echo
 }
 
 # all_networks: the experiments of all of them, the control first
