@@ -13,11 +13,11 @@ import logging
 from pathlib import Path
 
 from cli import parser, run
-from sertools.corpora.sampling import deal, first_minutes
 from sertools.errors import UserError
 from sertools.files import content_hash, only_writer
 from sertools.helptext import seed
 from sertools.manifests import read_cuts, write_cuts
+from sertools.partitions.minutes import deal, first_minutes
 from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 
 ALL = "all"

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 from lhotse import MonoCut
 
-from sertools.corpora.sampling import deal, first_minutes
 from sertools.errors import UserError
+from sertools.partitions.minutes import deal, first_minutes
 
 
 def cuts(count: int) -> list[MonoCut]:
