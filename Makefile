@@ -81,8 +81,10 @@ demo-s4: env
 	cd egs/iemocap && ./run_s4.sh --num-seeds 1
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_s4_s4_from_demo_a2w_demo/comparison.html"
 
-# CORPORA="NAME=DIR ..."; without it on demo corpora.  OPTIONS: those of egs/benchmark/run.sh
+# CORPORA="NAME=DIR ..."; without it on demo corpora.  OPTIONS: those of egs/benchmark/run.sh.  With SPEECH="NAME=CUTS ..."
+# also over minutes of pretraining; PRETRAINING: options of run_pretraining.sh
 benchmark: env-opensmile
+	$(if $(SPEECH),cd egs/benchmark && ./run_pretraining.sh --speech "$(SPEECH)" --corpora "$(CORPORA)" $(PRETRAINING))
 	cd egs/benchmark && ./run.sh --corpora "$(CORPORA)" $(OPTIONS)
 	@echo "the table: egs/benchmark/exp/benchmark/benchmark.html"
 
