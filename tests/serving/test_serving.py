@@ -215,6 +215,8 @@ def test_a_file_and_a_recording_in_a_browser(model: EmotionModel, tmp_path: Path
         browser.key("Enter", text="\r")
         browser.until(f"{text('record')} === 'Stop'")
         time.sleep(1.2)
+        # else the answer for the file would do
+        browser.run("document.getElementById('answer').textContent = ''")
         browser.key("Enter", text="\r")
         browser.until(f"/^(quiet|loud), /.test({text('answer')}) && {text('record')} === 'Record'")
         browser("DOM.setFileInputFiles", files=[str(tmp_path / "notes.txt")], **field)
@@ -246,7 +248,23 @@ def test_a_review_by_keys(model: EmotionModel, tmp_path: Path) -> None:
         browser.until(f"{text('place')} === '2 of 2; 1 labelled'")
         browser.key("0")
         browser.until(f"{text('place')} === '2 of 2; 2 labelled'")
+        # a comment and the label that is clicked next are two; the label is last, however slow the first is
+        browser.run("""{
+            const fetched = window.fetch;
+            let slow = true;
+            window.fetch = (...given) => {
+                const wait = slow ? 300 : 0;
+                slow = false;
+                return new Promise(ready => setTimeout(ready, wait)).then(() => fetched(...given));
+            };
+            const comment = document.getElementById('comment');
+            comment.value = 'late';
+            comment.dispatchEvent(new Event('change'));
+            document.querySelector('#choices button').click();
+        }""")
+        browser.until(f"{text('told')}.startsWith('The system says ')")
+        time.sleep(0.5)
     rows = list(csv.DictReader((tmp_path / "labels.csv").open()))
     assert [(Path(row["file"]).stem, row["label"], row["comment"]) for row in rows] == [
-        ("a", "quiet", "2 voices2"), ("b", "", "")
+        ("a", "quiet", "2 voices2"), ("b", "quiet", "late")
     ]  # fmt: skip

@@ -37,10 +37,16 @@ function show() {
     (item.label && item.label !== item.recognised ? `; ${item.label} has ${Math.round(100 * item.probabilities[item.label])} %.` : ".");
 }
 
-async function give(label) {
-  const number = now;
+// one after the other: a comment that has changed and the label that is clicked next are two
+let sending = Promise.resolve();
+function give(label) {
+  const number = now, comment = at("comment").value;
+  sending = sending.then(() => send(number, label, comment));
+}
+
+async function send(number, label, comment) {
   try {
-    const answer = await fetch(`label/${number}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ label, comment: at("comment").value }) });
+    const answer = await fetch(`label/${number}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ label, comment }) });
     const values = await answer.json();
     if (!answer.ok) throw new Error(values.error);
     items[number] = values;
