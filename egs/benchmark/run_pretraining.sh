@@ -14,6 +14,7 @@
 option speech ""        "NAME=CUTS[+CUTS] ...: transcribed speech to pretrain on; empty: a demo corpus"
 option minutes all      "of the parts of each that are pretrained on: 10, all, or NAME:10 of one of --speech alone"
 option network tdnnf_narrow "../common/conf/lfmmi/NETWORK.yaml; with NETWORK_random.yaml beside it, random weights as a control"
+option graphs graphs_small "../common/conf/lfmmi/GRAPHS.yaml: their denominator; graphs on a GPU"
 option seed 1           "of the networks' initialisation and pretraining"
 option corpora ""       "NAME=FOLDER ...: corpora of emotional speech; empty: two demo corpora"
 option skip_bad false   "go on without utterances whose audio or labels are broken"

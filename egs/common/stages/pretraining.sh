@@ -50,7 +50,10 @@ part_name() {
 }
 
 # network_of NAME SIZE: the experiment of that network
-network_of() { echo "../tedlium2/exp/$(part_name "$1" "$2")_$network"; }
+network_of() { experiment_on "$1" "$2" "$network"; }
+
+# experiment_on NAME SIZE NETWORK: as ../tedlium2/run.sh calls it
+experiment_on() { echo "../tedlium2/exp/$(part_name "$1" "$2")_$3${graphs#graphs}"; }
 
 pretraining_demo() {
   local dataset=tedlium2 data=data/speech
@@ -105,7 +108,7 @@ run_here() {
 # plan_pretraining NAME SIZE NETWORK: the command
 plan_pretraining() {
   printf '%q ' ../tedlium2/run.sh --stage 2 --stop-stage 7 --manifests "$PWD/data/speech/$1/$2" \
-    --name "$(part_name "$1" "$2")" --dictionary "$(dictionary_of "$1")" --ivectors false --system "$3" --seed "$seed" \
+    --name "$(part_name "$1" "$2")" --dictionary "$(dictionary_of "$1")" --ivectors false --system "$3" --graphs "$graphs" --seed "$seed" \
     --nj "$nj" --gpu "$gpu"
   echo
 }
@@ -115,7 +118,7 @@ all_networks() {
   local part first
   if [ -n "$control" ]; then
     read -ra first <<< "${parts[0]}"
-    echo "../tedlium2/exp/$(part_name "${first[@]}")_$control"
+    experiment_on "${first[@]}" "$control"
   fi
   # shellcheck disable=SC2086  # two words
   for part in "${parts[@]}"; do network_of $part; done
