@@ -39,7 +39,7 @@ def test_from_demo_speech_to_the_curve(recipe: Callable[[str], Any]) -> None:
     assert len(found["differences"]) == 5
     table = json.loads(bench.read("exp/benchmark/benchmark.json"))["tasks"][0]["systems"]
     assert {row["system"] for row in table} == {
-        "pooled_mfcc", "pooled_from_demo_0.4_tiny_random", "pooled_from_demo_0.4_tiny", "pooled_from_demo_tiny",
+        "pooled_mfcc", "pooled_from_demo_0.4_tiny_random_small", "pooled_from_demo_0.4_tiny_small", "pooled_from_demo_tiny_small",
     }  # fmt: skip
     assert "over minutes of transcribed speech" in bench.read("exp/benchmark/benchmark.html")
     # all of it is done
