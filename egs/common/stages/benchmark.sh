@@ -202,7 +202,7 @@ plan_training() {
   done
 }
 
-# run_plan PLAN: its lines as an array of jobs, whose logs lie beside it
+# run_plan PLAN: its lines as an array of jobs, whose logs lie beside it; each run of the script has plans of its own
 run_plan() {
   local count
   count=$(wc -l < "$1")
@@ -214,7 +214,7 @@ run_plan() {
 
 # benchmark_sources: networks of other tasks, one for each fold and seed
 benchmark_sources() {
-  local task source cuts plan=exp/log/sources
+  local task source cuts plan=exp/log/sources_$$
   mkdir -p exp/log
   : > $plan
   for task in $task_list; do
@@ -230,7 +230,7 @@ benchmark_sources() {
 
 # benchmark_systems: each on each task
 benchmark_systems() {
-  local task one network exp layer cuts source inputs plan=exp/log/systems
+  local task one network exp layer cuts source inputs plan=exp/log/systems_$$
   mkdir -p exp/log
   : > $plan
   for task in $task_list; do

@@ -87,7 +87,7 @@ pronounce_speech() {
 
 # pretrain_parts: a network on each part, as many at once as --train-nj says, and one of random weights
 pretrain_parts() {
-  local part plan=data/speech/log/pretrain
+  local part plan=data/speech/log/pretrain_$$
   if [ -n "$control" ]; then
     # shellcheck disable=SC2086  # two words
     plan_pretraining ${parts[0]} "$control" > $plan.random
