@@ -131,6 +131,19 @@ class StoredUtterance(Utterance):
 
 
 @dataclass(frozen=True)
+class Mixing:
+    """What each row of a batch was mixed with, see :mod:`sertools.emotion.mixup`.
+
+    Attributes:
+        others: the other utterance of each row.
+        shares: float32 (N,), of the batch's own utterances; the others have the rest.
+    """
+
+    others: tuple[Utterance, ...]
+    shares: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """Some utterances, padded to the longest.
 
@@ -141,6 +154,7 @@ class Batch:
         labels: (N,), int64 classes or float32 values.
         ivectors: float32 (N, D), one of each utterance, or None.
         part: which utterances of a larger batch these are; None: all.
+        mixing: what the features are mixed with; None: nothing.
     """
 
     utterances: tuple[Utterance, ...]
@@ -149,6 +163,7 @@ class Batch:
     labels: Tensor
     ivectors: Tensor | None = None
     part: Part | None = None
+    mixing: Mixing | None = None
 
 
 def load_utterances(

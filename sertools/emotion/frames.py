@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sertools.data.batching import plan_batches
 from sertools.data.weights import balanced_weights
 from sertools.emotion.data import Batch, StoredUtterance, Utterance, batches_in_order, collate
+from sertools.emotion.mixup import both_labels, check_rows, mix, mixed_values
 from sertools.emotion.objective import Loss, Objective
 from sertools.emotion.system import Applied
 from sertools.errors import UserError
@@ -35,6 +36,7 @@ class FrameSettings:
         aggregate: see :class:`sertools.models.emotion.EmotionModelConfig`.
         loss: None for the target's usual one.
         scattered: rows are drawn from all of an utterance in place of a stretch.
+        mixup: of utterances of one row, see :func:`sertools.emotion.mixup.mix`; None or 0 for none.
     """
 
     batch_frames: int
@@ -44,6 +46,7 @@ class FrameSettings:
     aggregate: Aggregate
     loss: Loss | None
     scattered: bool = False
+    mixup: float | None = None
 
 
 class FrameTask:
@@ -71,6 +74,8 @@ class FrameTask:
         self.seed = seed
         self.device = device
         self.group = group
+        if settings.mixup:
+            check_rows(train)
         self.class_weights: Tensor | None = None
         if settings.class_weights == "balanced":
             if target.kind == "number":
@@ -101,7 +106,18 @@ class FrameTask:
                 generator = self._generator(epoch * 1000003 + number, 1)
                 part = self.group.split.part(len(indices))
                 utterances = [self.train[i] for i in indices]
-                yield collate(utterances, self.settings.max_frames, generator, part, scattered=self.settings.scattered)
+                made = collate(utterances, self.settings.max_frames, generator, part, scattered=self.settings.scattered)
+                yield self.augmented(made, utterances, generator)
+
+    def augmented(self, batch: Batch, utterances: Sequence[Utterance], generator: torch.Generator) -> Batch:
+        """A batch as it is trained on, where the configuration says that it is changed.
+
+        Args:
+            batch: this process's part of ``utterances``.
+            utterances: for all of which is drawn, so that processes draw alike.
+            generator: of this batch.
+        """
+        return mix(batch, utterances, self.settings.mixup, generator) if self.settings.mixup else batch
 
     def before_step(self, progress: float) -> None:
         """Dropout by its schedule."""
@@ -111,21 +127,31 @@ class FrameTask:
         """Mean loss of frames (of utterances, for a number), and their weight."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
-        labels = self.objective.labels([utterance.label for utterance in batch.utterances]).to(
-            self.device, non_blocking=True
-        )
+        labels, mixing, shares = self._labels(batch.utterances), batch.mixing, None
         with self.in_precision():
             outputs, lengths = forward(self.model, batch, self.device)
         counts = batch.part is None or batch.part.counts
         if self.objective.target.kind == "number":
+            if mixing is not None:
+                shares = mixing.shares.to(self.device, non_blocking=True)
+                labels = mixed_values(labels, self._labels(mixing.others), shares)
             value = self.objective.of_utterances(mean_of_frames(outputs, lengths), labels)
             return value, float(len(labels)) if counts else 0.0
-        loss, frames = frame_cross_entropy(outputs, lengths, labels, self.class_weights, self.objective.of_rows)
+        if mixing is not None:
+            shares = mixing.shares.to(self.device, non_blocking=True)
+            others = self._labels(mixing.others)
+            outputs, lengths, labels, shares = both_labels(outputs, lengths, labels, others, shares)
+        loss, _ = frame_cross_entropy(outputs, lengths, labels, self.class_weights, self.objective.of_rows, shares)
         if not counts:
             return loss, 0.0
-        if self.class_weights is None:
-            return loss, float(frames)
-        return loss, float((lengths * weights_of(labels, self.class_weights)).sum())
+        weights = lengths if shares is None else lengths * shares
+        if self.class_weights is not None:
+            weights = weights * weights_of(labels, self.class_weights)
+        return loss, float(weights.sum())
+
+    def _labels(self, utterances: Sequence[Utterance]) -> Tensor:
+        labels = self.objective.labels([utterance.label for utterance in utterances])
+        return labels.to(self.device, non_blocking=True)
 
     def in_precision(self) -> AbstractContextManager[Any]:
         """Where the network's activations are of the type that the configuration says."""

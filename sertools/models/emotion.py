@@ -230,6 +230,7 @@ def frame_cross_entropy(
     labels: Tensor,
     class_weights: Tensor | None,
     of_rows: Callable[[Tensor, Tensor], Tensor] | None = None,
+    row_weights: Tensor | None = None,
 ) -> tuple[Tensor, int]:
     """Cross-entropy (or another loss) of frames that all carry their utterance's label (S1, section 3.4).
 
@@ -242,6 +243,7 @@ def frame_cross_entropy(
         class_weights: (classes,), or None for equal weights.
         of_rows: log-posteriors (..., classes) and labels (... or ..., classes) to losses (...); None for the
             cross-entropy.
+        row_weights: of utterances, (N,), besides those of their classes; None for equal ones.
 
     Returns:
         The (weighted) mean over all frames of all utterances, and the number of frames.
@@ -257,4 +259,6 @@ def frame_cross_entropy(
     weights = mask.to(losses.dtype)
     if class_weights is not None:
         weights = weights * weights_of(labels, class_weights)[:, None]
+    if row_weights is not None:
+        weights = weights * row_weights[:, None]
     return (losses.masked_fill(~mask, 0.0) * weights).sum() / weights.sum(), int(mask.sum())

@@ -5,6 +5,7 @@ from typing import Literal
 
 from sertools.emotion.data import Normalise, Reading
 from sertools.emotion.frames import FrameSettings
+from sertools.emotion.mixup import check_mixup
 from sertools.emotion.objective import Loss
 from sertools.features.store import FEATURES
 from sertools.models.emotion import Aggregate, Pooling
@@ -24,6 +25,8 @@ class HeadDataConfig:
         normalise: see :class:`sertools.emotion.data.Reading`.
         memory_gb: room for features in memory, in GB: what has none is read from disk in every epoch.  None:
             all is in memory.
+        mixup: in training, utterances of one row each are mixed in pairs by shares of Beta(mixup, mixup), and their
+            labels likewise, see :func:`sertools.emotion.mixup.mix`; None or 0 for none.
     """
 
     batch_frames: int = 500
@@ -31,6 +34,10 @@ class HeadDataConfig:
     class_weights: Literal["none", "balanced"] = "none"
     normalise: Normalise = "none"
     memory_gb: float | None = None
+    mixup: float | None = None
+
+    def __post_init__(self) -> None:
+        check_mixup(self.mixup)
 
 
 @dataclass(frozen=True)
@@ -79,5 +86,5 @@ class HeadConfig:
         data = self.data
         return FrameSettings(
             data.batch_frames, data.max_frames, data.class_weights, str(self.dropout), self.aggregate, self.loss,
-            scattered=True,
+            scattered=True, mixup=data.mixup,
         )  # fmt: skip

@@ -80,8 +80,9 @@ class LayersConfig:
         """What the training takes of it."""
         data = self.data
         return FrameSettings(
-            data.batch_frames, data.max_frames, data.class_weights, str(self.dropout), "probabilities", None
-        )
+            data.batch_frames, data.max_frames, data.class_weights, str(self.dropout), "probabilities", None,
+            mixup=data.mixup,
+        )  # fmt: skip
 
     def reading(self, layers: tuple[int, ...]) -> Reading:
         """What is read of every cut: these layers side by side."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sertools.data.masking import SpecAugment
 from sertools.emotion.data import Normalise, Reading
 from sertools.emotion.features_head.config import HeadConfig, HeadDataConfig
 from sertools.emotion.objective import Loss
@@ -30,6 +31,8 @@ class DataConfig:
             if the head alone is trained.
         memory_gb: room for features in memory, in GB: what has none is read from disk in every epoch.  None:
             all is in memory.
+        mixup: of the head alone on pooled layers, see :class:`sertools.emotion.features_head.config.HeadDataConfig`.
+        spec_augment: of the whole network: what is hidden of its features in training; None for nothing.
     """
 
     batch_frames: int = 10000
@@ -37,6 +40,13 @@ class DataConfig:
     class_weights: Literal["none", "balanced"] = "none"
     normalise: Normalise = "none"
     memory_gb: float | None = None
+    mixup: float | None = None
+    spec_augment: SpecAugment | None = None
+
+    def __post_init__(self) -> None:
+        if self.normalise == "speaker" and self.spec_augment is not None and self.spec_augment.of_cepstra:
+            raise ValueError("spec_augment: the bands of cepstra that are normalised (normalise: speaker) are not "
+                             "known; set spec_augment.frequency_masks: 0")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,12 @@ class EmotionConfig:
         check_schedule("dropout", self.dropout)
         if self.head_alone and self.precision != "float32":
             raise ValueError("precision: bfloat16 is of the trunk, which does not train here (train: head)")
+        if self.head_alone and self.data.spec_augment is not None:
+            raise ValueError("data.spec_augment hides features, and a head alone (train: head) reads stored layers; "
+                             "data.mixup is for it, with pooling: statistics")  # fmt: skip
+        if not self.head_alone and self.data.mixup:
+            raise ValueError("data.mixup is of the head alone on pooled layers (transfer.train: head, model.pooling: "
+                             "statistics); data.spec_augment is for whole networks")  # fmt: skip
 
     @property
     def head_alone(self) -> bool:
@@ -123,7 +139,9 @@ class EmotionConfig:
             pooling=self.model.pooling,
             head_dim=self.model.head_dim,
             aggregate=self.model.aggregate,
-            data=HeadDataConfig(data.batch_frames, data.max_frames, data.class_weights, data.normalise, data.memory_gb),
+            data=HeadDataConfig(
+                data.batch_frames, data.max_frames, data.class_weights, data.normalise, data.memory_gb, data.mixup
+            ),
             training=self.training,
             dropout=self.dropout,
             loss=self.loss,

@@ -13,8 +13,10 @@ from sertools.emotion.tdnn.config import EmotionConfig, resolve
 from sertools.emotion.tdnn.pretrained import Pretrained
 from sertools.emotion.tdnn.task import TdnnTask, frame_settings
 from sertools.emotion.transductive import BY_SPEAKER, of_ivectors
+from sertools.features.origin import kinds_of
 from sertools.models.emotion import EmotionNetwork
 from sertools.partitions.target import Target
+from sertools.provenance import made_with
 from sertools.training.checkpoint import load_checkpoint, load_weights
 from sertools.training.distributed import Group
 from sertools.training.loop import TrainingConfig
@@ -59,6 +61,8 @@ class TdnnSystem:
 
     def read(self, cuts: Sequence[Path], labels: Mapping[str, Label]) -> dict[str, Utterance]:
         """Utterances with features, and i-vectors if the network takes them."""
+        if (hidden := self.config.data.spec_augment) is not None:
+            hidden.check(kinds_of(made_with(cuts[0])), str(cuts[0]))
         return load_utterances(cuts, labels, self.reading)
 
     def task(

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from sertools.data.masking import Hidden, SpecMasks
 from sertools.data.statistics import mean_and_deviation
-from sertools.emotion.data import Utterance, batches_in_order
-from sertools.emotion.frames import FrameSettings, FrameTask
+from sertools.emotion.data import Batch, Utterance, batches_in_order
+from sertools.emotion.frames import FrameSettings, FrameTask, training_frames
 from sertools.emotion.tdnn.config import EmotionConfig
 from sertools.errors import UserError
 from sertools.models.emotion import EmotionNetwork
@@ -61,6 +63,9 @@ class TdnnTask(FrameTask):
         super().__init__(frame_settings(config), target, train, dev, model, seed=seed, device=device, group=group)
         if target.kind == "number":
             model.head.scale_outputs(*moments_of_labels(train))
+        self.masks: SpecMasks | None = None
+        if config.data.spec_augment is not None:
+            self.masks = SpecMasks(config.data.spec_augment, mean_and_deviation(u.features for u in train)[0])
         self._prepare(model, pretrained)
 
     def _prepare(self, model: EmotionNetwork, pretrained: dict[str, Tensor] | None) -> None:
@@ -77,6 +82,16 @@ class TdnnTask(FrameTask):
                 raise UserError(f"data.normalise: speaker: {error}") from error
         model.trunk.learning_rate_factor = self.config.transfer.trunk_learning_rate_factor
         model.head.standardise(*embedding_statistics(model, self.train, self.config.data.batch_frames, self.device))
+
+    def augmented(self, batch: Batch, utterances: Sequence[Utterance], generator: torch.Generator) -> Batch:
+        """With stretches and bands hidden, if the configuration says so."""
+        if self.masks is None:
+            return batch
+        lengths = torch.tensor([training_frames(u, self.settings.max_frames) for u in utterances])
+        hidden = self.masks.draw(lengths, generator)
+        if batch.part is not None:
+            hidden = Hidden(hidden.time[batch.part.rows], hidden.bands[batch.part.rows])
+        return replace(batch, features=self.masks.hide(batch.features, batch.lengths, hidden))
 
     def before_step(self, progress: float) -> None:
         """Dropout by its schedule, and what learns."""
