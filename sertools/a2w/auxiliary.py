@@ -86,7 +86,7 @@ class CtcPhones:
         surrogate = (log_probs * posteriors * possible[:, None, None]).sum()
         total = totals[possible].sum().float()
         loss = -(surrogate + (total - surrogate.detach())) / max(frames, 1)
-        return Value(loss, frames, int((~possible).sum()), {"objective": -loss.detach()})
+        return Value(loss, frames, possible, {"objective": -loss.detach()})
 
     def _forward_backward(self, graphs: list[Graph], log_probs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         if self.engine == "k2":

@@ -10,7 +10,7 @@ from lhotse.cut import Cut
 from torch import Tensor
 
 from sertools.asr.chunks import chunked_scores
-from sertools.asr.lfmmi_system import AsrConfig, check_dimensions, make_model
+from sertools.asr.lfmmi_system import AUXILIARY, AsrConfig, check_dimensions, make_model
 from sertools.config import from_dict
 from sertools.data.entries import entry_of
 from sertools.data.reader import Reader
@@ -59,7 +59,7 @@ def load_acoustic_model(directory: Path | str, device: str = "cpu") -> Loaded:
     with understood(directory, made_by):
         phones, silence = tuple(checkpoint.info["phones"]), checkpoint.info["silence"]
         topology = Topology(from_dict(TopologyConfig, checkpoint.info["topology"]), len(phones))
-        model = make_model(config, topology.num_pdfs)
+        model = make_model(config, topology.num_pdfs, sum(map(len, checkpoint.info.get(AUXILIARY, {}).values())))
         load_weights(model, checkpoint.weights, str(directory))
     return Loaded(model.to(device).eval(), config, topology, phones, silence, checkpoint.info)
 

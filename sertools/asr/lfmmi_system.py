@@ -4,13 +4,15 @@ import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from sertools.asr.auxiliary import Auxiliary, AuxiliaryConfig
 from sertools.asr.graphs import Graphs, unpack
 from sertools.asr.objectives import CtcObjective, LfmmiObjective, Objective
+from sertools.config import to_dict
 from sertools.data.reader import Reader
 from sertools.data.statistics import sample_covariance, sample_statistics
 from sertools.data.transcribed import Batch, Batches, DataConfig, batches_in_order, epoch_batches, timed
@@ -27,6 +29,9 @@ from sertools.training.precision import Precision, check_precision
 from sertools.training.schedule import check_schedule, piecewise_linear
 
 log = logging.getLogger(__name__)
+
+AUXILIARY = "auxiliary"
+"""Classes of each head besides words, in a checkpoint's info, if it has any."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class AsrConfig:
         xent_learning_rate_factor: of the second head's layers.  Kaldi's 0.5 / xent_regularize makes
             up for the small weight of its objective; Adam's steps do not depend on that weight.
         precision: of activations; weights, statistics and losses are in float32.
+        auxiliary: heads for speakers or other classes of whole utterances, which learn with the words; None for none.
     """
 
     model: AcousticModelConfig = field(default_factory=AcousticModelConfig)
@@ -59,6 +65,7 @@ class AsrConfig:
     orthonormal_every: int = 4
     xent_learning_rate_factor: float = 1.0
     precision: Precision = "float32"
+    auxiliary: AuxiliaryConfig | None = None
 
     def __post_init__(self) -> None:
         check_schedule("dropout", self.dropout)
@@ -69,9 +76,17 @@ class AsrConfig:
         return self.loss == "lfmmi" and self.lfmmi.xent_regularize > 0
 
 
-def make_model(config: AsrConfig, num_outputs: int) -> AcousticModel:
+def recorded(config: AsrConfig) -> dict[str, Any]:
+    """A configuration as stamps and checkpoints have it: one without auxiliary heads as before there were any."""
+    values = to_dict(config)
+    if config.auxiliary is None:
+        del values[AUXILIARY]
+    return values
+
+
+def make_model(config: AsrConfig, num_outputs: int, num_auxiliary: int = 0) -> AcousticModel:
     """The network of a system, with random weights."""
-    model = AcousticModel(config.model, num_outputs, config.xent)
+    model = AcousticModel(config.model, num_outputs, config.xent, num_auxiliary)
     if model.xent is not None:
         model.xent.learning_rate_factor = config.xent_learning_rate_factor
     model.set_activation_dtype(getattr(torch, config.precision))
@@ -92,16 +107,19 @@ def make_objective(config: AsrConfig, graphs: Graphs, lexicon: Lexicon) -> Objec
 class AsrTask:
     """A :class:`sertools.training.task.Task`: LF-MMI or CTC, scored by phone error rate on dev.
 
+    With ``auxiliary`` classes of the utterances are learnt along; they are those of ``config.auxiliary``.
+
     Raises:
         UserError: the network does not take what the features are, or the device has no bfloat16.
     """
 
     def __init__(
         self, config: AsrConfig, graphs: Graphs, lexicon: Lexicon, train: Reader, dev: Reader, *,
-        seed: int, device: str, group: Group = SINGLE,
+        seed: int, device: str, group: Group = SINGLE, auxiliary: Auxiliary | None = None,
     ) -> None:  # fmt: skip
         torch.manual_seed(seed)
         self.config = config
+        self.auxiliary = auxiliary
         self.graphs = graphs
         self.lexicon = lexicon
         self.train = train
@@ -109,7 +127,7 @@ class AsrTask:
         self.device = torch.device(device)
         self.group = group
         self.objective = make_objective(config, graphs, lexicon)
-        self.model = make_model(config, graphs.topology.num_pdfs)
+        self.model = make_model(config, graphs.topology.num_pdfs, 0 if auxiliary is None else auxiliary.num_outputs)
         check_dimensions(config, train)
         check_precision(config.precision, device)
         if config.input_transform == "white":
@@ -154,27 +172,35 @@ class AsrTask:
         """Follow the schedules."""
         set_dropout(self.model, piecewise_linear(str(self.config.dropout), progress))
 
-    def _forward(self, batch: Batch, xent: bool) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """Scores of both heads, of the auxiliary ones, and output frames; see AcousticModel."""
+
         def there(x: Tensor) -> Tensor:
             return x.to(self.device, non_blocking=True)
 
         ivectors = None if batch.ivectors is None else there(batch.ivectors)
-        scores, other, lengths = self.model(there(batch.features), batch.lengths, ivectors, xent=xent)
-        return scores, other, lengths
+        hidden, lengths = self.model.embed(there(batch.features), batch.lengths, ivectors)
+        scores, other = self.model.scores(hidden, lengths, xent=self.config.xent)
+        return scores, other, self.model.auxiliary_scores(hidden, lengths), lengths
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
         """Mean loss of a batch, and its weight."""
         if self.group.size > 1:
             set_share(self.model, self.group.share(batch.part))
-        scores, xent, lengths = self._forward(batch, self.config.xent)
+        scores, xent, classes, lengths = self._forward(batch)
         value = self.objective(scores, xent, lengths, batch.targets)
         if batch.counts:
             self._impossible += value.impossible
             self._utterances += len(batch.indices)
-        if value.loss.requires_grad:
-            return value.loss, float(value.frames) if batch.counts else 0.0
-        # no utterance is possible: an update without gradient, through all that has one
-        return 0.0 * (scores.sum() if xent is None else scores.sum() + xent.sum()), 0.0
+        if not value.loss.requires_grad:
+            # no utterance is possible: an update without gradient, through all that has one
+            nothing = 0.0 * (scores.sum() + classes.sum())
+            return nothing if xent is None else nothing + 0.0 * xent.sum(), 0.0
+        loss = value.loss
+        if self.auxiliary is not None:
+            labels = [self.auxiliary.train[self.train.entries[index].id] for index in batch.indices]
+            loss = loss + self.auxiliary.loss(classes, labels, lengths, value.possible)
+        return loss, float(value.frames) if batch.counts else 0.0
 
     def working_bytes(self, batch: Batch) -> int:
         """Of LF-MMI; see :class:`sertools.training.footprint.Working`."""
@@ -196,30 +222,40 @@ class AsrTask:
 
         Keys ``dev_loss``, ``dev_objective`` and so on, ``dev_per`` (in percent, against the most
         probable pronunciations, silence left out; LF-MMI: of the best path through the
-        denominator graph, CTC: of the best output of each frame).
+        denominator graph, CTC: of the best output of each frame).  What auxiliary heads recognise is not
+        in dev_loss, but in ``dev_speaker_ua`` and the like, see Auxiliary.dev_scores.
         """
         shares = self.group.gather([self._evaluate(batch) for batch in self.dev.load(0, 0, False)])
         # added up in the order of the batches, however many processes there are
         rounds = itertools.zip_longest(*shares)
         batches = [found for together in rounds for found in together if found is not None]
         sums = {name: sum(found[name] for found in batches) for name in batches[0]}
+        heads = {} if self.auxiliary is None else self.auxiliary.dev_scores(sums.pop("hits"))
         frames, errors, phones, impossible = (sums.pop(name) for name in ("frames", "errors", "phones", "impossible"))
         if impossible:
             log.info("dev: %d of %d utterances have no path and are not in dev_loss (but in dev_per)", impossible,
                      len(self.references))  # fmt: skip
         scores_of_dev = {f"dev_{name}": value / max(frames, 1) for name, value in sums.items()}
-        return scores_of_dev | {"dev_per": 100.0 * errors / max(phones, 1)}
+        return scores_of_dev | {"dev_per": 100.0 * errors / max(phones, 1)} | heads
 
-    def _evaluate(self, batch: Batch) -> dict[str, float]:
-        """Sums over a batch's frames of loss and parts; frames, errors, phones, impossible utterances."""
-        scores, xent, lengths = self._forward(batch, self.config.xent)
+    def _evaluate(self, batch: Batch) -> dict[str, Any]:
+        """Sums over a batch's frames of loss and parts; frames, errors, phones, impossible utterances.
+
+        With auxiliary heads ``hits``, too, see Auxiliary.hits.
+        """
+        scores, xent, classes, lengths = self._forward(batch)
         value = self.objective(scores, xent, lengths, batch.targets)
-        sums = {name: float(part) * value.frames for name, part in {"loss": value.loss, **value.parts}.items()}
+        sums: dict[str, Any] = {
+            name: float(part) * value.frames for name, part in {"loss": value.loss, **value.parts}.items()
+        }
         sums |= {"frames": value.frames, "errors": 0, "phones": 0, "impossible": value.impossible}
         for index, found in zip(batch.indices, self._decode(scores, lengths), strict=True):
             wrong, spoken = phone_errors(self.references[index], found, self.lexicon.silence)
             sums["errors"] += wrong
             sums["phones"] += spoken
+        if self.auxiliary is not None:
+            labels = [self.auxiliary.dev[self.dev.reader.entries[index].id] for index in batch.indices]
+            sums["hits"] = self.auxiliary.hits(classes, labels)
         return sums
 
     def _decode(self, scores: Tensor, lengths: Tensor) -> list[list[int]]:

@@ -22,14 +22,19 @@ class Value:
     Attributes:
         loss: scalar, mean per output frame of possible utterances, to be differentiated.
         frames: output frames of possible utterances.
-        impossible: utterances without a path, which contribute nothing.
+        possible: bool (N,): utterances that have a path; the others contribute nothing.
         parts: name to mean per output frame, detached.
     """
 
     loss: Tensor
     frames: int
-    impossible: int
+    possible: Tensor
     parts: dict[str, Tensor]
+
+    @property
+    def impossible(self) -> int:
+        """Utterances without a path."""
+        return int((~self.possible).sum())
 
 
 class Objective(Protocol):
@@ -64,7 +69,7 @@ class LfmmiObjective:
         }
         if xent is not None:
             parts["xent"] = value.xent
-        return Value(value.loss, value.frames, int(value.impossible.sum()), parts)
+        return Value(value.loss, value.frames, ~value.impossible, parts)
 
     def log_likelihoods(self, scores: Tensor) -> Tensor:
         """The scores themselves: LF-MMI's outputs are pseudo log-likelihoods."""
@@ -106,7 +111,7 @@ class CtcObjective:
             blank=0, reduction="none", zero_infinity=True,
         )  # fmt: skip
         loss = losses.masked_fill(~possible.to(losses.device), 0.0).sum() / max(frames, 1)
-        return Value(loss, frames, int((~possible).sum()), {"objective": -loss.detach()})
+        return Value(loss, frames, possible, {"objective": -loss.detach()})
 
     def log_likelihoods(self, scores: Tensor) -> Tensor:
         """Log-posteriors."""

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sertools.models.emotion import pool
 from sertools.models.layers import FrameNorm, SemiOrthogonalLinear, relu_norm
 from sertools.models.tdnnf import Tdnnf, TdnnfConfig, kaldi_init, padding_index
 
@@ -60,15 +61,23 @@ class AcousticModel(nn.Module):
         config: see :class:`AcousticModelConfig`.
         num_outputs: of each head.
         xent: with the second head, of cross-entropy regularisation.
+        num_auxiliary: outputs of a linear layer on the mean and standard deviation of the trunk's output over time, for
+            classes of whole utterances; 0 for none.  Its weights start at 0, and the others do not depend on it.
     """
 
-    def __init__(self, config: AcousticModelConfig, num_outputs: int, xent: bool = True) -> None:
+    def __init__(
+        self, config: AcousticModelConfig, num_outputs: int, xent: bool = True, num_auxiliary: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
         self.trunk = Tdnnf(config.trunk)
         width = config.trunk.prefinal_dim
         self.chain = Head(width, config.head_dim, config.head_bottleneck_dim, num_outputs)
         self.xent = Head(width, config.head_dim, config.head_bottleneck_dim, num_outputs) if xent else None
+        self.auxiliary = nn.Linear(2 * width, num_auxiliary) if num_auxiliary else None
+        if self.auxiliary is not None:
+            nn.init.zeros_(self.auxiliary.weight)
+            nn.init.zeros_(self.auxiliary.bias)
 
     def forward(
         self, features: Tensor, lengths: Tensor, ivectors: Tensor | None = None, *, xent: bool = False
@@ -86,18 +95,38 @@ class AcousticModel(nn.Module):
             logits); of the second head, or None; int64 (N,) output frames, on
             the CPU.  Frames beyond an utterance's own are meaningless.
         """
+        hidden, outputs = self.embed(features, lengths, ivectors)
+        return *self.scores(hidden, outputs, xent=xent), outputs
+
+    def embed(self, features: Tensor, lengths: Tensor, ivectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What all heads read, (N, T', prefinal_dim), and output frames, see :meth:`forward`."""
         lengths = lengths.cpu()
-        outputs = self.trunk.output_lengths(lengths)
-        x = self.trunk(features, lengths, ["prefinal"], ivectors)["prefinal"].transpose(0, 1)
+        hidden = self.trunk(features, lengths, ["prefinal"], ivectors)["prefinal"]
+        return hidden, self.trunk.output_lengths(lengths)
+
+    def scores(self, hidden: Tensor, outputs: Tensor, *, xent: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Scores of both heads of what :meth:`embed` gives, see :meth:`forward`."""
+        x = hidden.transpose(0, 1)
         padding = padding_index(outputs, x.device) if self.training else None
         scores = self.chain(x, padding).transpose(0, 1)
         other = self.xent(x, padding).transpose(0, 1) if self.xent is not None and xent else None
-        return scores, other, outputs
+        return scores, other
+
+    def auxiliary_scores(self, hidden: Tensor, outputs: Tensor) -> Tensor:
+        """(N, num_auxiliary) of what :meth:`embed` gives, before any softmax; (N, 0) without such a layer."""
+        if self.auxiliary is None:
+            return hidden.new_zeros(len(hidden), 0)
+        # sums over time in the weights' type, whatever that of the activations
+        pooled, _ = pool(hidden.to(self.auxiliary.weight.dtype), outputs, "statistics")
+        scores: Tensor = self.auxiliary(pooled[:, 0])
+        return scores
 
     def set_activation_dtype(self, dtype: torch.dtype) -> None:
         """Let activations be float32 or bfloat16; weights and statistics stay float32."""
         self.trunk.activation_dtype = dtype
 
 
-OUTPUT_LAYERS = tuple(f"{head}.output.{name}" for head in ("chain", "xent") for name in ("weight", "bias"))
-"""Parameters that depend on the number of outputs: what a model pretrained on other phones does not bring."""
+OUTPUT_LAYERS = tuple(
+    f"{layer}.{name}" for layer in ("chain.output", "xent.output", "auxiliary") for name in ("weight", "bias")
+)
+"""Parameters that depend on the number of outputs: of other phones or classes a model does not bring them."""

@@ -130,7 +130,7 @@ def label(supervisions: Iterable[Any], config: TargetConfig) -> Labelled:
     values, missing = {}, []
     supervisions = list(supervisions)
     for supervision in supervisions:
-        value = _value(supervision, config.field)
+        value = value_of(supervision, config.field)
         if value is None:
             missing.append(supervision.id)
         else:
@@ -149,7 +149,8 @@ def label(supervisions: Iterable[Any], config: TargetConfig) -> Labelled:
     return _classes({name: str(value) for name, value in values.items()}, config, notes)
 
 
-def _value(supervision: Any, name: str) -> Any:
+def value_of(supervision: Any, name: str) -> Any:
+    """What a supervision has in a field, its own or a custom one; None where that is missing, empty or not a number."""
     value = getattr(supervision, name) if name in OWN_FIELDS else (supervision.custom or {}).get(name)
     return None if value == "" or (isinstance(value, float) and value != value) else value
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from sertools.models.asr import AcousticModel, AcousticModelConfig
+from sertools.models.asr import OUTPUT_LAYERS, AcousticModel, AcousticModelConfig
 from sertools.models.layers import SemiOrthogonalLinear, semi_orthogonal_step, semi_orthogonality_error
 from sertools.models.tdnnf import TdnnfConfig
 
@@ -41,6 +41,31 @@ def test_second_head_only_where_asked_for() -> None:
     without = AcousticModel(SMALL, 7, xent=False)
     assert without(torch.randn(1, 9, 5), torch.tensor([9]), xent=True)[1] is None
     assert not any(name.startswith("xent") for name, _ in without.named_parameters())
+
+
+def test_auxiliary_outputs_read_mean_and_deviation_over_time() -> None:
+    """Of an utterance's own frames; they begin at 0, and the other layers as they do without them."""
+    torch.manual_seed(1)
+    without = AcousticModel(SMALL, 7)
+    torch.manual_seed(1)
+    model = AcousticModel(SMALL, 7, num_auxiliary=3)
+    kept = model.state_dict()
+    assert set(kept) - set(without.state_dict()) == {"auxiliary.weight", "auxiliary.bias"} <= set(OUTPUT_LAYERS)
+    assert all(torch.equal(kept[name], value) for name, value in without.state_dict().items())
+    trained_like(model)
+    features, lengths = torch.randn(2, 30, 5), torch.tensor([30, 11])
+    features[1, 11:] = 50.0
+    hidden, outputs = model.embed(features, lengths)
+    assert float(model.auxiliary_scores(hidden, outputs).abs().max()) == 0.0
+    assert without.auxiliary_scores(hidden, outputs).shape == (2, 0)
+    torch.nn.init.normal_(model.auxiliary.weight)
+    found = model.auxiliary_scores(hidden, outputs)
+    for row, (matrix, length) in enumerate(zip(features, lengths, strict=True)):
+        own = model.trunk(matrix[None, :length], length[None], ["prefinal"])["prefinal"][0]
+        statistics = torch.cat([own.mean(0), own.std(0, unbiased=False)])
+        torch.testing.assert_close(found[row], model.auxiliary.weight @ statistics, atol=1e-5, rtol=1e-4)
+    model.set_activation_dtype(torch.bfloat16)
+    assert model.auxiliary_scores(*model.embed(features, lengths)).dtype == torch.float32
 
 
 def test_padding_changes_nothing() -> None:

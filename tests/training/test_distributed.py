@@ -18,6 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sertools.asr.auxiliary import Auxiliary, AuxiliaryConfig
 from sertools.asr.graphs import GraphsConfig, PhoneLmConfig, load_graphs, make_graphs
 from sertools.asr.lfmmi_system import AsrConfig, AsrTask
 from sertools.asr.training import train_asr
@@ -221,7 +222,18 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def asr_task(group: Group, corpus: Corpus, config: AsrConfig = ASR) -> AsrTask:
     readers = [Reader(read_entries(path, True), 1.0) for path in (corpus.train, corpus.dev)]
     return AsrTask(config, load_graphs(corpus.graphs), load_lexicon(corpus.lang), *readers, seed=1, device="cpu",
-                   group=group)  # fmt: skip
+                   group=group, auxiliary=heads(config, readers))  # fmt: skip
+
+
+def heads(config: AsrConfig, readers: list[Reader]) -> Auxiliary | None:
+    """Of three speakers and two genders, in turn; some are unknown."""
+    if config.auxiliary is None:
+        return None
+    rows = [
+        {entry.id: (number % 4 - 1, number // 2 % 3 - 1) for number, entry in enumerate(reader.entries)}
+        for reader in readers
+    ]
+    return Auxiliary(config.auxiliary.weight, {"speaker": ("a", "b", "c"), "gender": ("f", "m")}, *rows)
 
 
 def lfmmi_gradients(
@@ -233,8 +245,9 @@ def lfmmi_gradients(
     # of zero, as they begin, nothing could be learnt below
     torch.manual_seed(9)
     torch.nn.init.normal_(task.model.chain.output.weight)
-    if task.model.xent is not None:
-        torch.nn.init.normal_(task.model.xent.output.weight)
+    for layer in (task.model.xent, task.model.auxiliary):
+        if layer is not None:
+            torch.nn.init.normal_(getattr(layer, "output", layer).weight)
     gradients = Gradients(task, group)
     task.before_step(0.3)
     torch.manual_seed(4)
@@ -254,11 +267,18 @@ def assert_close_gradients(found: dict[str, Tensor], wanted: dict[str, Tensor], 
         assert float((found[name] - value).norm()) <= rtol * float(value.norm()), name
 
 
-def test_lfmmi_gradients_equal_those_of_one_process(pool: ProcessPoolExecutor, corpus: Corpus) -> None:
-    """In float64 there is no rounding to speak of: norms, dropout, both heads, l2."""
-    exact, losses = lfmmi_gradients(SINGLE, corpus, ASR, torch.float64)
+MULTITASK = dataclasses.replace(ASR, auxiliary=AuxiliaryConfig(("speaker", "gender"), 0.3))
+
+
+@pytest.mark.parametrize("config", [ASR, MULTITASK], ids=["words", "words and classes"])
+def test_lfmmi_gradients_equal_those_of_one_process(
+    pool: ProcessPoolExecutor, corpus: Corpus, config: AsrConfig
+) -> None:
+    """In float64 there is no rounding to speak of: norms, dropout, all heads, l2."""
+    exact, losses = lfmmi_gradients(SINGLE, corpus, config, torch.float64)
+    assert ("auxiliary.weight" in exact) == (config.auxiliary is not None)
     for size in (2, 3):
-        for found, others in together(pool, size, lfmmi_gradients, corpus, ASR, torch.float64):
+        for found, others in together(pool, size, lfmmi_gradients, corpus, config, torch.float64):
             assert others == pytest.approx(losses, rel=1e-9)
             assert_close_gradients(found, exact, 1e-8)
 
@@ -295,7 +315,7 @@ def test_lfmmi_run_equals_one_process(pool: ProcessPoolExecutor, corpus: Corpus,
 
 
 def same_scores(group: Group, corpus: Corpus) -> dict[str, float]:
-    task = asr_task(group, corpus)
+    task = asr_task(group, corpus, MULTITASK)
     task.model.eval()
     with torch.no_grad():
         return task.evaluate()
@@ -303,6 +323,7 @@ def same_scores(group: Group, corpus: Corpus) -> dict[str, float]:
 
 def test_dev_scores_are_those_of_one_process(pool: ProcessPoolExecutor, corpus: Corpus) -> None:
     alone = same_scores(SINGLE, corpus)
+    assert {"dev_speaker_ua", "dev_gender_wa"} < set(alone)
     assert together(pool, 3, same_scores, corpus) == [alone] * 3
 
 
