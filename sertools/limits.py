@@ -288,7 +288,10 @@ INFO = Record(
         "remarks": ListOf(Text(), 1000),
         "trained_on": ListOf(_NAME, 10**7),
         "chosen_on": ListOf(_NAME, 10**7),
-        "speech": Record({"seconds": Number(0, 1e12), "corpora": ListOf(_NAME, 10_000)}, frozenset({"seconds"})),
+        "speech": Record(
+            {"seconds": Number(0, 1e12), "corpora": ListOf(_NAME, 10_000), "labels": ListOf(_NAME, 1000)},
+            frozenset({"seconds"}),
+        ),
         "best_epoch": optional(Number(0, 10**9, whole=True)),
         "auxiliary": MappingOf(ListOf(_NAME, 10**6)),
         "auxiliary_outputs": optional(Number(0, 10**6, whole=True)),

@@ -78,7 +78,7 @@ def train_asr(
                 "topology": to_dict(graphs.config.topology),
                 "features": made_with(cuts_path),
                 "inputs": stamp.inputs,
-                SPEECH: speech_of(cuts_path),
+                SPEECH: speech_of(cuts_path) | ({} if heads is None else {"labels": list(heads.classes)}),
             }
             made = Checkpoint(trained.weights, stamp.config, info | classes | trained.about())
             save_checkpoint(directory / CHECKPOINT, made)

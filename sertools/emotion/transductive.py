@@ -16,6 +16,10 @@ HEARD_WORDS = (
     "PRETRAINED ON {corpus}, on which it is tested: the network has learnt from what was said there, not how, and may "
     "have heard the speakers who are tested"
 )
+HEARD_LABELS = (
+    "PRETRAINED ON {corpus}, on which it is tested, AND ON ITS LABELS: the network has learnt {labels} of utterances "
+    "there beside what was said, and may have been told those of utterances and speakers who are tested"
+)
 REFERENCE = "TESTED WITH REFERENCE TRANSCRIPTS: told what was said, so no recognition of emotion from speech alone"
 
 

@@ -35,7 +35,7 @@ CHOSEN_ON = "chosen_on"
 """In a checkpoint's info: the utterances of the dev part."""
 SPEECH = "speech"
 """In a checkpoint's info: ``seconds`` and ``corpora`` of the transcribed speech that it, or the network it was given,
-has learnt from."""
+has learnt from; ``labels``: fields of its utterances that were learnt beside words, if any."""
 CONFIG, INFO = "checkpoint/config.yaml", "checkpoint/info.json"
 MADE_BY = "the training stage"
 

@@ -19,6 +19,8 @@ from sertools.asr.lfmmi_system import AsrConfig
 from sertools.asr.training import train_asr
 from sertools.config import load_config
 from sertools.data.transcribed import DataConfig
+from sertools.emotion.tdnn.config import EmotionConfig, TransferConfig
+from sertools.emotion.tdnn.kind import KIND
 from sertools.emotion.tdnn.pretrained import load_pretrained
 from sertools.errors import UserError
 from sertools.models.asr import AcousticModel, AcousticModelConfig
@@ -52,7 +54,7 @@ def labelled(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def change(number: int, cut: Cut, supervision: Any) -> None:
         text = supervision.text
-        supervision.custom = {"first": "c" if 2 * text.count("c") >= text.count("a") else "a"}
+        supervision.custom = {"corpus": "tiny", "first": "c" if 2 * text.count("c") >= text.count("a") else "a"}
         supervision.gender = ("f", "m")[number // 2 % 2] if number % 2 else None
 
     directory = tmp_path_factory.mktemp("labelled")
@@ -182,6 +184,15 @@ def test_learns_what_can_be_heard(labelled: Any, trained: Path) -> None:
     assert loaded.config == CONFIG
     assert len(dict(log_likelihoods(loaded, labelled.dev))) == 12
     assert set(load_pretrained(trained).weights) == set(loaded.model.trunk.state_dict())
+
+
+def test_who_is_tested_on_its_labels_says_so(trained: Path) -> None:
+    need = KIND.needs(EmotionConfig(transfer=TransferConfig("pretrained")))[0]
+    assert need.remarks is not None
+    (said,) = need.remarks(trained, ["tiny", "other"], [])
+    assert said.startswith(
+        "PRETRAINED ON tiny, on which it is tested, AND ON ITS LABELS: the network has learnt first, "
+    )
 
 
 def test_of_no_weight_it_is_the_training_of_words(labelled: Any, tmp_path: Path) -> None:

@@ -57,11 +57,13 @@ def _about(directory: Path) -> dict[str, Any]:
 
 
 def _remarks(directory: Path, corpora: Sequence[str], train: Sequence[str]) -> list[str]:
-    from sertools.emotion.transductive import HEARD_WORDS
+    from sertools.emotion.transductive import HEARD_LABELS, HEARD_WORDS
     from sertools.runs.folder import SPEECH
 
-    heard = _about(directory).get(SPEECH, {}).get("corpora", ())
-    return [HEARD_WORDS.format(corpus=corpus) for corpus in corpora if corpus in heard]
+    speech = _about(directory).get(SPEECH, {})
+    labels = ", ".join(speech.get("labels", ()))
+    said = HEARD_LABELS if labels else HEARD_WORDS
+    return [said.format(corpus=corpus, labels=labels) for corpus in corpora if corpus in speech.get("corpora", ())]
 
 
 def _make(config: "EmotionConfig", given: Mapping[str, Path]) -> "System":
