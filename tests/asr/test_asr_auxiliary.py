@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import logging
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,10 @@ from sertools.errors import UserError
 from sertools.models.asr import AcousticModel, AcousticModelConfig
 from sertools.models.tdnnf import TdnnfConfig
 from sertools.training.checkpoint import load_checkpoint
-from sertools.training.loop import TrainingConfig
+from sertools.training.loop import Conditions, TrainingConfig
+
+if TYPE_CHECKING:
+    from fake_cuda import FakeCuda
 
 TRUNK = TdnnfConfig(feature_dim=6, hidden_dim=24, bottleneck_dim=12, prefinal_dim=12, strides=(0, 1, 3))
 PLAIN = AsrConfig(
@@ -95,7 +99,7 @@ def test_loss_is_the_sum_over_frames_of_known_classes() -> None:
     assert float(HEADS.loss(scores, LABELS, LENGTHS, POSSIBLE)) == pytest.approx(0.25 * wanted / frames, rel=1e-12)
     nobody = HEADS.loss(scores.requires_grad_(), LABELS, LENGTHS, torch.zeros(5, dtype=torch.bool))
     nobody.backward()
-    assert float(nobody) == float(scores.grad.abs().max()) == 0.0
+    assert float(nobody.detach()) == float(scores.grad.abs().max()) == 0.0
 
 
 def test_gradients_of_head_and_trunk_are_those_of_differences() -> None:
@@ -237,3 +241,13 @@ def test_starts_with_heads_or_without(
     caplog.clear()
     assert new("again", tmp_path / "words" / "checkpoint") == {"auxiliary.weight", "auxiliary.bias"}
     assert "new are auxiliary.weight, auxiliary.bias" in caplog.text
+
+
+def test_on_a_gpu_as_on_the_cpu(cuda: "FakeCuda", labelled: Any, tmp_path: Path) -> None:
+    brief = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, epochs=1))
+    found = []
+    for device, place in (("cuda:0", cuda), ("cpu", nullcontext())):
+        with place:
+            found.append(last(run(labelled, tmp_path / device, brief, conditions=Conditions(device=device))))
+    assert found[0].pop("seconds") != found[1].pop("seconds")
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
