@@ -17,6 +17,8 @@ class Amount:
         of: how much of it a run had, given its prediction table; None if the run does not say.
         unit: in sentences, "32 examples a class"; given whether the runs tell classes apart.
         axis: of the plot, likewise.
+        digits: of a size in a sentence.
+        without: of systems that have nothing of it, a heading.
         mend: what to do where a run does not say.
     """
 
@@ -24,7 +26,13 @@ class Amount:
     of: Callable[[Run, Predictions], float | None]
     unit: Callable[[bool], str]
     axis: Callable[[bool], str]
+    digits: int
+    without: str
     mend: str
+
+    def show(self, size: float) -> str:
+        """A size in a sentence."""
+        return f"{size:.{self.digits}g}"
 
 
 def find_amount(name: str) -> Amount:
@@ -53,12 +61,12 @@ def _a_class(classes: bool) -> str:
 
 UTTERANCES = Amount(
     "utterances", _utterances, lambda classes: f"examples{_a_class(classes)}",
-    lambda classes: f"training utterances{_a_class(classes)}", "train it again",
+    lambda classes: f"training utterances{_a_class(classes)}", 4, "beside them", "train it again",
 )  # fmt: skip
 """Of labelled training utterances, a class."""
 MINUTES = Amount(
     "speech", _minutes, lambda classes: "minutes of transcribed speech",
-    lambda classes: "minutes of transcribed speech that the network was pretrained on",
+    lambda classes: "minutes of transcribed speech that the network was pretrained on", 3, "without pretraining",
     "systems of S1 that start from a pretrained network do, where both were trained by this version",
 )  # fmt: skip
 """Of the transcribed speech that a pretrained network has learnt from."""

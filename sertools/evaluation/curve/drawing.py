@@ -29,7 +29,7 @@ def draw(curves: Sequence[Curve], title: str = "", levels: Sequence[Level] = ())
     if chance is not None:
         axes.axhline(metric.scale * chance, color="0.5", linestyle="--", linewidth=1.0, label="chance")
     axes.set_xscale("log", base=2)
-    ticks = sorted({round(point.size) for curve in curves for point in curve.points})
+    ticks = apart(sorted({round(point.size) for curve in curves for point in curve.points}))
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel(axis_of(curves[0]))
@@ -38,3 +38,12 @@ def draw(curves: Sequence[Curve], title: str = "", levels: Sequence[Level] = ())
         axes.set_title(title)
     legend_beside(axes)
     return png(figure)
+
+
+def apart(sizes: Sequence[int]) -> list[int]:
+    """Those of some growing sizes whose numbers do not stand over each other on a logarithmic axis."""
+    kept: list[int] = []
+    for size in sizes:
+        if not kept or size >= 1.15 * kept[-1]:
+            kept.append(size)
+    return kept

@@ -117,7 +117,7 @@ def read_curve(
     for one, other in pairwise(points):
         if one.size == other.size:
             raise UserError(f"two experiments of {name} were trained on as much, {one.size:g}; give each amount once")
-    return Curve(name, tuple(points), amount, _steps(name, points)), sorted(set(said))
+    return Curve(name, tuple(points), amount, _steps(name, points, amount)), sorted(set(said))
 
 
 def read_level(
@@ -132,7 +132,10 @@ def read_level(
     against = {}
     for curve in curves:
         if all(_places(point.table) == _places(table) for point in curve.points):
-            systems = [System(name, table), *(System(f"{curve.name} {p.size:.4g}", p.table) for p in curve.points)]
+            systems = [
+                System(name, table),
+                *(System(f"{curve.name} {curve.amount.show(p.size)}", p.table) for p in curve.points),
+            ]
             against[curve.name] = compare(systems, unequal_seeds=True).comparisons
     return Level(name, score(table).main, against), said
 
@@ -146,12 +149,12 @@ def _read(path: Path, seeds: tuple[int, ...]) -> tuple[list[Run], Predictions, l
     return runs, table, [*([DEPENDENT] if shares_speakers(table) else []), *remarks(runs)]
 
 
-def _steps(name: str, points: Sequence[Point]) -> tuple[Comparison, ...]:
+def _steps(name: str, points: Sequence[Point], amount: Amount) -> tuple[Comparison, ...]:
     if len(points) < 2 or any(_places(one.table) != _places(other.table) for one, other in pairwise(points)):
         return ()
     found: list[Comparison] = []
     for one, other in pairwise(points):
-        systems = [System(f"{name} {point.size:.4g}", point.table) for point in (one, other)]
+        systems = [System(f"{name} {amount.show(point.size)}", point.table) for point in (one, other)]
         found += compare(systems, unequal_seeds=True).comparisons
     return with_holm(found)
 

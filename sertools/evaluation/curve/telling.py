@@ -14,8 +14,8 @@ def sentence(saving: Saving, curve: Curve) -> str:
     metric = curve.points[0].score.metric
     one, other = (f"{metric.name} {metric.show(value)}" for value in saving.values)
     text = (
-        f"{saving.few:.4g} {unit_of(curve)} of {saving.first} ({one}) match "
-        f"{saving.many:.4g} of {saving.second} ({other}), {saving.times:.3g} times as many"
+        f"{curve.amount.show(saving.few)} {unit_of(curve)} of {saving.first} ({one}) match "
+        f"{curve.amount.show(saving.many)} of {saving.second} ({other}), {saving.times:.3g} times as many"
     )
     if saving.difference is None:
         return f"{text}; tested in other folds, so the difference is not tested."
@@ -46,7 +46,7 @@ def to_text(
             draws = f", {point.repetitions} draws" * (point.repetitions > 1)
             lines.append(f"  {point.size:8.1f}   {_shown(point.score)}{draws}")
     if levels:
-        lines.append(f"\nnothing of {unit_of(curves[0])}")
+        lines.append(f"\n{curves[0].amount.without}")
         lines += [f"  {level.name:20s} {_shown(level.score)}" for level in levels]
     told = [f"  {what}: {value}, p {p}" for what, value, p, _ in differences_table(curves, levels)[1]]
     if told:

@@ -9,6 +9,7 @@ from invented_experiments import CLASSES, invented_folds, write_experiment
 
 from sertools.errors import UserError
 from sertools.evaluation.curve.amounts import find_amount
+from sertools.evaluation.curve.drawing import apart
 from sertools.evaluation.curve.making import plot_curves
 from sertools.evaluation.curve.points import read_curve, savings
 from sertools.evaluation.curve.stored import read_curves
@@ -94,6 +95,10 @@ def test_over_minutes_of_pretraining(tmp_path: Path) -> None:
     read = read_curves(out)
     assert read.points[0][1] == "minutes of transcribed speech"
     assert len(read.comparisons[1]) == 3
+
+
+def test_numbers_on_the_axis_stand_apart() -> None:
+    assert apart([10, 20, 79, 80, 90, 91, 209]) == [10, 20, 79, 91, 209]
 
 
 def test_a_level_of_other_folds_is_not_tested(tmp_path: Path) -> None:
