@@ -48,7 +48,7 @@ def main() -> None:
     settings: dict[str, Any] = {
         "sertools": sertools.__version__,
         "methods": METHODS,
-        "page": 3,
+        "page": 4,
         "over": amount.name,
         "levels": [name for name, _ in levels],
         "title": options.title,
