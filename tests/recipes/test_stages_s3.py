@@ -38,6 +38,7 @@ def test_s3a_by_default_and_its_words_where_they_can_be_read(tmp_path: Path) -> 
     (tmp_path / "config.json").write_text('{\n  "num_hidden_layers": 12,\n  "vocab_size": 32\n}\n')
     systems = "\n".join(would_run("train_on_layers", backbone=str(tmp_path)))
     assert "s3a_speech_9_" in systems
+    assert "s3_sum_speaker_" in systems
     assert "words" not in systems
     systems = "\n".join(would_run("train_on_layers", backbone=str(tmp_path), text_backbone="/m/bert"))
     assert "s3a_speech_words_9_" in systems
