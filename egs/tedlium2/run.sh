@@ -69,7 +69,8 @@ if [ -n "$lm_text" ]; then texts+=("$lm_text"); fi
 features=$data/mfcc
 if $ivectors; then features=$data/ivector; fi
 heard="train dev test"
-if [ "$manifests" != "$data/manifests" ] && [ ! -e "$manifests/${prefix}_test.jsonl.gz" ]; then
+if [ "$manifests" != "$data/manifests" ] && [ -e "$manifests/${prefix}_train.jsonl.gz" ] &&
+  [ ! -e "$manifests/${prefix}_test.jsonl.gz" ]; then
   ((stop_stage < 8)) || recipe_error "$manifests has no ${prefix}_test.jsonl.gz, which stage 8 decodes; without one: --stop-stage 7"
   heard="train dev"
 fi

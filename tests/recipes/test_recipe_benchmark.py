@@ -67,7 +67,7 @@ def test_mistakes(recipe: Callable[[str], Any], options: tuple[str, str], messag
         (
             "systems",
             "s1/new mfcc pretraind",
-            "conf/systems: s1/new needs 'pretraind', and that is -, pretrained, backbone",
+            "conf/systems: s1/new needs 'pretraind', and that is -, pretrained, shape, backbone",
         ),
         ("systems", "s1/new mfcc - simpel", "the last column of s1/new is simple or nothing, not 'simpel'"),
         ("tasks", "iemocap_strict msp_improv", "conf/tasks: iemocap_strict has no corpora, or is there twice"),
