@@ -241,8 +241,13 @@ def versions(runs: Sequence[Run]) -> dict[str, str]:
 
 def _differing(flat: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     names = sorted({name for settings in flat for name in settings})
-    values = {name: sorted({str(settings.get(name, "(absent)")) for settings in flat}) for name in names}
+    # a setting that is off is as if it were not there: runs of before there was one are not other runs
+    values = {name: sorted({_told(settings.get(name)) for settings in flat}) for name in names}
     return {name: tuple(found) for name, found in values.items() if len(found) > 1}
+
+
+def _told(value: Any) -> str:
+    return "(absent)" if value is None else str(value)
 
 
 def _flatten(value: Any, name: str = "") -> dict[str, Any]:
