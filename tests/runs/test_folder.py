@@ -75,9 +75,9 @@ def test_differences_between_runs() -> None:
     ]
     assert differing_settings(runs) == {"m.e": ("(absent)", "2"), "seed": ("0", "1")}
     # runs of a version that had no such setting are those where it is off
-    assert differing_settings([Run("a", config={"data": {"a": 1}}), Run("b", config={"data": {"a": 1, "mixup": None}})]) == {}
-    on = Run("c", config={"data": {"a": 1, "mixup": 0.2}})
-    assert differing_settings([Run("a", config={"data": {"a": 1}}), on]) == {"data.mixup": ("(absent)", "0.2")}
+    old, off, on = (Run("a", config={"data": {"a": 1} | more}) for more in ({}, {"mixup": None}, {"mixup": 0.2}))
+    assert differing_settings([old, off]) == {}
+    assert differing_settings([old, on]) == {"data.mixup": ("(absent)", "0.2")}
     assert versions(runs) == {"torch": "1 and 2"}
 
 
