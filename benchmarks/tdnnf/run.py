@@ -132,7 +132,7 @@ def measure(task: AsrTask, batches: int, clock: Clock) -> tuple[list[float], lis
         task.before_step(0.4)
         optimizer.zero_grad(set_to_none=True)
         with clock.section("forward"):
-            scores, xent, lengths = task._forward(batch, True)
+            scores, xent, _, lengths = task._forward(batch)
         with clock.section("loss"):
             value = task.objective(scores, xent, lengths, batch.targets)
         with clock.section("backward"):
