@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lhotse import MonoCut, Recording, SupervisionSegment
+from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.audio import AudioSource
 
 from sertools.asr.speech import speech_of
@@ -11,8 +11,6 @@ from sertools.manifests import write_cuts
 
 
 def test_copies_at_other_speeds_are_no_more_speech(tmp_path: Path) -> None:
-    from lhotse import CutSet
-
     cuts = []
     for name, corpus, seconds in (("a", "one", 2.0), ("b", "two", 3.5), ("c", None, 1.0)):
         source = AudioSource("file", [0], f"{name}.wav")

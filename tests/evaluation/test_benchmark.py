@@ -63,7 +63,7 @@ def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path
 def test_curves_stand_under_their_task(systems: dict[str, Path], tmp_path: Path) -> None:
     task = read_task("toy", invented_folds(), systems, ["plain"], SEEDS)
     table = (["system", "minutes"], [["pooled", "10.0"]])
-    curves = StoredCurves(("10 match 40.",), (), table, (["second"], [["b against a"]]), png(new_figure(1, 1)[0]), ())
+    curves = StoredCurves(("10 match 40.",), table, (["second"], [["b against a"]]), png(new_figure(1, 1)[0]), ())
     write_benchmark([task], tmp_path / "out", curves={"toy": curves})
     html = (tmp_path / "out/benchmark.html").read_text()
     for words in ("toy, over minutes", "10 match 40.", "b against a", "data:image/png;base64,"):

@@ -14,7 +14,7 @@ MADE_BY = "the stage of learning curves (local/plot_curve.py)"
 _CELLS = ListOf(Text(10_000), 1000)
 _TABLE = Record({"header": _CELLS, "rows": ListOf(_CELLS, 10_000)}, frozenset({"header", "rows"}))
 _FIELDS = Record(
-    {"claims": ListOf(Text(), 10_000), "points": _TABLE, "comparisons": _TABLE, "remarks": ListOf(Text(), 10_000)},
+    {"claims": ListOf(Text(), 10_000), "points": _TABLE, "comparisons": _TABLE},
     frozenset({"claims", "points", "comparisons"}),
 )
 
@@ -25,14 +25,12 @@ class StoredCurves:
 
     Attributes:
         claims: what the curves say, in sentences.
-        remarks: what a reader must know of them.
         points, comparisons: header and rows of tables, as they are shown.
         picture: a PNG file.
         files: that these were read from.
     """
 
     claims: tuple[str, ...]
-    remarks: tuple[str, ...]
     points: tuple[list[str], list[list[str]]]
     comparisons: tuple[list[str], list[list[str]]]
     picture: bytes
@@ -52,7 +50,4 @@ def read_curves(directory: Path) -> StoredCurves:
     except UserError as error:
         raise UserError(f"{error}; it is damaged, or of an older version: make it again with {MADE_BY}") from error
     tables = [(list(values[name]["header"]), list(values[name]["rows"])) for name in ("points", "comparisons")]
-    return StoredCurves(
-        tuple(values["claims"]), tuple(values.get("remarks", ())), tables[0], tables[1], picture.read_bytes(),
-        (path, picture),
-    )  # fmt: skip
+    return StoredCurves(tuple(values["claims"]), tables[0], tables[1], picture.read_bytes(), (path, picture))
