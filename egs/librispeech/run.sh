@@ -18,7 +18,7 @@ option dictionary ""    "pronunciations; empty: librispeech-lexicon.txt (openslr
 option vocabulary vocabulary "conf/a2w/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
 option system ""        "conf/a2w/SYSTEM.yaml says what is trained; empty: a2w, on the demo a2w_demo"
 option init ""          "checkpoint of a recogniser of the same shape and vocabulary to start from"
-option seed 1           "of the network's initialisation and training"
+option seed 1           "of the network's initialisation and training; if not 1, exp/NAME_seedSEED"
 option nj 2             "jobs of feature extraction"
 option gpu 0            "GPUs of the training (on each machine) and of decoding"
 option nodes 1          "machines of the training; more need Slurm"
@@ -41,7 +41,7 @@ if [ -z "$system" ]; then
   if [ "$where" = demo ]; then system=a2w_demo; fi
 fi
 cuts=$data/manifests/librispeech_cuts
-model=$exp$system${vocabulary#vocabulary}${init:+_init}
+model=$exp$system${vocabulary#vocabulary}${init:+_init}$(seed_suffix "$seed")
 
 # the parts besides train: dev is dev-clean, test is test-clean; the others if the corpus has them
 tested() {

@@ -27,7 +27,7 @@ option a2w_system ""    "conf/a2w/A2W_SYSTEM.yaml: the acoustic-to-word recognis
 option vocabulary vocabulary "its conf/a2w/VOCABULARY.yaml: words (vocabulary) or pieces (vocabulary_pieces)"
 option init ""          "checkpoint of an acoustic model of the same shape to start from; its phones may be others"
 option a2w_init ""      "checkpoint of a recogniser of the same shape to start from; its vocabulary may be another"
-option seed 1           "of the network's initialisation and training"
+option seed 1           "of the network's initialisation and training; if not 1, exp/NAME_seedSEED"
 option nj 2             "jobs of feature and i-vector extraction"
 option num_threads 2    "threads of i-vector training"
 option gpu 0            "GPUs of the network's training (on each machine) and of decoding"
@@ -74,9 +74,9 @@ if [ "$manifests" != "$data/manifests" ] && [ -e "$manifests/${prefix}_train.jso
   ((stop_stage < 8)) || recipe_error "$manifests has no ${prefix}_test.jsonl.gz, which stage 8 decodes; without one: --stop-stage 7"
   heard="train dev"
 fi
-model=$exp$system${graphs#graphs}${init:+_init}
+model=$exp$system${graphs#graphs}${init:+_init}$(seed_suffix "$seed")
 extractor=${exp}ivector
-a2w=$exp$a2w_system${vocabulary#vocabulary}${a2w_init:+_init}
+a2w=$exp$a2w_system${vocabulary#vocabulary}${a2w_init:+_init}$(seed_suffix "$seed")
 
 if stage 0 "Demo corpus"; then
   if $demo; then make_demo_corpus; else echo "not needed: there is --corpus or --manifests"; fi

@@ -24,6 +24,16 @@ def test_names_of_experiments(experiment: str, name: str) -> None:
     assert subprocess.run(["bash", "-euc", text], capture_output=True, text=True, check=True).stdout == f"{name}\n"
 
 
+@pytest.mark.parametrize(("seed", "name"), [(1, "lena_10_tiny_small"), (2, "lena_10_tiny_small_seed2")])
+def test_networks_of_other_seeds_have_names_of_their_own(seed: int, name: str) -> None:
+    text = (
+        f". {ROOT}/egs/common/stages/setting.sh; . {ROOT}/egs/common/stages/pretraining.sh; "
+        f"seed={seed} network=tiny graphs=graphs_small; network_of lena 10"
+    )
+    done = subprocess.run(["bash", "-euc", text], capture_output=True, text=True, check=True)
+    assert done.stdout == f"../tedlium2/exp/{name}\n"
+
+
 # -- how a script is begun
 
 

@@ -53,7 +53,7 @@ part_name() {
 network_of() { experiment_on "$1" "$2" "$network"; }
 
 # experiment_on NAME SIZE NETWORK: as ../tedlium2/run.sh calls it
-experiment_on() { echo "../tedlium2/exp/$(part_name "$1" "$2")_$3${graphs#graphs}"; }
+experiment_on() { echo "../tedlium2/exp/$(part_name "$1" "$2")_$3${graphs#graphs}$(seed_suffix "$seed")"; }
 
 pretraining_demo() {
   local dataset=tedlium2 data=data/speech

@@ -56,6 +56,11 @@ experiment_name() {
   esac
 }
 
+# seed_suffix SEED: what the name of a network that is trained from another seed than 1 ends with
+seed_suffix() {
+  if [ "$1" != 1 ]; then echo "_seed$1"; fi
+}
+
 # command_line: this script with its options, for the pages of results
 command_line() {
   echo "egs/${PWD##*/}/$recipe_name $recipe_arguments"
