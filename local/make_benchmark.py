@@ -9,14 +9,14 @@ benchmark.txt (also printed), .md, .csv, .json and benchmark.html.  What is not 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sertools
 from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import SPEED
-from sertools.evaluation.benchmark.grid import read_task, with_known_speeds
+from sertools.evaluation.benchmark.grid import read_task, why_not_run, with_known_speeds
 from sertools.evaluation.benchmark.pages import PAGE, TEXT, write_benchmark
 from sertools.evaluation.compare.comparing import METHODS
 from sertools.evaluation.curve.stored import read_curves
@@ -24,7 +24,7 @@ from sertools.evaluation.stats.registry import metric_names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
-from sertools.runs.folder import HISTORY, INFO, PREDICTIONS
+from sertools.runs.folder import HISTORY, INFO, NOT_RUN, PREDICTIONS
 
 SOURCE = "source_"
 
@@ -54,12 +54,12 @@ def main() -> None:
     inputs: dict[str, Path | str] = {f"{name}/folds": path / FOLDS for name, path in tasks.items()}
     for name, experiments in systems.items():
         for system, directory in experiments.items():
-            files = [*directory.glob(f"fold_*/seed_*/{PREDICTIONS}"), *directory.glob(f"fold_*/seed_*/{HISTORY}"),
-                     *directory.glob(f"fold_*/seed_*/{INFO}"), *directory.glob(SPEED)]  # fmt: skip
+            of_runs = (f"fold_*/seed_*/{name}" for name in (PREDICTIONS, HISTORY, INFO))
+            files = [path for pattern in (*of_runs, SPEED, NOT_RUN) for path in directory.glob(pattern)]
             inputs |= {f"{name}/{system}/{path.relative_to(directory)}": path for path in sorted(files)}
     inputs |= {f"{name}/curve{n}": path for name, found in curves.items() for n, path in enumerate(found.files)}
     settings = {"simple": simple, "seeds": list(seeds), "command": options.command, "sertools": sertools.__version__,
-                "methods": METHODS, "metrics": metric_names(), "page": 2}  # fmt: skip
+                "methods": METHODS, "metrics": metric_names(), "page": 3}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
@@ -67,10 +67,12 @@ def main() -> None:
             logging.info("%s is up to date", options.output)
         else:
             logging.info("making %s: %s", options.output, reason)
-            results = [read_task(name, read_folds(path), systems[name], simple, seeds)
-                       for name, path in tasks.items() if systems[name]]  # fmt: skip
+            run_on = [name for name in tasks if any(not (path / NOT_RUN).exists() for path in systems[name].values())]
+            if not run_on:
+                raise UserError(f"no system was run on {', '.join(tasks)}: {not_run_on(systems)[0]}")
+            results = [read_task(name, read_folds(tasks[name]), systems[name], simple, seeds) for name in run_on]
             results = with_known_speeds(results)
-            not_run = [f"No system was run on {name}." for name in tasks if not systems[name]]
+            not_run = not_run_on({name: found for name, found in systems.items() if name not in run_on})
             files = write_benchmark(results, options.output, options.command, not_run, curves)
             write_stamp(options.output, stamp, files)
     print((options.output / TEXT).read_text(encoding="utf-8"))
@@ -90,8 +92,17 @@ def _named(option: str, texts: Sequence[str]) -> dict[str, Path]:
 
 def systems_of(directory: Path) -> dict[str, Path]:
     """Name of each system to its experiment."""
-    found = sorted(path.parent for path in directory.glob("*/fold_*"))
+    found = sorted(path.parent for pattern in ("*/fold_*", f"*/{NOT_RUN}") for path in directory.glob(pattern))
     return {path.name: path for path in dict.fromkeys(found) if not path.name.startswith(SOURCE)}
+
+
+def not_run_on(systems: Mapping[str, Mapping[str, Path]]) -> list[str]:
+    """A sentence for each task that nothing was run on."""
+    return [
+        f"No system was run on {name}" + "".join(f"; {system}: {why_not_run(path)}" for system, path in found.items())
+        + "."
+        for name, found in systems.items()
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ from sertools.errors import UserError
 from sertools.files import write_json
 from sertools.helptext import read_inputs
 from sertools.manifests import read_cuts
+from sertools.packaged import find_model
 from sertools.prediction import load_emotion
 from sertools.prediction.apply import Failure
 from sertools.prediction.audio import cut_source
+from sertools.training.run import CHECKPOINT
 
 
 def main() -> None:
@@ -34,13 +36,20 @@ def main() -> None:
     arguments.add_argument("--utterances", type=at_least_one, default=40, help="spread over the manifest (default: 40)")
     arguments.add_argument("--members", default="", help="runs that are averaged (default: the first one)")
     add_inputs(arguments)
-    arguments.add_argument("experiment", type=Path, help="a trained experiment")
+    arguments.add_argument("--output", type=Path, metavar="DIR", help="folder of speed.json (default: EXPERIMENT)")
+    arguments.add_argument(
+        "experiment", metavar="EXPERIMENT", help="a trained experiment, a run, or the name of a packaged model"
+    )
     options = arguments.parse_args()
     torch.set_num_threads(1)
-    runs = sorted(str(path.relative_to(options.experiment)) for path in options.experiment.glob("fold_*/seed_*"))
-    if not runs:
-        raise UserError(f"{options.experiment} has no runs; train it first")
-    model = load_emotion(options.experiment, options.members or runs[0], given=read_inputs(options.inputs))
+    options.experiment = find_model(options.experiment)
+    members = options.members
+    if not members and not (options.experiment / CHECKPOINT).is_dir():
+        runs = sorted(str(path.relative_to(options.experiment)) for path in options.experiment.glob("fold_*/seed_*"))
+        if not runs:
+            raise UserError(f"{options.experiment} has no runs; train it first")
+        members = runs[0]
+    model = load_emotion(options.experiment, members, given=read_inputs(options.inputs))
     cuts = list(read_cuts(options.cuts))
     chosen = cuts[:: max(1, len(cuts) // options.utterances)][: options.utterances]
     # what is done once is not part of it
@@ -51,7 +60,7 @@ def main() -> None:
     if failed := [result for result in results if isinstance(result, Failure)]:
         raise UserError(f"{failed[0].name} {failed[0].reason}")
     heard = sum(cut.duration for cut in chosen)
-    write_json(options.experiment / "speed.json", {
+    write_json((options.output or options.experiment) / "speed.json", {
         "real_time_factor": took / heard, "utterances": len(chosen), "seconds_of_speech": heard,
         "members": len(model.members),
     })  # fmt: skip

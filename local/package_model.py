@@ -3,7 +3,8 @@
 
     package_model.py --folds data/folds/four --cuts data/cuts/cuts.jsonl.gz exp/tdnn_four packaged/four
 
-Writes OUTPUT/checkpoint, OUTPUT/predictions.csv (dev gives the temperature) and OUTPUT/CARD.md: data and licences,
+Writes OUTPUT/checkpoint, OUTPUT/predictions.csv (dev gives the temperature), OUTPUT/tested.csv (test predictions of all
+folds, for the benchmark) and OUTPUT/CARD.md: data and licences,
 protocol, UA with interval of each corpus, per class, per sex, calibration, and what it must not be used for.
 """
 

@@ -286,6 +286,8 @@ INFO = Record(
         "versions": MappingOf(_NAME),
         "inputs": MappingOf(optional(_NAME)),
         "remarks": ListOf(Text(), 1000),
+        "one_seed": Truth(),
+        "parameters": Number(0, 1e15),
         "trained_on": ListOf(_NAME, 10**7),
         "chosen_on": ListOf(_NAME, 10**7),
         "speech": Record(

@@ -13,7 +13,7 @@ from sertools.errors import UserError
 from sertools.evaluation.score.completeness import by_corpus, folds_of
 from sertools.evaluation.score.results import MetricScore, Results, score
 from sertools.files import content_hash, write_json, write_text
-from sertools.packaged import CARD
+from sertools.packaged import CARD, TESTED
 from sertools.partitions.folds import Folds
 from sertools.prediction.runs import temperature_of
 from sertools.runs.folder import CONFIG, INFO, PREDICTIONS, run_files
@@ -88,6 +88,7 @@ def package(
     own = read_predictions(run / PREDICTIONS)
     write_predictions(output / PREDICTIONS, own)
     table = read_predictions([path / PREDICTIONS for path in run_files(experiment).values()])
+    write_predictions(output / TESTED, table.select(part="test", seed=int(own.seeds[0]), repetition=1))
     write_text(output / CARD, card(table, own, member, folds, sexes, output, command))
     return output / CARD
 

@@ -36,6 +36,10 @@ CHOSEN_ON = "chosen_on"
 SPEECH = "speech"
 """In a checkpoint's info: ``seconds`` and ``corpora`` of the transcribed speech that it, or the network it was given,
 has learnt from; ``labels``: fields of its utterances that were learnt beside words, if any."""
+ONE_SEED = "one_seed"
+"""In a checkpoint's info, true: nothing was trained here, so the experiment has seed 1 and no other."""
+NOT_RUN = "not_run.json"
+"""In an experiment's folder instead of runs: the ``reason``, for tables."""
 CONFIG, INFO = "checkpoint/config.yaml", "checkpoint/info.json"
 MADE_BY = "the training stage"
 

@@ -16,6 +16,7 @@ from sertools.errors import UserError
 from sertools.files import content_hash
 from sertools.packaged import CARD, about, packaged_model
 from sertools.packaged.making import package
+from sertools.runs.predictions import read_predictions
 
 
 def test_a_run_is_copied_with_its_card(tmp_path: Path) -> None:
@@ -33,6 +34,10 @@ def test_a_run_is_copied_with_its_card(tmp_path: Path) -> None:
     assert kept == {"features": {"mfcc": {"num_ceps": 13}}, "made": [{"a": 1}]}
     weights = experiment / member / "checkpoint/model.safetensors"
     assert (tmp_path / "out/checkpoint/model.safetensors").read_bytes() == weights.read_bytes()
+    # each utterance once, by the network that had not heard its speaker
+    tested = read_predictions(tmp_path / "out/tested.csv")
+    assert sorted(tested.utterances.tolist()) == sorted(folds.labels)
+    assert (set(tested.parts.tolist()), set(tested.seeds.tolist())) == ({"test"}, {0})
     card = made.read_text()
     for words in ("CC BY-NC-SA 4.0", "4 folds; no speaker is in two parts", "./run.sh --ravdess DIR", "| angry | 24 |",
                   "female (4)", "male (4)", "Calibration (ECE", "## Not for", "Livingstone"):  # fmt: skip

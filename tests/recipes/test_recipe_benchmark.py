@@ -44,6 +44,26 @@ def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
     assert {folds["corpus_of"][u] for u in folds["folds"][0]["train"]} == {"iemocap-synthetic"}
 
 
+def test_a_model_of_the_package_beside_systems_that_are_trained(recipe: Callable[[str], Any]) -> None:
+    """It has heard neither demo corpus: one seed of it beside two, and nothing is done twice."""
+    bench = recipe("benchmark")
+    bench.write("conf/demo.yaml", DEMO)
+    options = ("--tasks", "iemocap_to_msp", "--num-seeds", "2", "--nj", "1", "--train-nj", "1",
+               "--systems", "s1/pooled_mfcc packaged/shipped_four")  # fmt: skip
+    bench.run(*options)
+    (task,) = json.loads(bench.read("exp/benchmark/benchmark.json"))["tasks"]
+    rows = {row["system"]: row for row in task["systems"]}
+    assert (rows["pooled_mfcc"]["seeds"], rows["shipped_four"]["seeds"]) == (2, 1)
+    row = rows["shipped_four"]
+    assert row["difference"] == pytest.approx(row["value"] - rows["pooled_mfcc"]["value"])
+    assert row["cost"]["parameters"] > 100_000
+    assert (row["train_minutes"], row["real_time_factor"] > 0, row["dev"] is None) == (None, True, False)
+    assert any("shipped_four: AS IT IS" in line and "nemo and ravdess" in line for line in task["remarks"])
+    bench.run(*options, "--stage", "5", "--stop-stage", "5")
+    logs = [path.read_text() for path in (bench.directory / "exp/log").glob("systems_*.log")]
+    assert sum("shipped_four is up to date" in log for log in logs) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

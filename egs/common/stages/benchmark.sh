@@ -37,8 +37,8 @@ benchmark_plan() {
   done
   [ -n "$task_list" ] || recipe_error "no task of conf/tasks is on${names} alone"
   while read -r name rest need of; do
-    [[ $need == - || $need == @(pretrained|shape|backbone) || $need == source:?* ]] ||
-      recipe_error "conf/systems: $name needs '$need', and that is -, pretrained, shape, backbone or source:FIELD"
+    [[ $need == - || $need == @(pretrained|shape|backbone) || $need == @(source|package):?* ]] ||
+      recipe_error "conf/systems: $name needs '$need', and that is -, pretrained, shape, backbone, source:FIELD or package:MODEL"
     [[ -z $of || $of == simple ]] || recipe_error "conf/systems: the last column of $name is simple or nothing, not '$of'"
     # their experiments are called like them
     [[ "$called " != *" ${name##*/} "* ]] || recipe_error "conf/systems: two systems are called ${name##*/}"
@@ -55,7 +55,7 @@ benchmark_plan() {
     system_list+=" $name"
     reads[$name]=$rest needs[$name]=$need
     if [ "$of" = simple ]; then simple+=" ${name##*/}"; fi
-    [[ " $kinds " == *" $rest "* ]] || kinds+=" $rest"
+    [[ $rest == - || " $kinds " == *" $rest "* ]] || kinds+=" $rest"
     if [[ $need == source:* && " $all_sources " != *" ${need#*:} "* ]]; then all_sources+=" ${need#*:}"; fi
   done < <(plan_lines conf/systems)
   for one in $systems; do
@@ -202,6 +202,14 @@ plan_training() {
   done
 }
 
+# plan_prediction PLAN TASK MODEL EXPERIMENT: a line of the plan for a model that is not trained
+plan_prediction() {
+  local one given=()
+  for one in ${corpora_of[$2]}; do given+=(--cuts "data/$one/manifests/${one}_cuts_all.jsonl.gz"); done
+  printf '%q ' predict_folds.py --model "$3" "${given[@]}" --folds "data/folds/$2" "$4" >> "$1"
+  echo >> "$1"
+}
+
 # run_plan PLAN: its lines as an array of jobs, whose logs lie beside it; each run of the script has plans of its own
 run_plan() {
   local count
@@ -241,6 +249,10 @@ benchmark_systems() {
       fi
       for network in $(networks_for "$one"); do
         system_experiment "$task" "$one" "$network"
+        if [[ ${needs[$one]} == package:* ]]; then
+          plan_prediction $plan "$task" "${needs[$one]#*:}" "$exp"
+          continue
+        fi
         task_cuts "$task" "${reads[$one]}" "$network"
         case ${needs[$one]} in
           pretrained | shape) inputs=(--pretrained "$network/checkpoint") ;;
@@ -258,7 +270,7 @@ benchmark_systems() {
 
 # benchmark_speeds: the real-time factor of each system, on the first task that it has finished
 benchmark_speeds() {
-  local task one network exp layer first given run
+  local task one network exp layer first given run measured
   for one in $system_list; do
     for network in $(networks_for "$one"); do
       given=()
@@ -267,9 +279,11 @@ benchmark_speeds() {
         system_experiment "$task" "$one" "$network"
         run=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
         first=${corpora_of[$task]%% *}
+        measured=$exp
+        if [[ ${needs[$one]} == package:* ]]; then measured=${needs[$one]#*:}; fi
         if [ ! "$exp/speed.json" -nt "$run" ]; then
-          $train_cmd "exp/log/speed_${exp##*/}.log" measure_speed.py "${given[@]}" \
-            --cuts "data/$first/manifests/${first}_cuts_all.jsonl.gz" "$exp"
+          $train_cmd "exp/log/speed_${exp##*/}.log" measure_speed.py "${given[@]}" --output "$exp" \
+            --cuts "data/$first/manifests/${first}_cuts_all.jsonl.gz" "$measured"
         fi
         break
       done

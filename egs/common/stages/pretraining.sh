@@ -41,6 +41,7 @@ pretraining_plan() {
   done
   for one in $level; do
     [[ ${needs[$one]} != @(pretrained|shape) ]] || recipe_error "--level $one needs a pretrained network; name it in --systems"
+    [[ ${needs[$one]} != package:* ]] || recipe_error "--level $one: it has one seed, and a curve --num-seeds; ./run.sh has it in its table"
   done
 }
 

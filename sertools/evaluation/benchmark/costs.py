@@ -17,6 +17,8 @@ SPEED = "speed.json"
 """In an experiment's folder: what local/measure_speed.py measured."""
 SECONDS = "train_seconds"
 """In a checkpoint's info: how long a training without epochs took."""
+PARAMETERS = "parameters"
+"""In the info of a run that has no weights, being predictions of a model that lies elsewhere: the numbers in those."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def cost_of(directory: Path, runs: Mapping[str, Path]) -> Cost:
     Raises:
         UserError: a damaged checkpoint or history.
     """
-    sizes = [parameters(folder / WEIGHTS) for folder in runs.values() if (folder / WEIGHTS).exists()]
+    sizes = [found for folder in runs.values() if (found := _size(folder)) is not None]
     times = [found for folder in runs.values() if (found := seconds(folder)) is not None]
     speed: Any = read_json(directory / SPEED, "local/measure_speed.py") if (directory / SPEED).exists() else {}
     factor = speed.get("real_time_factor") if isinstance(speed, dict) else None
@@ -54,6 +56,14 @@ def cost_of(directory: Path, runs: Mapping[str, Path]) -> Cost:
         sum(times) / len(times) / 60 if times else None,
         float(factor) if factor is not None and is_number(factor) else None,
     )
+
+
+def _size(folder: Path) -> float | None:
+    """Of a run's weights, or as its info says; None if nothing says so."""
+    if (folder / WEIGHTS).exists():
+        return parameters(folder / WEIGHTS)
+    told = read_info(folder / INFO).get(PARAMETERS) if (folder / INFO).exists() else None
+    return None if told is None else float(told)
 
 
 def parameters(path: Path) -> int:

@@ -11,8 +11,9 @@ from sertools.evaluation.compare.pairing import System
 from sertools.evaluation.score.completeness import check_complete
 from sertools.evaluation.score.results import Results, score
 from sertools.evaluation.score.scoring import refuse_mixed
+from sertools.files import read_json
 from sertools.partitions.folds import Folds
-from sertools.runs.folder import PREDICTIONS, read_run, remarks, run_files
+from sertools.runs.folder import INFO, NOT_RUN, ONE_SEED, PREDICTIONS, read_info, read_run, remarks, run_files
 from sertools.runs.predictions import read_predictions
 
 
@@ -79,7 +80,7 @@ def read_task(
         folds: who trained, and who is tested.
         experiments: name of each system to its folder.
         simple: names of the simple ones.
-        seeds: those that every system must have.
+        seeds: those that every system must have that was trained; what was not has the first (``ONE_SEED``).
 
     Raises:
         UserError: no system has finished; a damaged table.
@@ -89,7 +90,9 @@ def read_task(
     unfinished: list[tuple[str, str]] = []
     for system, directory in experiments.items():
         try:
-            runs = run_files(directory, seeds)
+            if (directory / NOT_RUN).exists():
+                raise UserError(why_not_run(directory))
+            runs = run_files(directory, seeds[:1] if _has_one_seed(directory) else seeds)
             found = [read_run(run, folder) for run, folder in runs.items()]
             refuse_mixed(found, directory)
             table = read_predictions([folder / PREDICTIONS for folder in runs.values()])
@@ -109,10 +112,29 @@ def read_task(
     compared: dict[str, Comparison] = {}
     if reference is not None and len(systems) > 1:
         ordered = [reference, *(system for system in systems if system is not reference)]
-        compared = {one.second: one for one in compare(ordered, folds).comparisons}
+        # one that was not trained here has one seed; who was trained has all (run_files)
+        compared = {one.second: one for one in compare(ordered, folds, unequal_seeds=True).comparisons}
     test = {s.name: score(s.table, "test", folds) for s in systems}
     rows = tuple(Row(n, n in simple, test[n], dev.get(n), compared.get(n), *told[n]) for n in test)
     return TaskResult(name, folds, reference.name if reference else "", rows, tuple(unfinished))
+
+
+def _has_one_seed(directory: Path) -> bool:
+    """Whether nothing was trained there, as every run's info says."""
+    told = [read_info(path).get(ONE_SEED) for path in sorted(directory.glob(f"fold_*/seed_*/{INFO}"))]
+    return bool(told) and all(value is True for value in told)
+
+
+def why_not_run(directory: Path) -> str:
+    """What an experiment says that has no runs (``NOT_RUN``).
+
+    Raises:
+        UserError: no such file, or not JSON.
+    """
+    path = directory / NOT_RUN
+    told = read_json(path, "local/predict_folds.py")
+    reason = told.get("reason") if isinstance(told, dict) else None
+    return reason if isinstance(reason, str) else f"{path} does not say why it was not run; run its stage again"
 
 
 def with_known_speeds(tasks: Sequence[TaskResult]) -> list[TaskResult]:

@@ -133,10 +133,11 @@ def sentences(task: TaskResult) -> list[str]:
 def about(task: TaskResult) -> str:
     """The task in a line."""
     first = task.rows[0].test
+    seeds = max(len(row.test.seeds) for row in task.rows)
     return (
         f"{first.corpus}: {', '.join(first.classes) or task.folds.target.name}; {first.num_utterances} utterances, "
-        f"{first.num_speakers} speakers, {len(first.folds)} fold{'s' * (len(first.folds) > 1)}, {len(first.seeds)} "
-        f"seed{'s' * (len(first.seeds) > 1)} (chance: {chance(first)}). {task.folds.description.rstrip('.')}"
+        f"{first.num_speakers} speakers, {len(first.folds)} fold{'s' * (len(first.folds) > 1)}, {seeds} "
+        f"seed{'s' * (seeds > 1)} (chance: {chance(first)}). {task.folds.description.rstrip('.')}"
     )
 
 
