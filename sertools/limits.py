@@ -289,6 +289,7 @@ INFO = Record(
         "one_seed": Truth(),
         "parameters": Number(0, 1e15),
         "trained_on": ListOf(_NAME, 10**7),
+        "guessed": ListOf(_NAME, 10**7),
         "chosen_on": ListOf(_NAME, 10**7),
         "speech": Record(
             {"seconds": Number(0, 1e12), "corpora": ListOf(_NAME, 10_000), "labels": ListOf(_NAME, 1000)},

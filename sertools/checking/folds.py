@@ -8,7 +8,7 @@ from sertools.checking.findings import Findings
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.files import read_json
-from sertools.partitions.folds import MADE_BY, PARTS, Folds, check_folds
+from sertools.partitions.folds import MADE_BY, PARTS, Fold, Folds, check_folds
 
 
 def check_folds_file(path: Path) -> tuple[Folds | None, Findings, list[str]]:
@@ -24,9 +24,7 @@ def check_folds_file(path: Path) -> tuple[Folds | None, Findings, list[str]]:
         return None, found, []
     where = str(path)
     for fold in folds.folds:
-        _check_fold(
-            folds, fold.name, {part: getattr(fold, part) for part in PARTS}, found, f"{where}, fold {fold.name}"
-        )
+        _check_fold(folds, fold, found, f"{where}, fold {fold.name}")
     _check_tested(folds, found, where)
     if not len(found):
         try:
@@ -39,7 +37,9 @@ def check_folds_file(path: Path) -> tuple[Folds | None, Findings, list[str]]:
     return folds, found, notes
 
 
-def _check_fold(folds: Folds, name: str, parts: dict[str, tuple[str, ...]], found: Findings, where: str) -> None:
+def _check_fold(folds: Folds, fold: Fold, found: Findings, where: str) -> None:
+    parts: dict[str, tuple[str, ...]] = {part: getattr(fold, part) for part in PARTS}
+    labelled = folds.labels.keys() | (fold.guessed.keys() & set(fold.train))
     for part, utterances in parts.items():
         if not utterances:
             why = "; what is chosen (an epoch, a cost) must be chosen there" if part == "dev" else ""
@@ -47,8 +47,8 @@ def _check_fold(folds: Folds, name: str, parts: dict[str, tuple[str, ...]], foun
         for utterance, times in Counter(utterances).items():
             if times > 1:
                 found.add(("twice", part), where, f"part {part} has utterance {utterance} {times} times")
-            if utterance not in folds.labels or utterance not in folds.speakers:
-                lacks = "label" if utterance not in folds.labels else "speaker"
+            if utterance not in labelled or utterance not in folds.speakers:
+                lacks = "label" if utterance not in labelled else "speaker"
                 found.add(("unknown", lacks), where, f"part {part} has utterance {utterance}, which has no {lacks}")
     for one, other in combinations(PARTS, 2):
         if both := sorted(set(parts[one]) & set(parts[other])):
@@ -62,7 +62,7 @@ def _check_fold(folds: Folds, name: str, parts: dict[str, tuple[str, ...]], foun
             said = " and speaker_dependent is false"
             found.add(("speakers", one, other), where, shown + said, leak=True)
     if folds.classes:
-        trained = {folds.labels.get(u) for u in parts["train"]}
+        trained = {fold.guessed.get(u, folds.labels.get(u)) for u in parts["train"]}
         wanted = {folds.labels.get(u) for part in ("dev", "test") for u in parts[part]} - {None}
         for missing in sorted(map(str, wanted - trained)):
             found.add(("untrained", missing), where, f"no training utterance of class {missing}")

@@ -34,7 +34,7 @@ from sertools.partitions.folds import Fold, Folds, find_fold
 from sertools.partitions.target import Target
 from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
 from sertools.runs.fields import FIELDS, fields_of, write_fields
-from sertools.runs.folder import CHOSEN_ON, PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
+from sertools.runs.folder import CHOSEN_ON, GUESSED, PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
 from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 from sertools.training.loop import HERE, HISTORY, Conditions, Trained, json_line
@@ -68,14 +68,22 @@ class Experiment:
         """What is predicted."""
         return self.folds.target
 
-    def labels(self) -> dict[str, Label]:
-        """Index of the class of every utterance of the folds, or its value."""
+    def labels(self, fold: Fold) -> dict[str, Label]:
+        """Index of the class of every utterance of the folds, or its value, as runs of a fold are told it."""
+        told = self.folds.labels_in(fold)
         if self.target.kind == "number":
-            return {utterance: float(value) for utterance, value in self.folds.labels.items()}
+            return {utterance: float(value) for utterance, value in told.items()}
         index = {name: number for number, name in enumerate(self.target.classes)}
-        labels = {utterance: index[str(label)] for utterance, label in self.folds.labels.items()}
+        labels = {utterance: index[str(label)] for utterance, label in told.items()}
         shares = self.folds.shares
         return {name: Rated(label, shares[name]) for name, label in labels.items()} if shares else dict(labels)
+
+
+def features_of(cuts: Sequence[Path]) -> Any:
+    """What made the features of manifests that are joined (:func:`sertools.provenance.made_with`)."""
+    made = [made_with(path) for path in cuts]
+    # what several manifests have together, by kind
+    return made[0] if len(made) == 1 else dict(item for each in made for item in kinds_of(each).items())
 
 
 def always(system: System, inputs: Inputs = Inputs()) -> Callable[[RunId], tuple[System, Inputs]]:  # noqa: B008
@@ -138,16 +146,16 @@ class _Corpus:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._of: tuple[Any, list[Path]] | None = None
+        self._of: tuple[Any, list[Path], dict[str, str]] | None = None
         self._utterances: Mapping[str, Any] = {}
         self._fields: dict[Path, Mapping[str, dict[str, str]]] = {}
 
-    def __call__(self, system: System, cuts: Sequence[Path]) -> Mapping[str, Any]:
-        """All utterances of the folds, by id, as a system reads them."""
-        wanted = system.reading, list(cuts)
+    def __call__(self, system: System, cuts: Sequence[Path], fold: Fold) -> Mapping[str, Any]:
+        """All utterances of the folds, by id, as a system reads them, with the labels that a fold's runs are told."""
+        wanted = system.reading, list(cuts), fold.guessed
         if self._of != wanted:
             self._utterances = {}  # two corpora may not fit into memory
-            self._utterances = system.read(cuts, self._experiment.labels())
+            self._utterances = system.read(cuts, self._experiment.labels(fold))
             self._of = wanted
         return self._utterances
 
@@ -180,24 +188,26 @@ class _Run:
 
     def _stamp(self) -> Stamp:
         folds, fold = self.folds, self.fold
+        told = folds.labels_in(fold)
         # the first manifest is called as it was when there was one only
         roles = ["features", *(f"features{number}" for number in range(2, len(self.cuts) + 1))]
         inputs = {role: content_hash(path) for role, path in zip(roles, self.cuts, strict=True)} | {
             "fold": json_hash([fold.train, fold.dev, fold.test, self.target.classes or self.target.name]),
-            "labels": json_hash([folds.labels[u] for part in (fold.train, fold.dev, fold.test) for u in part]),
+            "labels": json_hash([told[u] for part in (fold.train, fold.dev, fold.test) for u in part]),
         }
         if folds.shares:
             inputs["votes"] = json_hash(
                 [folds.target.raters, *(folds.shares[u] for part in (fold.train, fold.dev, fold.test) for u in part)]
             )
+        if fold.guessed:
+            # a run that was told the truth says so, also where the guesses are right
+            inputs["guessed"] = json_hash(sorted(fold.guessed))
         settings = to_dict(self.system.config) | {"seed": self.run_id.seed, "fold": fold.name}
         return Stamp(settings, inputs | self.inputs.hashes())
 
     def info(self) -> dict[str, Any]:
         """For the checkpoint, after checks that need no utterances."""
-        made = [made_with(path) for path in self.cuts]
-        # what several manifests have together, by kind
-        features = made[0] if len(made) == 1 else dict(item for each in made for item in kinds_of(each).items())
+        features = features_of(self.cuts)
         self.inputs.check_features(features, ", ".join(map(str, self.cuts)))
         self.inputs.check_fold(self.folds, self.fold)
         return {
@@ -214,13 +224,14 @@ class _Run:
                 *([MAJORITY] if self.target.raters and not isinstance(self.system, LoopTrained) else []),
             ],
             TRAINED_ON: list(self.fold.train),
+            **({GUESSED: sorted(self.fold.guessed)} if self.fold.guessed else {}),
             CHOSEN_ON: list(self.fold.dev),
             **self.inputs.about(),
         }
 
     def parts(self) -> dict[str, list[Any]]:
         """Utterances of train, dev and test."""
-        utterances = self._corpus(self.system, self.cuts)
+        utterances = self._corpus(self.system, self.cuts, self.fold)
         fold = self.fold
         parts = {"train": fold.train, "dev": fold.dev, "test": fold.test}
         log.info("fold %s: %s", fold.name, ", ".join(f"{len(names)} {part}" for part, names in parts.items())

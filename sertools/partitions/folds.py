@@ -16,6 +16,8 @@ from sertools.provenance import require_whole
 FOLDS = "folds.json"
 MADE_BY = "local/make_folds.py"
 PARTS = ("train", "dev", "test")
+SELF_TRAINED = "SELF-TRAINED"
+"""Begins the remark of folds in which a system has guessed labels."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Fold:
         name: unique over all repetitions; folders of runs are called by it.
         train, dev, test: the parts.
         repetition: from 1; what repeats a cross-validation with another division has another one.
+        guessed: utterances of ``train`` whose true labels nobody is told, and the class that a system guessed for each
+            (:mod:`sertools.partitions.guessing`); what ``Folds.labels`` say of them is not learnt.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Fold:
     dev: tuple[str, ...]
     test: tuple[str, ...]
     repetition: int = 1
+    guessed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,9 @@ class Folds:
         target: what is predicted.
         class_set: name of the choice of utterances.
         speaker_dependent: True if a speaker may be in two parts of one fold.
-        labels: utterance to class, or to value, for every utterance that may be in a part.
-        speakers: utterance to speaker.
+        labels: utterance to class, or to value, for every utterance that may be in a part; but for those that only
+            train, and with guesses.
+        speakers: utterance to speaker, of those with guesses too.
         folds: an utterance is tested at most once a repetition; each repetition tests the same utterances.
         description: what the protocol does, for people.
         corpora: names; one ends in ``-synthetic`` if it is a demo corpus.
@@ -90,6 +96,18 @@ class Folds:
         """The corpus that an utterance is of."""
         return self.corpus_of.get(utterance, self.corpora[0])
 
+    @property
+    def guessed(self) -> dict[str, str]:
+        """Every utterance that has a guess in some fold, and the first fold's class."""
+        return {u: guess for fold in reversed(self.folds) for u, guess in fold.guessed.items()}
+
+    def labels_in(self, fold: Fold) -> dict[str, str | float]:
+        """What a run of a fold is told: guesses in place of true labels where the fold has them.
+
+        It is of all utterances of all folds: what is read (statistics of speakers, say) is the same in each.
+        """
+        return {**self.guessed, **self.labels, **fold.guessed}
+
 
 def check_folds(folds: Folds, where: str) -> None:
     """Check that the folds can be trusted.
@@ -98,17 +116,18 @@ def check_folds(folds: Folds, where: str) -> None:
         UserError: a speaker is in two parts of a fold (unless ``speaker_dependent``); an utterance
             is in two parts, tested twice in a repetition, tested in one repetition and not in another, or unknown;
             a part is empty; a tested part has several corpora; a class has no training data; a label is no
-            class, or no finite number; names are not unique, or no names of folders.
+            class, or no finite number; names are not unique, or no names of folders; a label is guessed of an
+            utterance that does not train, where labels are numbers or raters' votes, or without a remark.
     """
-    if folds.labels.keys() != folds.speakers.keys():
-        odd = min(folds.labels.keys() ^ folds.speakers.keys())
-        raise UserError(f"{where}: utterance {odd} has a label or a speaker, but not both")
+    _check_guesses(folds, where)
+    if odd := (folds.labels.keys() | folds.guessed.keys()) ^ folds.speakers.keys():
+        raise UserError(f"{where}: utterance {min(odd)} has a label or a speaker, but not both")
     if not folds.corpora or not all(folds.corpora):
         raise UserError(f"{where}: the corpus has no name")
     for utterance, corpus in folds.corpus_of.items():
-        if corpus not in folds.corpora or utterance not in folds.labels:
+        if corpus not in folds.corpora or utterance not in folds.speakers:
             raise UserError(f"{where}: utterance {utterance} is of the corpus {corpus}, which the folds do not have")
-    if len(folds.corpora) > 1 and (missing := folds.labels.keys() - folds.corpus_of.keys()):
+    if len(folds.corpora) > 1 and (missing := folds.speakers.keys() - folds.corpus_of.keys()):
         raise UserError(f"{where}: nobody knows which corpus utterance {min(missing)} is of")
     _check_labels(folds, where)
     _check_shares(folds, where)
@@ -139,6 +158,30 @@ def _check_labels(folds: Folds, where: str) -> None:
             )
 
 
+def _check_guesses(folds: Folds, where: str) -> None:
+    if not folds.guessed:
+        return
+    if folds.target.kind == "number" or folds.shares:
+        what = f"{folds.target.name} is a number" if folds.target.kind == "number" else "the folds have raters' votes"
+        raise UserError(f"{where}: labels are guessed, and {what}; self-training is of classes without votes")
+    if not any(line.startswith(SELF_TRAINED) for line in folds.remarks):
+        raise UserError(
+            f"{where}: labels are guessed, and no remark says so; folds with guesses are made by local/guess_labels.py"
+        )
+    for fold in folds.folds:
+        train = set(fold.train)
+        for utterance, guess in fold.guessed.items():
+            if utterance not in train:
+                raise UserError(
+                    f"{where}: fold {fold.name}: the label of utterance {utterance} is guessed, and it does not train"
+                )
+            if guess not in folds.classes:
+                raise UserError(
+                    f"{where}: fold {fold.name}: utterance {utterance} is guessed to be '{guess}', not one of "
+                    f"{', '.join(folds.classes)}"
+                )
+
+
 def _check_shares(folds: Folds, where: str) -> None:
     if folds.target.raters and not folds.shares:
         raise UserError(f"{where}: the target is the raters' votes, and there are none (shares)")
@@ -165,7 +208,7 @@ def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
         if not utterances:
             raise UserError(f"{where}: part {part} is empty")
         for utterance, times in Counter(utterances).items():
-            if utterance not in folds.labels:
+            if utterance not in folds.labels and utterance not in fold.guessed:
                 raise UserError(f"{where}: part {part} has utterance {utterance}, which has no label")
             if times > 1:
                 raise UserError(f"{where}: part {part} has utterance {utterance} {times} times")
@@ -179,7 +222,7 @@ def _check_fold(fold: Fold, folds: Folds, where: str) -> None:
     tested = sorted({folds.corpus_of_utterance(utterance) for utterance in fold.test})
     if len(tested) > 1:
         raise UserError(f"{where}: tests several corpora ({', '.join(tested)}); each needs a fold of its own")
-    trained = {folds.labels[utterance] for utterance in fold.train}
+    trained = {fold.guessed[u] if u in fold.guessed else folds.labels[u] for u in fold.train}
     # a source knows the speakers of its own fold only
     needed = set(folds.classes) if folds.tested != "varied" else {folds.labels[u] for u in (*fold.dev, *fold.test)}
     if missing := needed - trained if folds.classes else None:
@@ -225,7 +268,11 @@ def write_folds(path: Path | str, folds: Folds) -> None:
     """
     path = _file(path)
     check_folds(folds, str(path))
-    write_json(path, asdict(folds))
+    values = asdict(folds)
+    for fold in values["folds"]:
+        if not fold["guessed"]:
+            del fold["guessed"]  # folds without guesses are written as they always were
+    write_json(path, values)
 
 
 def find_fold(folds: Folds, name: str) -> Fold:

@@ -188,7 +188,7 @@ def waits(cuda: "FakeCuda", cuts: Path, folds_place: Path, settings: list[str]) 
     system, _ = load_system(overrides=settings)(RunId(fold.name, 1))
     experiment = Experiment(load_system(overrides=settings), folds, folds_place, (cuts,))
     with cuda:
-        found = system.read([cuts], experiment.labels())
+        found = system.read([cuts], experiment.labels(experiment.folds.folds[0]))
         train, dev = ([found[name] for name in part] for part in (fold.train, fold.dev))
         task = system.task(folds.target, train, dev, seed=1, device="cuda:0", group=SINGLE)  # type: ignore[attr-defined]
         optimizer = make_optimizer(task.model, system.training)  # type: ignore[attr-defined]

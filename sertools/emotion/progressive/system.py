@@ -169,11 +169,12 @@ class _Group:
         """
         if runs[0].target.kind != "classes":
             raise UserError("a system of the kind progressive recognises classes, and the folds' target is a number")
-        utterances: dict[str, Vector] = {}
+        # by label, too: what one fold's runs know of an utterance, another's may guess
+        utterances: dict[tuple[str, int], Vector] = {}
         for run in runs:
             everything = run.system._everything if config.normalise == "corpus" else []
             for vector in [*run.train, *run.dev, *everything]:
-                utterances.setdefault(vector.id, vector)
+                utterances.setdefault(_row(vector), vector)
         rows = {name: number for number, name in enumerate(utterances)}
         vectors = list(utterances.values())
         x = matrix_of(vectors)
@@ -186,12 +187,16 @@ class _Group:
             columns.start_from(_stacked([one[0] for one in sources]))
         lessons = [
             Lesson(
-                torch.tensor([rows[v.id] for v in run.train]), torch.tensor([rows[v.id] for v in run.dev]), seed,
+                torch.tensor([rows[_row(v)] for v in run.train]), torch.tensor([rows[_row(v)] for v in run.dev]), seed,
                 _key(run, labels, rows, x, own),
             )
             for run, seed, own in zip(runs, seeds, sources, strict=True)
         ]  # fmt: skip
         return _Group(x, scales, labels, heads, lessons, sources, columns)
+
+
+def _row(vector: Vector) -> tuple[str, int]:
+    return vector.id, int(vector.label)
 
 
 def _labels(
@@ -277,10 +282,12 @@ def _seed(run: RunData) -> int:
     return int(json_hash([run.run.seed, run.run.fold])[:12], 16)
 
 
-def _key(run: RunData, labels: Tensor, rows: Mapping[str, int], x: Tensor, sources: Sequence[Source]) -> str:
+def _key(
+    run: RunData, labels: Tensor, rows: Mapping[tuple[str, int], int], x: Tensor, sources: Sequence[Source]
+) -> str:
     """Hash of what the training of a run depends on besides the configuration."""
     of_part = [[v.id for v in run.train], [v.id for v in run.dev]]
-    used = [rows[name] for part in of_part for name in part]
+    used = [rows[_row(vector)] for part in (run.train, run.dev) for vector in part]
     sums = [float(value.double().sum()) for source in sources for value in source.weights.values()]
     values = x[used].double()
     return json_hash([of_part, labels[used].tolist(), float(values.sum()), float(values.square().sum()), sums])

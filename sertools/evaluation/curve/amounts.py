@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sertools.errors import UserError
-from sertools.runs.folder import SPEECH, TRAINED_ON, Run
+from sertools.runs.folder import GUESSED, SPEECH, TRAINED_ON, Run
 from sertools.runs.predictions import Predictions
 
 
@@ -48,7 +48,9 @@ def find_amount(name: str) -> Amount:
 
 
 def _utterances(run: Run, table: Predictions) -> float | None:
-    return len(run.info[TRAINED_ON]) / max(len(table.classes), 1) if TRAINED_ON in run.info else None
+    if TRAINED_ON not in run.info:
+        return None
+    return (len(run.info[TRAINED_ON]) - len(run.info.get(GUESSED, ()))) / max(len(table.classes), 1)
 
 
 def _minutes(run: Run, table: Predictions) -> float | None:
