@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Self-training: let a trained system label speech that has no labels, and add the surest to each fold's training part.
+
+    guess_labels.py --folds data/folds/four_25 --all data/folds/four --cuts data/mfcc/cuts.jsonl.gz --share 0.5 \\
+        exp/pooled_four_25 data/folds/four_25_guessed
+    guess_labels.py --folds data/folds/four --cuts data/both/mfcc/cuts.jsonl.gz exp/pooled_four data/folds/four_guessed
+
+In each fold the teacher's runs of that fold (the mean of its seeds) predict what trains in the fold of --all with the
+same dev and test parts, and not in its own; without --all, all cuts that are in none of the fold's parts, by nobody who
+is dev or test there.  Of each guessed class the surest --share is taken.  train_emotion.py --folds OUT then trains the
+student; its results say that it was self-trained.  For another round, give the student as TEACHER, the same --folds,
+and another OUT.  OUT/guesses.csv has every guess; true labels are looked at for that table and a line here alone.
+"""
+
+import csv
+import io
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cli import add_device, add_inputs, at_least_one, parser, resolve_device, run
+from sertools.emotion.inputs import fill_in
+from sertools.emotion.system import RunId
+from sertools.emotion.teaching import Teacher, fingerprint
+from sertools.errors import UserError
+from sertools.files import content_hash, only_writer, write_text
+from sertools.helptext import read_inputs
+from sertools.manifests import read_cuts
+from sertools.partitions.folds import FOLDS, Folds, read_folds, write_folds
+from sertools.partitions.guessing import (
+    Guess,
+    Voice,
+    check_teachable,
+    surest,
+    unlabelled_among,
+    unlabelled_of,
+    with_guesses,
+)
+from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
+from sertools.runs.folder import run_files
+
+GUESSES = "guesses.csv"
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--folds", type=Path, required=True, help="folder of folds.json, whose labels are known")
+    arguments.add_argument("--all", type=Path, help="folds of which those are a part: what else trains has no label")
+    arguments.add_argument("--cuts", type=Path, required=True, action="append", help="as in the teacher's training")
+    arguments.add_argument("--share", type=float, default=0.5, help="of each guessed class (default: 0.5)")
+    arguments.add_argument("--num-seeds", type=at_least_one, help="the teacher's seeds 1 .. N (default: all)")
+    add_inputs(arguments)
+    add_device(arguments)
+    arguments.add_argument("teacher", type=Path, metavar="TEACHER", help="experiment that was trained on --folds")
+    arguments.add_argument("out", type=Path, metavar="OUT", help="folder for folds.json with guessed labels")
+    options = arguments.parse_args()
+    if not 0.0 < options.share <= 1.0:
+        raise UserError(f"--share must be above 0 and at most 1, not {options.share:g}")
+    folds = read_folds(options.folds)
+    check_teachable(folds, str(options.folds))
+    whole = read_folds(options.all) if options.all else None
+
+    found = run_files(options.teacher, range(1, options.num_seeds + 1) if options.num_seeds else None)
+    seeds = seeds_of(found)
+    inputs = {"folds": content_hash(options.folds / FOLDS)}
+    inputs |= {"all": content_hash(options.all / FOLDS)} if options.all else {}
+    inputs |= {f"cuts {path}": content_hash(path) for path in cuts_of(options.cuts, folds, seeds)}
+    inputs |= {f"teacher {name}": fingerprint(path) for name, path in found.items()}
+    stamp = Stamp({"share": options.share, "teacher": options.teacher.as_posix()}, inputs)
+    with only_writer(options.out):
+        reason = why_stale(options.out, stamp)
+        if reason is None:
+            logging.info("%s is up to date", options.out)
+            return
+        logging.info("making %s: %s", options.out, reason)
+        teacher = Teacher(options.teacher, seeds, folds, read_inputs(options.inputs))
+        if whole:
+            voices = {u: Voice(speaker, whole.corpus_of_utterance(u)) for u, speaker in whole.speakers.items()}
+            wanted = unlabelled_of(folds, whole, str(options.all))
+        else:
+            voices = voices_of(cuts_of(options.cuts, folds, seeds))
+            wanted = unlabelled_among(folds, voices)
+            tell_left_out(folds, voices, wanted)
+        guesses = teacher.guess(wanted, options.cuts, resolve_device(options.device))
+        chosen = {name: surest(of, options.share) for name, of in guesses.items()}
+        made = with_guesses(folds, chosen, voices, options.teacher.as_posix(), teacher.remarks)
+        truth = folds.labels | (whole.labels if whole else {})
+        begin(options.out)
+        write_folds(options.out / FOLDS, made)
+        write_text(options.out / GUESSES, table(guesses, chosen, voices, truth))
+        write_stamp(options.out, stamp, [FOLDS, GUESSES])
+    tell(guesses, chosen, truth)
+    for line in made.remarks[len(folds.remarks) :]:
+        logging.info("%s", line)
+    logging.info("wrote %s", options.out / FOLDS)
+
+
+def seeds_of(runs: Mapping[str, Path]) -> dict[str, list[int]]:
+    """Fold's name to the seeds of its runs."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for path in runs.values():
+        seed = path.name.removeprefix("seed_")
+        if not seed.isdecimal():
+            raise UserError(f"{path}: a run's folder is called seed_N")
+        found[path.parent.name.removeprefix("fold_")].append(int(seed))
+    return {name: sorted(seeds) for name, seeds in found.items()}
+
+
+def cuts_of(cuts: Sequence[Path], folds: Folds, seeds: Mapping[str, Sequence[int]]) -> list[Path]:
+    """Every manifest that some run of the teacher reads."""
+    runs = [RunId(fold.name, seed) for fold in folds.folds for seed in seeds.get(fold.name, ())]
+    paths = dict.fromkeys(fill_in(path, run_id) for path in cuts for run_id in runs)
+    return [require_whole(path, "the feature stage (local/collect_features.py)") for path in paths]
+
+
+def voices_of(cuts: Sequence[Path]) -> dict[str, Voice]:
+    """Of every utterance of some manifests, by id."""
+    found = {}
+    for path in cuts:
+        for cut in read_cuts(path):
+            if not cut.supervisions or not cut.supervisions[0].speaker:
+                raise UserError(f"{path}: {cut.id} has no speaker, so nobody knows whether a tested one would train")
+            told = cut.supervisions[0]
+            found[cut.id] = Voice(str(told.speaker), str((told.custom or {}).get("corpus", "unknown")))
+    return found
+
+
+def tell_left_out(folds: Folds, voices: Mapping[str, Voice], wanted: Mapping[str, Sequence[str]]) -> None:
+    """Say how much is not guessed because its speaker is dev or test."""
+    for fold in folds.folds:
+        left = len(voices.keys() - {*fold.train, *fold.dev, *fold.test} - set(wanted[fold.name]))
+        if left:
+            logging.info("fold %s: %d utterances are left out, their speakers are dev or test", fold.name, left)
+
+
+def table(
+    guesses: Mapping[str, Sequence[Guess]], chosen: Mapping[str, Sequence[Guess]], voices: Mapping[str, Voice],
+    truth: Mapping[str, object],
+) -> str:  # fmt: skip
+    """All guesses as CSV; ``label`` and ``right`` are empty where nobody knows."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["fold", "utterance", "speaker", "guess", "confidence", "chosen", "label", "right"])
+    for fold, of_fold in guesses.items():
+        taken = set(chosen[fold])
+        for one in of_fold:
+            label = truth.get(one.utterance, "")
+            right = int(label == one.label) if label else ""
+            speaker = voices[one.utterance].speaker
+            writer.writerow(
+                [fold, one.utterance, speaker, one.label, f"{one.confidence:.6f}", int(one in taken), label, right]
+            )
+    return stream.getvalue()
+
+
+def tell(
+    guesses: Mapping[str, Sequence[Guess]], chosen: Mapping[str, Sequence[Guess]], truth: Mapping[str, object]
+) -> None:
+    """How many were taken, and how many of them are right, where that is known."""
+    rows = {what: [one for of in groups.values() for one in of if one.utterance in truth]
+            for what, groups in (("taken", chosen), ("made", guesses))}  # fmt: skip
+    counts = [sum(map(len, groups.values())) for groups in (chosen, guesses)]
+    logging.info("%d guesses taken of %d, in %d folds", *counts, len(guesses))
+    for what, ones in rows.items():
+        if ones:
+            right = [one for one in ones if truth[one.utterance] == one.label]
+            of_class = ", ".join(
+                f"{name} {_percent(sum(one.label == name for one in right), sum(one.label == name for one in ones))}"
+                for name in sorted({one.label for one in ones})
+            )
+            logging.info("right of those %s: %s (%s); told here, used for nothing", what,
+                         _percent(len(right), len(ones)), of_class)  # fmt: skip
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} % of {whole}"
+
+
+if __name__ == "__main__":
+    run(main)
