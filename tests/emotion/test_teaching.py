@@ -238,12 +238,14 @@ def test_a_teacher_that_knows_too_much_or_too_little(corpus: Path, guess: Guesse
 
 
 def test_inputs_of_the_teacher(corpus: Path, guess: Guesser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As its training was given them; others are refused.  Tables that predicting leaves are not the teacher's."""
+    """As its training was given them; others are refused.  Tables that predicting leaves are not the teacher's, and
+    systems give their rows in an order of their own."""
     plain = NearestMean.predict
 
     def predict(self: NearestMean, run: Path, *arguments: Any) -> Predicted:
         (run / "table.csv").write_text(", ".join(sorted(arguments[1])))
-        return plain(self, run, *arguments)
+        told = plain(self, run, *arguments)
+        return Predicted(told.utterances[::-1], told.parts[::-1], told.outputs.flip(0))
 
     monkeypatch.setattr(NearestMean, "predict", predict)
     shift = tmp_path / "shift.txt"
@@ -262,6 +264,9 @@ def test_inputs_of_the_teacher(corpus: Path, guess: Guesser, tmp_path: Path, mon
     # what the teacher was told is in its guesses, too
     said = read_folds(tmp_path / "out").remarks
     assert (said[0][:12], said[1:]) == ("SELF-TRAINED", ("its teacher: A TOY: nearest means",))
+    monkeypatch.setattr(NearestMean, "predict", plain)
+    guess(tmp_path / "exp", tmp_path / "straight", "--input", f"shift={shift}")
+    assert rows_of(tmp_path / "out") == rows_of(tmp_path / "straight")
     shift.write_text("0.7")
     with pytest.raises(UserError, match=r"what is given for shift is not what .* was trained with"):
         guess(tmp_path / "exp", tmp_path / "other", "--input", f"shift={shift}")
