@@ -58,6 +58,10 @@ def test_from_demo_speech_to_the_curve(recipe: Callable[[str], Any]) -> None:
         (("--minutes", "mine:10"), "--minutes mine:10: --speech has no mine, but demo"),
         (("--minutes", " "), "--minutes is empty: nothing would be pretrained"),
         (("--speech", "/data/cuts.jsonl.gz"), "--speech '/data/cuts.jsonl.gz': NAME=PATH is needed"),
+        (
+            ("--speech", "a_10=/x.jsonl a=/y.jsonl", "--minutes", "10 all"),
+            "--speech: 'a 10' and 'a_10 all' (name, minutes) would both be called a_10",
+        ),
         (("--network", "none_such"), "there is no ../common/conf/lfmmi/none_such.yaml"),
         (("--systems", "s1/tdnn"), "--systems s1/tdnn is carried from no pretrained network"),
         (

@@ -29,6 +29,7 @@ pretraining_plan() {
     done
   done
   [ ${#parts[@]} -gt 0 ] || recipe_error "--minutes is empty: nothing would be pretrained"
+  check_part_names
   control=
   if [[ -e ../common/conf/lfmmi/${network}_random.yaml || -e ../tedlium2/conf/lfmmi/${network}_random.yaml ]]; then
     control=${network}_random
@@ -48,6 +49,19 @@ pretraining_plan() {
 # part_name NAME SIZE: what the network pretrained on it is called after
 part_name() {
   if [ "$2" = all ]; then echo "$1"; else echo "$1_$2"; fi
+}
+
+# check_part_names: no two networks have one name, as of a speech called a_10 and ten minutes of one called a
+check_part_names() {
+  local part called
+  local -A of=()
+  for part in "${parts[@]}"; do
+    # shellcheck disable=SC2086  # two words
+    called=$(part_name $part)
+    [[ -z ${of[$called]-} || ${of[$called]} == "$part" ]] ||
+      recipe_error "--speech: '${of[$called]}' and '$part' (name, minutes) would both be called $called; give one of the two speeches another name"
+    of[$called]=$part
+  done
 }
 
 # network_of NAME SIZE: the experiment of that network
