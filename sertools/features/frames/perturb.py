@@ -20,8 +20,8 @@ def perturb(cuts: CutSet, *, speed: bool, volume: bool, seed: int = 0) -> CutSet
 
     Args:
         cuts: with one supervision a cut.
-        speed: add copies at speeds 0.9 and 1.1; ids end in ``_sp0.9``, and speakers begin with
-            ``sp0.9-`` (another pitch is another voice to a speaker model).
+        speed: add copies at speeds 0.9 and 1.1; ids end in ``_sp0.9``, and speakers, where they are
+            known, begin with ``sp0.9-`` (another pitch is another voice to a speaker model).
         volume: scale every cut by a factor drawn from U[0.125, 2].
         seed: of the volumes.  A cut's factor depends on the seed and its own id only, so that
             adding utterances does not change the others.
@@ -34,7 +34,8 @@ def perturb(cuts: CutSet, *, speed: bool, volume: bool, seed: int = 0) -> CutSet
         for cut in cuts:
             if factor != 1.0:
                 cut = cut.perturb_speed(factor).map_supervisions(
-                    lambda s, factor=factor: _with_speaker(s, f"sp{factor}-{s.speaker}")
+                    # nobody knows who speaks: no speaker at another speed either
+                    lambda s, factor=factor: _with_speaker(s, f"sp{factor}-{s.speaker}") if s.speaker else s
                 )
             if volume:
                 generator = random.Random(json_hash([seed, cut.id]))

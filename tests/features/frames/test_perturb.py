@@ -22,6 +22,16 @@ def test_three_speeds_are_new_utterances_and_new_speakers(noise_cuts: Path) -> N
     assert all(cut.supervisions[0].speaker.startswith("spk") for cut in cuts)
 
 
+def test_who_is_unknown_is_no_speaker_at_another_speed(noise_cuts: Path) -> None:
+    """A class sp0.9-None would be one voice of all whom nobody knows."""
+    first, *others = CutSet.from_file(noise_cuts)
+    first.supervisions[0].speaker = None
+    result = perturb(CutSet.from_cuts([first, *others]), speed=True, volume=False)
+    speakers = {cut.id: cut.supervisions[0].speaker for cut in result}
+    assert [speakers[f"{first.id}{end}"] for end in ("_sp0.9", "", "_sp1.1")] == [None] * 3
+    assert speakers[f"{others[-1].id}_sp0.9"].startswith("sp0.9-spk")
+
+
 def test_volume_depends_on_seed_and_id_only(noise_cuts: Path) -> None:
     cuts = CutSet.from_file(noise_cuts).to_eager()
 
