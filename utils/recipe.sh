@@ -140,19 +140,49 @@ parse_options() {
   recipe_began=$recipe_seconds
 }
 
-# recipe_find_file NAME: a recipe that is started from another folder takes the file or folder that $value names there,
-# where the recipe's own folder has none of that name
+# recipe_find_file NAME: a recipe that is started from another folder takes the files or folders that $value names there,
+# where the recipe's own folder has none of that name; of lists each: NAME=PATH ..., PATH PATH, PATH+PATH, PATH,PATH
 recipe_find_file() {
-  local there=${recipe_called_from:-$PWD}/$value
+  local found word words part rest list='' before=$value
   case $1 in
     --table | --audio | --corpus | --ravdess | --nemo | --manifests | --dictionary | --lm-text | --arpa) ;;
-    --pretrained | --extractor | --recogniser | --backbone | --text-backbone | --audioset | --init | --a2w-init) ;;
+    --extractor | --recogniser | --text-backbone | --audioset | --init | --a2w-init | --other) ;;
+    --pretrained | --backbone | --corpora | --speech | --others | --join) list=true ;;
     *) return 0 ;;
   esac
-  if [[ -z $value || $value = /* || ! -e $there || $value -ef $there ]]; then return 0; fi
-  [ ! -e "$value" ] || recipe_error "$1 $value: there is one in $recipe_called_from and one in $PWD; give the whole path"
-  echo "$recipe_name: $1 is $there"
-  value=$there
+  recipe_find_path "$1" "$value"
+  if [[ -z $list || $found != "$value" ]]; then
+    value=$found
+  else
+    read -ra words <<< "${value//$'\n'/ }"
+    value=
+    for word in ${words[@]+"${words[@]}"}; do
+      value+=${value:+ }
+      if [[ $word == *=* ]]; then value+=${word%%=*}=; fi
+      rest=${word#*=}
+      while
+        part=${rest%%[+,]*}
+        recipe_find_path "$1" "$part"
+        value+=$found
+        [ "$part" != "$rest" ]
+      do
+        value+=${rest:${#part}:1}
+        rest=${rest:${#part}+1}
+      done
+    done
+    # as it was given, spaces and all
+    if [ "$value" = "${words[*]-}" ]; then value=$before; fi
+  fi
+  if [ "$value" != "$before" ]; then echo "$recipe_name: $1 is $value"; fi
+}
+
+# recipe_find_path OPTION PATH: set found to PATH, or to what is called so where the recipe is started
+recipe_find_path() {
+  local there=${recipe_called_from:-$PWD}/$2
+  found=$2
+  if [[ -z $2 || $2 = /* || ! -e $there || $2 -ef $there ]]; then return 0; fi
+  [ ! -e "$2" ] || recipe_error "$1 $2: there is one in $recipe_called_from and one in $PWD; give the whole path"
+  found=$there
 }
 
 # stage NUMBER TITLE: whether the stage is to run

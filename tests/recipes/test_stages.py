@@ -110,6 +110,34 @@ def test_files_are_found_from_where_a_recipe_is_started(ravdess: Recipe, tmp_pat
     assert "--corpus corpus: there is one in" in told()
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "found"),
+    [
+        ("--corpora", "ravdess=a nemo=/data/b  cremad=none", "ravdess=HERE/a nemo=/data/b cremad=none"),
+        ("--speech", "mine=c.jsonl+/x.jsonl+d/e.jsonl", "mine=HERE/c.jsonl+/x.jsonl+HERE/d/e.jsonl"),
+        ("--others", "x=a,d/e.jsonl,none", "x=HERE/a,HERE/d/e.jsonl,none"),
+        ("--pretrained", "a none d", "HERE/a none HERE/d"),
+        ("--corpus", "one and another", "HERE/one and another"),
+        ("--other", "d", "HERE/d"),
+        ("--corpora", "ravdess=/data/a  nemo=b", "ravdess=/data/a  nemo=b"),
+        ("--system", "a", "a"),
+    ],
+)
+def test_lists_of_files_are_found_likewise(tmp_path: Path, option: str, value: str, found: str) -> None:
+    here = tmp_path / "here"
+    for name in ("a", "d/e.jsonl", "c.jsonl", "one and another"):
+        (here / name).mkdir(parents=True)
+    (tmp_path / "run.sh").write_text("if stage 1 'One'; then :; fi\n")
+    text = (
+        f"SERTOOLS_ROOT={ROOT} recipe_called_from={here} recipe_script={tmp_path}/run.sh; cd {tmp_path}; "
+        f". {ROOT}/utils/recipe.sh; recipe_state=finished; value='{value}'; recipe_find_file {option} >&2; "
+        'printf %s "$value"'
+    )
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout == found.replace("HERE", str(here))
+    assert (done.stderr != "") == (found != value)
+
+
 def test_a_copy_outside_of_egs(ravdess: Recipe, tmp_path: Path) -> None:
     shutil.copytree(ravdess.directory, tmp_path / "mine")
     # sbatch run.sh starts a copy in a folder of Slurm's, from the recipe's
