@@ -38,6 +38,17 @@ class Stamp:
         """Hash the files ``inputs`` (role to path) and make a stamp."""
         return Stamp(config, {name: content_hash(path) for name, path in inputs.items()})
 
+    @property
+    def key(self) -> str:
+        """A hash of it; a setting that is off (None) is as if it were not there, as for :func:`why_stale`."""
+        return json_hash([_without_off(self.config), self.inputs])
+
+
+def _without_off(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_off(one) for key, one in value.items() if one is not None}
+    return [_without_off(one) for one in value] if isinstance(value, list | tuple) else value
+
 
 def why_stale(directory: Path | str, stamp: Stamp) -> str | None:
     """Say why the output in ``directory`` has to be made (again); None if it is as wanted.

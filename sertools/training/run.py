@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from sertools.files import json_hash, only_writer
+from sertools.files import only_writer
 from sertools.provenance import Stamp, begin, why_stale, write_stamp
 from sertools.training.footprint import announce
 from sertools.training.loop import HERE, HISTORY, STATE, Conditions, Task, Trained, TrainingConfig, train
@@ -73,8 +73,8 @@ def run_training(
         log.info("%d parameters", sum(p.numel() for p in prepared.task.model.parameters()))
         if group.size == 1:
             announce(prepared.task, config, stamp.config)
-        key = json_hash([stamp.config, stamp.inputs])
-        trained = train(prepared.task, config, directory, seed=seed, key=key, conditions=conditions)
+        # what began before a setting was added goes on where that is off
+        trained = train(prepared.task, config, directory, seed=seed, key=stamp.key, conditions=conditions)
         if group.first:
             write_stamp(directory, stamp, [HISTORY, *prepared.save(trained)])
             (directory / STATE).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The frame of every training: done once, done again when what it depends on changes, never half."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -82,6 +83,20 @@ def test_stopped_and_going_on(tmp_path: Path) -> None:
     assert whole()
     for name, value in load_checkpoint(tmp_path / "whole" / CHECKPOINT).weights.items():
         assert torch.equal(value, cut[name])
+
+
+@pytest.mark.parametrize(("mixup", "goes_on"), [(None, True), (0.2, False)])
+def test_a_setting_that_was_added_since(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mixup: float | None, goes_on: bool
+) -> None:
+    """What was stopped before goes on where it is off."""
+    caplog.set_level(logging.INFO)
+    run, prepared = runner(tmp_path)
+    before = Stamp({"data": {"frames": 9}}, {"cuts": "a"})
+    with pytest.raises(Stopped):
+        run(before, Conditions(should_stop=lambda: len(prepared[-1].seen) >= 8))
+    assert run(Stamp({"data": {"frames": 9, "mixup": mixup}}, {"cuts": "a"}))
+    assert ("going on at epoch" in caplog.text) == goes_on
 
 
 def test_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
