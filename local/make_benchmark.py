@@ -19,7 +19,7 @@ from sertools.evaluation.benchmark.costs import SPEED
 from sertools.evaluation.benchmark.grid import read_task, why_not_run, with_known_speeds
 from sertools.evaluation.benchmark.pages import PAGE, TEXT, write_benchmark
 from sertools.evaluation.compare.comparing import METHODS
-from sertools.evaluation.curve.stored import read_curves
+from sertools.evaluation.curve.stored import read_curves, why_old
 from sertools.evaluation.stats.registry import metric_names
 from sertools.files import only_writer
 from sertools.partitions.folds import FOLDS, read_folds
@@ -45,9 +45,19 @@ def main() -> None:
     seeds = tuple(range(1, options.num_seeds + 1))
     simple = options.simple.split()
     tasks = _named("--task", options.task)
-    curves = {name: read_curves(path) for name, path in _named("--curve", options.curve).items()}
+    drawn = _named("--curve", options.curve)
+    curves = {name: read_curves(path) for name, path in drawn.items()}
     if unknown := sorted(curves.keys() - tasks.keys()):
         raise UserError(f"--curve {unknown[0]} is of no --task; there are {', '.join(tasks)}")
+    # beside the rows of today's runs a curve of other runs would say something else
+    old = {name: reason for name, path in drawn.items() if (reason := why_old(path))}
+    curves = {name: found for name, found in curves.items() if name not in old}
+    left_out = [
+        f"The curve of {name} is left out, for the runs are not those that it was drawn from ({reason}); draw it again."
+        for name, reason in old.items()
+    ]
+    for sentence in left_out:
+        logging.warning("%s", sentence)
     systems = {name: systems_of(options.exp / name) for name in tasks}
     if not any(systems.values()):
         raise UserError(f"{options.exp} has no experiments of {', '.join(tasks)}; run the stage of the systems")
@@ -59,7 +69,7 @@ def main() -> None:
             inputs |= {f"{name}/{system}/{path.relative_to(directory)}": path for path in sorted(files)}
     inputs |= {f"{name}/curve{n}": path for name, found in curves.items() for n, path in enumerate(found.files)}
     settings = {"simple": simple, "seeds": list(seeds), "command": options.command, "sertools": sertools.__version__,
-                "methods": METHODS, "metrics": metric_names(), "page": 3}  # fmt: skip
+                "methods": METHODS, "metrics": metric_names(), "old curves": old, "page": 3}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
@@ -73,7 +83,7 @@ def main() -> None:
             results = [read_task(name, read_folds(tasks[name]), systems[name], simple, seeds) for name in run_on]
             results = with_known_speeds(results)
             not_run = not_run_on({name: found for name, found in systems.items() if name not in run_on})
-            files = write_benchmark(results, options.output, options.command, not_run, curves)
+            files = write_benchmark(results, options.output, options.command, [*not_run, *left_out], curves)
             write_stamp(options.output, stamp, files)
     print((options.output / TEXT).read_text(encoding="utf-8"))
     logging.info("the page: %s", options.output / PAGE)

@@ -61,7 +61,7 @@ def write_experiment(directory: Path, folds: Folds, seeds: Sequence[int] = (0, 1
                 for e in range(1, 4)
             ]
             (run / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
-            (run / "checkpoint").mkdir()
+            (run / "checkpoint").mkdir(exist_ok=True)
             (run / "checkpoint" / "config.yaml").write_text(yaml.safe_dump({"model": {"dim": 8}, "seed": seed}))
             (run / "checkpoint" / "info.json").write_text('{"versions": {"torch": "1.13.1"}, "best_epoch": 2}')
     return directory

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from sertools.errors import UserError
+from sertools.evaluation.compare.comparing import Source, input_files
 from sertools.evaluation.curve.making import JSON, PICTURE
 from sertools.files import read_json
 from sertools.limits import ListOf, Record, Text
-from sertools.provenance import require_whole
+from sertools.provenance import Stamp, made_with, require_whole, why_stale
 
 MADE_BY = "the stage of learning curves (local/plot_curve.py)"
 _CELLS = ListOf(Text(10_000), 1000)
@@ -51,3 +52,23 @@ def read_curves(directory: Path) -> StoredCurves:
         raise UserError(f"{error}; it is damaged, or of an older version: make it again with {MADE_BY}") from error
     tables = [(list(values[name]["header"]), list(values[name]["rows"])) for name in ("points", "comparisons")]
     return StoredCurves(tuple(values["claims"]), tables[0], tables[1], picture.read_bytes(), (path, picture))
+
+
+def why_old(directory: Path) -> str | None:
+    """Why curves are not those of the runs that are there now; None if they are, or carry no stamp.
+
+    Args:
+        directory: of plot_curve.py, which was called from here.
+
+    Raises:
+        UserError: the stamp is damaged.
+    """
+    settings = made_with(directory / JSON)
+    if settings is None:
+        return None
+    systems = settings["systems"] if isinstance(settings, dict) and isinstance(settings.get("systems"), dict) else {}
+    sources = [Source(name, {path: Path(path) for path in paths}) for name, paths in systems.items()]
+    try:
+        return why_stale(directory, Stamp.of(settings, dict(input_files(sources, tuple(settings["seeds"])))))
+    except UserError as error:
+        return str(error)

@@ -1,19 +1,22 @@
 """Learning curves of invented experiments: sizes, sentences, files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from invented_experiments import CLASSES, invented_folds, write_experiment
+from quick_programs import Program
 
 from sertools.errors import UserError
 from sertools.evaluation.curve.amounts import find_amount
 from sertools.evaluation.curve.drawing import apart
 from sertools.evaluation.curve.making import plot_curves
 from sertools.evaluation.curve.points import read_curve, savings
-from sertools.evaluation.curve.stored import read_curves
+from sertools.evaluation.curve.stored import read_curves, why_old
 from sertools.evaluation.score.results import score
+from sertools.partitions.folds import write_folds
 from sertools.runs.predictions import make_predictions, read_predictions, write_predictions
 
 
@@ -95,6 +98,35 @@ def test_over_minutes_of_pretraining(tmp_path: Path) -> None:
     read = read_curves(out)
     assert read.points[0][1] == "minutes of transcribed speech"
     assert len(read.comparisons[1]) == 3
+
+
+def test_curves_of_other_runs_are_left_out_of_the_page(tmp_path: Path, program: Program) -> None:
+    write_folds(tmp_path / "folds", invented_folds())
+    system, out = experiment(tmp_path / "exp/toy/one", 8, 0.5), tmp_path / "curve"
+
+    def call(*arguments: object) -> str:
+        done = program(*map(str, arguments))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def page() -> str:
+        call("make_benchmark.py", "--task", f"toy={tmp_path}/folds", "--curve", f"toy={out}", "--output",
+             tmp_path / "page", tmp_path / "exp")  # fmt: skip
+        return (tmp_path / "page/benchmark.html").read_text()
+
+    draw = ("plot_curve.py", "--num-seeds", 1, "--output", out, f"one={system}")
+    call(*draw)
+    assert why_old(out) is None
+    assert "toy, over" in page()
+    experiment(system, 8, 0.7)
+    assert "input one/fold_Session1/seed_1 changed" in str(why_old(out))
+    shown = page()
+    assert "toy, over" not in shown
+    assert "The curve of toy is left out, for the runs are not those that it was drawn from" in shown
+    call(*draw)
+    assert "toy, over" in page()
+    shutil.rmtree(system / "fold_Session1/seed_1")
+    assert "fold_Session1/seed_1" in str(why_old(out))
 
 
 def test_numbers_on_the_axis_stand_apart() -> None:
