@@ -113,6 +113,15 @@ class Predictions:
         return Predictions(self.classes, **chosen)
 
 
+def join_predictions(tables: Sequence[Predictions]) -> Predictions:
+    """The rows of several tables of the same classes, one table after the other; votes only where all have them."""
+    joined: dict[str, Any] = {}
+    for name in (f.name for f in fields(Predictions) if f.name != "classes"):
+        columns = [getattr(table, name) for table in tables]
+        joined[name] = None if any(column is None for column in columns) else np.concatenate(columns)
+    return Predictions(tables[0].classes, **joined)
+
+
 def make_predictions(
     classes: Sequence[str],
     *,

@@ -168,7 +168,7 @@ def write_benchmark(
         if task.name in curves:
             for rows_of in (curves[task.name].points, curves[task.name].comparisons):
                 lines += ["", *aligned(*rows_of, left=1)]
-            lines += ["", *curves[task.name].claims]
+            lines += ["", *curves[task.name].notes, *curves[task.name].claims]
         marked.append(f"**{task.name}**: {about(task)}\n\n" + "\n".join(_markdown(head, body)))
     lines += ["", *NOTES, *not_run]
     write_text(output / TEXT, "\n".join(lines) + "\n")

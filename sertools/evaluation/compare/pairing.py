@@ -1,9 +1,8 @@
 """Systems that can be compared utterance by utterance, and one system chosen from several on dev."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from sertools.errors import UserError
 from sertools.evaluation.score.completeness import check_complete
 from sertools.evaluation.score.results import group_score
 from sertools.evaluation.stats.registry import main_metric
-from sertools.runs.predictions import Predictions
+from sertools.runs.predictions import Predictions, join_predictions
 
 
 @dataclass(frozen=True)
@@ -117,15 +116,7 @@ def choose_on_dev(tables: Mapping[str, Predictions]) -> tuple[Predictions, dict[
         dev = {s.name: group_score(fold, s.table.select(part="dev", fold=fold)).values[metric.name] for s in systems}
         # max gives the first of equal ones; a value that is not defined is never the best
         chosen[fold] = max(dev, key=lambda name: metric.sign * dev[name] if isfinite(dev[name]) else -inf)
-    parts = [tables[name].select(fold=fold) for fold, name in chosen.items()]
-    columns = [f.name for f in fields(Predictions) if f.name != "classes"]
-    joined = {name: _joined([getattr(part, name) for part in parts]) for name in columns}
-    return Predictions(first.table.classes, **joined), chosen
-
-
-def _joined(columns: list[Any]) -> Any:
-    """One column of several tables; None where one lacks it."""
-    return None if any(column is None for column in columns) else np.concatenate(columns)
+    return join_predictions([tables[name].select(fold=fold) for fold, name in chosen.items()]), chosen
 
 
 def _check_same_dev(first: System, second: System) -> None:

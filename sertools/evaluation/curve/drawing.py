@@ -1,15 +1,19 @@
 """Learning curves as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sertools.evaluation.compare.plots import COLOURS, MARKERS
 from sertools.evaluation.curve.points import Curve, Level
-from sertools.evaluation.curve.telling import axis_of
+from sertools.evaluation.curve.telling import axis_of, notes
 from sertools.evaluation.score.plots import legend_beside, new_figure, png
+
+EACH: Mapping[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 5.0, "markeredgewidth": 1.5}
+"""Marks of single pretrainings, of which a point is the mean; not like the ends of an interval, which they are not."""
 
 
 def draw(curves: Sequence[Curve], title: str = "", levels: Sequence[Level] = ()) -> bytes:
-    """All curves with their intervals, the amount on a logarithmic axis: a PNG file."""
+    """All curves with their intervals and pretrainings, the amount on a logarithmic axis: a PNG file."""
     metric = curves[0].points[0].score.metric
     figure, axes = new_figure(9.0, 4.5)
     for number, curve in enumerate(curves):
@@ -22,9 +26,17 @@ def draw(curves: Sequence[Curve], title: str = "", levels: Sequence[Level] = ())
             if bounds is not None:
                 axes.vlines(point.size, metric.scale * bounds.low, metric.scale * bounds.high, color=colour, alpha=0.5)
                 axes.plot([point.size], [value], color=colour, marker=marker)
+            if each := [metric.scale * one for one in point.pretrainings]:
+                axes.plot([point.size] * len(each), each, color=colour, **EACH)
     for number, level in enumerate(levels, start=len(curves)):
         value = metric.scale * level.score.pooled.value
         axes.axhline(value, color=COLOURS[number % len(COLOURS)], linestyle=":", label=level.name)
+        # a level has no place on the axis: its pretrainings stand at the right edge
+        if each := [metric.scale * one for one in level.pretrainings]:
+            colour, across = COLOURS[number % len(COLOURS)], axes.get_yaxis_transform()
+            axes.plot([1.0] * len(each), each, color=colour, transform=across, clip_on=False, **EACH)
+    if notes(curves, levels):
+        axes.plot([], [], color="0.5", label="each pretraining", **EACH)
     chance = curves[0].points[0].score.chance
     if chance is not None:
         axes.axhline(metric.scale * chance, color="0.5", linestyle="--", linewidth=1.0, label="chance")

@@ -13,6 +13,7 @@ from sertools.evaluation.curve.telling import (
     difference,
     differences_table,
     largest,
+    notes,
     points_table,
     sentence,
     to_csv,
@@ -26,18 +27,19 @@ TEXT, CSV, JSON, PICTURE = "curve.txt", "curve.csv", "curve.json", "curve.png"
 
 
 def plot_curves(
-    named: Sequence[tuple[str, Sequence[Path]]], output: Path, title: str = "", seeds: tuple[int, ...] = (),
-    amount: Amount = UTTERANCES, levels: Sequence[tuple[str, Path]] = (),
+    named: Sequence[tuple[str, Sequence[Sequence[Path]]]], output: Path, title: str = "", seeds: tuple[int, ...] = (),
+    amount: Amount = UTTERANCES, levels: Sequence[tuple[str, Sequence[Path]]] = (),
 ) -> list[str]:  # fmt: skip
     """Read experiments and write their curves.
 
     Args:
-        named: name of each system, and its experiments.
+        named: name of each system, and its points: an experiment each, or several pretrainings.
         output: folder.
         title: of table and plot.
         seeds: those that every experiment must have; empty: all that are there.
         amount: what they have more or less of.
-        levels: name and experiment of systems that have nothing of it, with which each point is compared.
+        levels: name and experiment, or pretrainings, of systems that have nothing of it, with which each point is
+            compared.
 
     Returns:
         Names of the files written to ``output``.
@@ -51,7 +53,7 @@ def plot_curves(
     classes = {point.table.classes for curve in curves for point in curve.points}
     if len(corpora) > 1 or len(classes) > 1:
         raise UserError("systems on one plot must be tested on one corpus, with the same classes (or target)")
-    read_levels = [read_level(name, path, curves, seeds) for name, path in levels]
+    read_levels = [read_level(name, paths, curves, seeds) for name, paths in levels]
     across = [level for level, _ in read_levels]
     found = [saving for one in curves for other in curves if one is not other for saving in savings(one, other)]
     lines_of = [*((curve.name, lines) for curve, lines in read), *((level.name, lines) for level, lines in read_levels)]
@@ -59,15 +61,17 @@ def plot_curves(
     write_text(output / TEXT, to_text(curves, found, said, title, across))
     write_text(output / CSV, to_csv(curves, across))
     points = {
-        curve.name: [{"size": point.size, "repetitions": point.repetitions, "score": to_json(point.score.pooled)}
-                     for point in curve.points]
+        curve.name: [{"size": point.size, "repetitions": point.repetitions, "score": to_json(point.score.pooled),
+                      "pretrainings": list(point.pretrainings)} for point in curve.points]
         for curve in curves
     }  # fmt: skip
     claims = [sentence(one, next(c for c in curves if c.name == one.first)) for one in largest(found)]
     savings_found = [to_json(saving) for saving in found]
     write_json(output / JSON, {
         "curves": points, "claims": claims, "savings": savings_found, "remarks": said, "amount": amount.name,
-        "levels": {level.name: to_json(level.score.pooled) for level in across},
+        "levels": {level.name: to_json(level.score.pooled) | {"pretrainings": list(level.pretrainings)}
+                   for level in across},
+        "notes": notes(curves, across),
         "differences": [difference(one) for one in comparisons(curves, across)],
         "points": _table(points_table(curves, across)), "comparisons": _table(differences_table(curves, across)),
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""Points of learning curves: an experiment each, placed by what its runs were trained on."""
+"""Points of learning curves: an experiment each, or several pretrainings, placed by what their runs learnt from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,29 +9,28 @@ from sertools.errors import UserError
 from sertools.evaluation.compare.comparison import Comparison, Difference, compare, with_holm
 from sertools.evaluation.compare.pairing import System
 from sertools.evaluation.curve.amounts import UTTERANCES, Amount
-from sertools.evaluation.score.completeness import shares_speakers
+from sertools.evaluation.curve.pretrainings import as_one, check_as_much, read_experiment, size_of, values_of
 from sertools.evaluation.score.results import MetricScore, score
-from sertools.evaluation.score.scoring import refuse_mixed
-from sertools.evaluation.score.tables import DEPENDENT
-from sertools.runs.folder import PREDICTIONS, Run, read_run, remarks, run_files
-from sertools.runs.predictions import Predictions, read_predictions
+from sertools.runs.predictions import Predictions
 
 
 @dataclass(frozen=True)
 class Point:
-    """One experiment of a curve.
+    """One experiment of a curve, or several that differ in the seed of the pretrained network.
 
     Attributes:
         size: the amount that a run learnt from, the mean over its runs; of labelled utterances, for each class.
-        score: the main metric on test.
+        score: the main metric on test; of several pretrainings their mean, its interval over speakers.
         repetitions: of the folds, such as draws of the training data.
-        table: all predictions.
+        table: all predictions; of several pretrainings each one's seeds have numbers of their own.
+        pretrainings: the main metric of each of several, 0 .. 1 for UA; empty for a single experiment.
     """
 
     size: float
     score: MetricScore
     repetitions: int
     table: Predictions
+    pretrainings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,13 @@ class Level:
         score: the main metric on test.
         against: name of each curve to its points compared with this system, p by Holm over the points of the curve; of
             those that were tested in the same folds.
+        pretrainings: as of a point.
     """
 
     name: str
     score: MetricScore
     against: Mapping[str, tuple[Comparison, ...]]
+    pretrainings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,26 +94,30 @@ class Saving:
 
 
 def read_curve(
-    name: str, experiments: Sequence[Path], seeds: tuple[int, ...] = (), amount: Amount = UTTERANCES
+    name: str, experiments: Sequence[Sequence[Path]], seeds: tuple[int, ...] = (), amount: Amount = UTTERANCES
 ) -> tuple[Curve, list[str]]:
     """A curve, and what its checkpoints say that a reader must know.
 
+    Args:
+        name: of the system.
+        experiments: of each point: one, or several pretrainings.
+        seeds: those that every experiment must have; empty: all that are there.
+        amount: what they have more or less of.
+
     Raises:
-        UserError: an experiment has no runs; a run does not say what it was trained on; two experiments are of the
-            same amount.
+        UserError: an experiment has no runs; a run does not say what it was trained on; two points are of the same
+            amount; pretrainings of a point differ in more than their seed
+            (see :func:`~sertools.evaluation.curve.pretrainings.as_one`).
     """
     points, said = [], []
-    for path in experiments:
-        runs, table, remarks_of_it = _read(path, seeds)
-        amounts = []
-        for run in runs:
-            found = amount.of(run, table)
-            if found is None:
-                raise UserError(f"{path}/{run.name} does not say what it was trained on; {amount.mend}")
-            amounts.append(found)
-        size = sum(amounts) / len(amounts)
-        points.append(Point(size, score(table).main, len(set(table.repetitions.tolist())), table))
-        said += remarks_of_it
+    for paths in experiments:
+        several = [read_experiment(path, seeds) for path in paths]
+        sizes = [size_of(one, amount) for one in several]
+        check_as_much(several, amount)
+        table = as_one(several)
+        repetitions = len(set(table.repetitions.tolist()))
+        points.append(Point(sum(sizes) / len(sizes), score(table).main, repetitions, table, values_of(several)))
+        said += [line for one in several for line in one.remarks]
     points.sort(key=lambda point: point.size)
     for one, other in pairwise(points):
         if one.size == other.size:
@@ -121,14 +126,21 @@ def read_curve(
 
 
 def read_level(
-    name: str, experiment: Path, curves: Sequence[Curve], seeds: tuple[int, ...] = ()
+    name: str, experiments: Sequence[Path], curves: Sequence[Curve], seeds: tuple[int, ...] = ()
 ) -> tuple[Level, list[str]]:
     """A system to compare each point of curves with, and what its checkpoints say that a reader must know.
 
+    Args:
+        name: of the system.
+        experiments: one, or several pretrainings.
+        curves: to compare with.
+        seeds: see :func:`read_curve`.
+
     Raises:
-        UserError: the experiment has no runs.
+        UserError: an experiment has no runs; pretrainings differ in more than their seed.
     """
-    _, table, said = _read(experiment, seeds)
+    several = [read_experiment(path, seeds) for path in experiments]
+    table = as_one(several)
     against = {}
     for curve in curves:
         if all(_places(point.table) == _places(table) for point in curve.points):
@@ -137,16 +149,8 @@ def read_level(
                 *(System(f"{curve.name} {curve.amount.show(p.size)}", p.table) for p in curve.points),
             ]
             against[curve.name] = compare(systems, unequal_seeds=True).comparisons
-    return Level(name, score(table).main, against), said
-
-
-def _read(path: Path, seeds: tuple[int, ...]) -> tuple[list[Run], Predictions, list[str]]:
-    """Runs of an experiment, their predictions, and what must be said of them."""
-    folders = run_files(path, seeds or None)
-    runs = [read_run(run, folder) for run, folder in folders.items()]
-    refuse_mixed(runs, path)
-    table = read_predictions([folder / PREDICTIONS for folder in folders.values()])
-    return runs, table, [*([DEPENDENT] if shares_speakers(table) else []), *remarks(runs)]
+    said = list(dict.fromkeys(line for one in several for line in one.remarks))
+    return Level(name, score(table).main, against, values_of(several)), said
 
 
 def _steps(name: str, points: Sequence[Point], amount: Amount) -> tuple[Comparison, ...]:

@@ -1,5 +1,6 @@
 """Learning curves that were drawn before, for pages that show them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import Source, input_files
 from sertools.evaluation.curve.making import JSON, PICTURE
+from sertools.evaluation.curve.pretrainings import experiments_of
 from sertools.files import read_json
 from sertools.limits import ListOf, Record, Text
 from sertools.provenance import Stamp, made_with, require_whole, why_stale
@@ -15,7 +17,7 @@ MADE_BY = "the stage of learning curves (local/plot_curve.py)"
 _CELLS = ListOf(Text(10_000), 1000)
 _TABLE = Record({"header": _CELLS, "rows": ListOf(_CELLS, 10_000)}, frozenset({"header", "rows"}))
 _FIELDS = Record(
-    {"claims": ListOf(Text(), 10_000), "points": _TABLE, "comparisons": _TABLE},
+    {"claims": ListOf(Text(), 10_000), "points": _TABLE, "comparisons": _TABLE, "notes": ListOf(Text(), 100)},
     frozenset({"claims", "points", "comparisons"}),
 )
 
@@ -29,6 +31,7 @@ class StoredCurves:
         points, comparisons: header and rows of tables, as they are shown.
         picture: a PNG file.
         files: that these were read from.
+        notes: sentences on how to read points and picture; none before points were of several pretrainings.
     """
 
     claims: tuple[str, ...]
@@ -36,6 +39,7 @@ class StoredCurves:
     comparisons: tuple[list[str], list[list[str]]]
     picture: bytes
     files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_curves(directory: Path) -> StoredCurves:
@@ -51,7 +55,13 @@ def read_curves(directory: Path) -> StoredCurves:
     except UserError as error:
         raise UserError(f"{error}; it is damaged, or of an older version: make it again with {MADE_BY}") from error
     tables = [(list(values[name]["header"]), list(values[name]["rows"])) for name in ("points", "comparisons")]
-    return StoredCurves(tuple(values["claims"]), tables[0], tables[1], picture.read_bytes(), (path, picture))
+    claims, notes = (tuple(values.get(name, ())) for name in ("claims", "notes"))
+    return StoredCurves(claims, tables[0], tables[1], picture.read_bytes(), (path, picture), notes)
+
+
+def source_of(name: str, points: Sequence[str]) -> Source:
+    """Where the predictions of a curve or level are; each point as on the command line of plot_curve.py."""
+    return Source(name, {str(path): path for text in points for path in experiments_of(text)})
 
 
 def why_old(directory: Path) -> str | None:
@@ -67,7 +77,7 @@ def why_old(directory: Path) -> str | None:
     if settings is None:
         return None
     systems = settings["systems"] if isinstance(settings, dict) and isinstance(settings.get("systems"), dict) else {}
-    sources = [Source(name, {path: Path(path) for path in paths}) for name, paths in systems.items()]
+    sources = [source_of(name, texts) for name, texts in systems.items()]
     try:
         return why_stale(directory, Stamp.of(settings, dict(input_files(sources, tuple(settings["seeds"])))))
     except UserError as error:

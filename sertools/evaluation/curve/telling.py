@@ -5,7 +5,7 @@ from typing import Any
 
 from sertools.evaluation.compare.comparison import Comparison
 from sertools.evaluation.compare.tables import probability
-from sertools.evaluation.curve.points import Curve, Level, Saving
+from sertools.evaluation.curve.points import Curve, Level, Point, Saving
 from sertools.evaluation.score.results import MetricScore, to_json
 
 
@@ -40,14 +40,15 @@ def to_text(
     metric = curves[0].points[0].score.metric
     lines = [title] if title else []
     lines += [f"{metric.name} on test over {axis_of(curves[0])}, pooled, 95 % by bootstrap over speakers"]
+    lines += notes(curves, levels)
     for curve in curves:
         lines.append(f"\n{curve.name}")
         for point in curve.points:
             draws = f", {point.repetitions} draws" * (point.repetitions > 1)
-            lines.append(f"  {point.size:8.1f}   {_shown(point.score)}{draws}")
+            lines.append(f"  {point.size:8.1f}   {_shown(point.score)}{draws}{_range(point, ', ')}")
     if levels:
         lines.append(f"\n{curves[0].amount.without}")
-        lines += [f"  {level.name:20s} {_shown(level.score)}" for level in levels]
+        lines += [f"  {level.name:20s} {_shown(level.score)}{_range(level, ', ')}" for level in levels]
     told = [f"  {what}: {value}, p {p}" for what, value, p, _ in differences_table(curves, levels)[1]]
     if told:
         lines += ["", "Paired differences; p of the permutation test over speakers, by Holm within a group:", *told]
@@ -56,15 +57,36 @@ def to_text(
     return "\n".join(lines).rstrip() + "\n"
 
 
+def notes(curves: Sequence[Curve], levels: Sequence[Level]) -> list[str]:
+    """What intervals and ranges are over, where points or levels are of several pretrainings."""
+    counts = sorted({len(one.pretrainings) for one in _all(curves, levels) if one.pretrainings})
+    if not counts:
+        return []
+    return [
+        "Intervals are over speakers. Where a range is given, number and interval are of the mean over "
+        f"{' or '.join(map(str, counts))} pretrainings, other seeds of the pretrained network; the range is over these "
+        f"pretrainings, from the lowest to the highest {curves[0].points[0].score.metric.name} of one."
+    ]
+
+
+def _all(curves: Sequence[Curve], levels: Sequence[Level]) -> list[Point | Level]:
+    return [*(point for curve in curves for point in curve.points), *levels]
+
+
 def to_csv(curves: Sequence[Curve], levels: Sequence[Level]) -> str:
-    """A row a point, and one a level, which has no size."""
+    """A row a point, and one a level, which has no size; where there are several pretrainings, their range too."""
     metric = curves[0].points[0].score.metric
-    lines = [f"system,size,repetitions,{metric.name},low,high"]
-    rows = [(curve.name, f"{point.size:g}", str(point.repetitions), point.score)
-            for curve in curves for point in curve.points]  # fmt: skip
-    for name, size, repetitions, score in [*rows, *((level.name, "", "", level.score) for level in levels)]:
+    ranged = bool(notes(curves, levels))
+    lines = [f"system,size,repetitions,{metric.name},low,high" + ",pretrainings,lowest,highest" * ranged]
+    rows: list[tuple[str, str, str, Point | Level]] = [
+        (curve.name, f"{point.size:g}", str(point.repetitions), point) for curve in curves for point in curve.points
+    ]
+    for name, size, repetitions, one in [*rows, *((level.name, "", "", level) for level in levels)]:
+        score, found = one.score, one.pretrainings
         bounds = score.pooled.interval
         ends = f"{bounds.low:.6f},{bounds.high:.6f}" if bounds is not None else ","
+        if ranged:
+            ends += f",{len(found)},{min(found):.6f},{max(found):.6f}" if found else ",,,"
         lines.append(f'"{name}",{size},{repetitions},{score.pooled.value:.6f},{ends}')
     return "\n".join(lines) + "\n"
 
@@ -74,7 +96,11 @@ def points_table(curves: Sequence[Curve], levels: Sequence[Level]) -> tuple[list
     metric = curves[0].points[0].score.metric
     rows = [[curve.name, f"{point.size:.1f}", _shown(point.score)] for curve in curves for point in curve.points]
     rows += [[level.name, "–", _shown(level.score)] for level in levels]
-    return ["system", unit_of(curves[0]), f"{metric.name}{metric.unit}"], rows
+    header = ["system", unit_of(curves[0]), f"{metric.name}{metric.unit}"]
+    if notes(curves, levels):
+        header.append("range over pretrainings")
+        rows = [[*row, _range(one) or "–"] for row, one in zip(rows, _all(curves, levels), strict=True)]
+    return header, rows
 
 
 def differences_table(curves: Sequence[Curve], levels: Sequence[Level]) -> tuple[list[str], list[list[str]]]:
@@ -115,6 +141,14 @@ def _shown(score: MetricScore) -> str:
     metric, bounds = score.metric, score.pooled.interval
     told = f" ({metric.show(bounds.low)} to {metric.show(bounds.high)})" if bounds is not None else ""
     return f"{metric.show(score.pooled.value)}{told}"
+
+
+def _range(one: Point | Level, before: str = "") -> str:
+    """The lowest and the highest of several pretrainings, and how many they are; nothing of one."""
+    if not one.pretrainings:
+        return ""
+    low, high = (one.score.metric.show(value) for value in (min(one.pretrainings), max(one.pretrainings)))
+    return f"{before}{low} to {high} over {len(one.pretrainings)} pretrainings"
 
 
 def _bounds(saving: Saving) -> tuple[float, float]:

@@ -107,7 +107,7 @@ class Found:
             UserError: there are none.
         """
         found = read_curves(directory)
-        self.curves.append((list(found.claims), found.picture))
+        self.curves.append(([*found.claims, *found.notes], found.picture))
         self.files += found.files
 
     def _add(self, protocol: str, system: str, test: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,15 @@ def experiment(directory: Path, size: int, right: float, protocol: str = "strict
     return directory
 
 
+def single(paths: Sequence[Path]) -> list[list[Path]]:
+    """Points of one experiment each."""
+    return [[path] for path in paths]
+
+
 def test_how_many_examples_match_how_many(tmp_path: Path) -> None:
     good = [experiment(tmp_path / "good8", 8, 0.7), experiment(tmp_path / "good16", 16, 0.9)]
     bad = [experiment(tmp_path / f"bad{size}", size, 0.3 + size / 400) for size in (32, 8, 16)]
-    curves = [read_curve("good", good)[0], read_curve("bad", bad)[0]]
+    curves = [read_curve("good", single(good))[0], read_curve("bad", single(bad))[0]]
     assert [point.size for point in curves[1].points] == [8, 16, 32]
     assert curves[0].points[0].score == score(curves[0].points[0].table).main
     found = savings(curves[0], curves[1])
@@ -54,7 +60,7 @@ def test_how_many_examples_match_how_many(tmp_path: Path) -> None:
         assert one.difference.value == pytest.approx(one.values[0] - one.values[1])
         assert one.difference.interval.low <= one.difference.value <= one.difference.interval.high
 
-    files = plot_curves([("good", good), ("bad", bad)], tmp_path / "curve", "invented")
+    files = plot_curves([("good", single(good)), ("bad", single(bad))], tmp_path / "curve", "invented")
     assert all((tmp_path / "curve" / name).stat().st_size for name in files)
     (claim,) = json.loads((tmp_path / "curve/curve.json").read_text())["claims"]
     assert claim.startswith("8 examples a class of good (UA ")
@@ -78,7 +84,7 @@ def test_over_minutes_of_pretraining(tmp_path: Path) -> None:
     paths = [on_speech(tmp_path / f"a{minutes}", minutes, right) for minutes, right in ((40, 0.9), (10, 0.3))]
     random = experiment(tmp_path / "random", 8, 0.3)
     out = tmp_path / "curve"
-    plot_curves([("pooled", paths)], out, amount=find_amount("speech"), levels=[("random", random)])
+    plot_curves([("pooled", single(paths))], out, amount=find_amount("speech"), levels=[("random", [random])])
     found = json.loads((out / "curve.json").read_text())
     assert [point["size"] for point in found["curves"]["pooled"]] == [10, 40]
     assert found["points"]["rows"][0][:2] == ["pooled", "10.0"]
@@ -136,27 +142,27 @@ def test_numbers_on_the_axis_stand_apart() -> None:
 def test_a_level_of_other_folds_is_not_tested(tmp_path: Path) -> None:
     """It is drawn, for its number is one all the same."""
     one, other = experiment(tmp_path / "a", 8, 0.5), experiment(tmp_path / "b", 8, 0.6, "random")
-    plot_curves([("x", [one])], tmp_path / "curve", levels=[("other", other)])
+    plot_curves([("x", [[one]])], tmp_path / "curve", levels=[("other", [other])])
     found = json.loads((tmp_path / "curve/curve.json").read_text())
     assert (list(found["levels"]), found["differences"]) == (["other"], [])
 
 
 def test_speakers_that_also_train_are_said(tmp_path: Path) -> None:
     one = experiment(tmp_path / "a", 8, 0.5)
-    assert "SPEAKER-DEPENDENT" not in " ".join(read_curve("x", [one])[1])
+    assert "SPEAKER-DEPENDENT" not in " ".join(read_curve("x", [[one]])[1])
     other = experiment(tmp_path / "b", 8, 0.5, "random")
-    plot_curves([("x", [other])], tmp_path / "curve", "invented")
+    plot_curves([("x", [[other]])], tmp_path / "curve", "invented")
     assert "x: SPEAKER-DEPENDENT" in (tmp_path / "curve/curve.txt").read_text()
 
 
 def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:
     one, other = experiment(tmp_path / "a", 8, 0.5), experiment(tmp_path / "b", 8, 0.6)
     with pytest.raises(UserError, match="were trained on as much, 8"):
-        read_curve("x", [one, other])
+        read_curve("x", [[one], [other]])
     silent = write_experiment(tmp_path / "c", invented_folds(), seeds=(1,))
     with pytest.raises(UserError, match="does not say what it was trained on; train it again"):
-        read_curve("x", [silent])
+        read_curve("x", [[silent]])
     with pytest.raises(UserError, match="does not say what it was trained on; systems of S1 that start from"):
-        read_curve("x", [one], amount=find_amount("speech"))
+        read_curve("x", [[one]], amount=find_amount("speech"))
     with pytest.raises(UserError, match="a curve is over utterances or speech, not over hours"):
         find_amount("hours")
