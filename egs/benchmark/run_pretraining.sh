@@ -3,6 +3,7 @@
 #
 #   ./run_pretraining.sh --speech "prompts=CUTS" --minutes "10 20 40 all" --corpora "ravdess=/data/RAVDESS"
 #   ./run_pretraining.sh --speech "neutral=A.jsonl.gz+B.jsonl.gz emotional=C.jsonl.gz" --minutes "20 all" --corpora ...
+#   ./run_pretraining.sh --seeds "1 2 3" ...   each point the mean of three pretrainings, their range beside it
 #   ./run_pretraining.sh                       on demo corpora: that all of it runs, nothing about human speech
 #
 # CUTS are manifests of lhotse cuts with transcripts in one language or several (espeak-ng says how words sound).
@@ -15,7 +16,7 @@ option speech ""        "NAME=CUTS[+CUTS] ...: transcribed speech to pretrain on
 option minutes all      "of the parts of each that are pretrained on: 10, all, or NAME:10 of one of --speech alone"
 option network tdnnf_narrow "../common/conf/lfmmi/NETWORK.yaml; with NETWORK_random.yaml beside it, random weights as a control"
 option graphs graphs_small "../common/conf/lfmmi/GRAPHS.yaml: their denominator; graphs on a GPU"
-option seed 1           "of the networks' initialisation and pretraining"
+option seeds ""         "1 2 3: of the networks' initialisation and pretraining; of several a point is the mean; empty: 1"
 option corpora ""       "NAME=FOLDER ...: corpora of emotional speech; empty: two demo corpora"
 option skip_bad false   "go on without utterances whose audio or labels are broken"
 option tasks ""         "some of conf/tasks; empty: all whose corpora are given"

@@ -62,6 +62,14 @@ def test_from_demo_speech_to_the_curve(recipe: Callable[[str], Any]) -> None:
             ("--speech", "a_10=/x.jsonl a=/y.jsonl", "--minutes", "10 all"),
             "--speech: 'a 10' and 'a_10 all' (name, minutes) would both be called a_10",
         ),
+        (("--speech", "a+b=/x.jsonl"), "--speech a+b=/x.jsonl: a name without + and comma is needed"),
+        (
+            ("--seeds", "1,2"),
+            '--seeds 1,2: whole numbers from 1 on are needed, with spaces between, as in --seeds "1 2',
+        ),
+        (("--seeds", "1 0"), "--seeds 0: whole numbers from 1 on are needed"),
+        (("--seeds", "2 1 2"), "--seeds: 2 is there twice"),
+        (("--seeds", " "), "--seeds is empty: nothing would be pretrained"),
         (("--network", "none_such"), "there is no ../common/conf/lfmmi/none_such.yaml"),
         (("--systems", "s1/tdnn"), "--systems s1/tdnn is carried from no pretrained network"),
         (

@@ -1,8 +1,10 @@
 """What the recipes share: egs/common, and how a script is begun."""
 
+import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,10 +30,54 @@ def test_names_of_experiments(experiment: str, name: str) -> None:
 def test_networks_of_other_seeds_have_names_of_their_own(seed: int, name: str) -> None:
     text = (
         f". {ROOT}/egs/common/stages/setting.sh; . {ROOT}/egs/common/stages/pretraining.sh; "
-        f"seed={seed} network=tiny graphs=graphs_small; network_of lena 10"
+        f"network=tiny graphs=graphs_small; network_of lena 10 {seed}"
     )
     done = subprocess.run(["bash", "-euc", text], capture_output=True, text=True, check=True)
     assert done.stdout == f"../tedlium2/exp/{name}\n"
+
+
+def of_pretraining(settings: str, call: str) -> list[str]:
+    """Lines that functions of pretraining.sh say, on two parts of one speech, with what they start only told."""
+    text = (
+        f". {ROOT}/egs/common/stages/setting.sh; . {ROOT}/egs/common/stages/systems.sh; "
+        f". {ROOT}/egs/common/stages/benchmark.sh; . {ROOT}/egs/common/stages/pretraining.sh; "
+        "home=tedlium2 network=tiny graphs=graphs_small control=tiny_random parts=('lena 10' 'lena all') spoken=lena; "
+        f"nj=1 gpu=0 num_seeds=5 train_cmd=plan task_list=toy systems=s1/pooled level=s1/pooled_mfcc; {settings}; "
+        'declare -A needs=([s1/pooled]=pretrained [s1/pooled_mfcc]=-); plan() { printf "%s\\n" "${@:2}"; }; '
+        'run_here() { sed "s/.* --name//" "$1"; echo "--"; }; mkdir -p data/speech/log; ' + call
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(["bash", "-euc", text], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_pretrainings_of_several_seeds_are_one_after_the_other() -> None:
+    """Those of one part share features and graphs: of one seed at once are networks of different parts only."""
+    lines = of_pretraining("seeds='1 3'", "pretrain_parts")
+    told = [
+        line if line == "--" else (line.split()[0], *re.findall(r"--(?:system|seed) (\S+)", line)) for line in lines
+    ]
+    first = [("lena_10", "tiny_random", "1"), "--", ("lena_10", "tiny", "1"), ("lena", "tiny", "1"), "--"]
+    assert told == [*first, *(one if one == "--" else (*one[:2], "3") for one in first)]
+
+
+@pytest.mark.parametrize(("seeds", "others"), [("1", [""]), ("1 3", ["", "_seed3"])])
+def test_a_point_of_the_curve_is_of_all_seeds(seeds: str, others: list[str]) -> None:
+    names = of_pretraining(f"seeds='{seeds}'", "all_networks")
+    assert names == [
+        f"../tedlium2/exp/{name}_small{other}"
+        for name in ("lena_10_tiny_random", "lena_10_tiny", "lena_tiny")
+        for other in others
+    ]
+    lines = of_pretraining(f"seeds='{seeds}'", "pretraining_curves")
+    of = {
+        name: "+".join(f"exp/toy/pooled_from_{name}_small{other}" for other in others)
+        for name in ("lena_10_tiny_random", "lena_10_tiny", "lena_tiny")
+    }
+    assert f"pooled_lena={of['lena_10_tiny']},{of['lena_tiny']}" in lines
+    assert f"pooled_random_weights={of['lena_10_tiny_random']}" in lines
+    assert "pooled_mfcc=exp/toy/pooled_mfcc" in lines
 
 
 # -- how a script is begun

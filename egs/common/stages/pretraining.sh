@@ -3,7 +3,8 @@
 # They read the options of that script.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# pretraining_plan: set spoken (names of speech), heard (name to manifests), parts ("NAME SIZE" a line, a network each)
+# pretraining_plan: set spoken (names of speech), heard (name to manifests), parts ("NAME SIZE" a line, of each a network
+# for each of seeds)
 pretraining_plan() {
   local one size name of
   declare -gA heard=()
@@ -11,10 +12,12 @@ pretraining_plan() {
   given_speech=${speech:-demo=$PWD/data/speech/demo_manifests/tedlium2_cuts_train.jsonl.gz}
   check_named --speech "$given_speech"
   check_once --minutes "$minutes"
+  check_seeds
   check_once --systems "$systems"
   check_once --level "$level"
   [ -n "$systems" ] || recipe_error "--systems is empty: nothing would be trained"
   for one in $given_speech; do
+    [[ ${one%%=*} != *[+,]* ]] || recipe_error "--speech $one: a name without + and comma is needed, which join experiments of a curve"
     spoken+=" ${one%%=*}"
     heard[${one%%=*}]=${one#*=}
   done
@@ -64,11 +67,22 @@ check_part_names() {
   done
 }
 
-# network_of NAME SIZE: the experiment of that network
-network_of() { experiment_on "$1" "$2" "$network"; }
+# check_seeds: whole numbers from 1 on, each once; without any seed 1
+check_seeds() {
+  local one
+  [ -n "$seeds" ] || seeds=1
+  for one in $seeds; do
+    [[ $one =~ ^[1-9][0-9]{0,8}$ ]] || recipe_error "--seeds $one: whole numbers from 1 on are needed, with spaces between, as in --seeds \"1 2 3\""
+  done
+  check_once --seeds "$seeds"
+  [[ $seeds == *[0-9]* ]] || recipe_error "--seeds is empty: nothing would be pretrained"
+}
 
-# experiment_on NAME SIZE NETWORK: as ../tedlium2/run.sh calls it
-experiment_on() { echo "../tedlium2/exp/$(part_name "$1" "$2")_$3${graphs#graphs}$(seed_suffix "$seed")"; }
+# network_of NAME SIZE SEED: the experiment of that network
+network_of() { experiment_on "$1" "$2" "$network" "$3"; }
+
+# experiment_on NAME SIZE NETWORK SEED: as ../tedlium2/run.sh calls it
+experiment_on() { echo "../tedlium2/exp/$(part_name "$1" "$2")_$3${graphs#graphs}$(seed_suffix "$4")"; }
 
 pretraining_demo() {
   local dataset=tedlium2 data=data/speech
@@ -100,19 +114,22 @@ pronounce_speech() {
   done
 }
 
-# pretrain_parts: a network on each part, as many at once as --train-nj says, and one of random weights
+# pretrain_parts: for one seed after the other a network of random weights, then one on each part, as many at once as
+# --train-nj says; those of one part share its features and graphs, so never two of them at once
 pretrain_parts() {
-  local part plan=data/speech/log/pretrain_$$
-  if [ -n "$control" ]; then
+  local part seed plan
+  [ -n "$control" ] || echo "no control of random weights: there is no ../common/conf/lfmmi/${network}_random.yaml"
+  for seed in $seeds; do
+    plan=data/speech/log/pretrain_$$$(seed_suffix "$seed")
+    if [ -n "$control" ]; then
+      # shellcheck disable=SC2086  # two words
+      plan_pretraining ${parts[0]} "$control" "$seed" > "$plan.random"
+      run_here "$plan.random"
+    fi
     # shellcheck disable=SC2086  # two words
-    plan_pretraining ${parts[0]} "$control" > $plan.random
-    run_here $plan.random
-  else
-    echo "no control of random weights: there is no ../common/conf/lfmmi/${network}_random.yaml"
-  fi
-  # shellcheck disable=SC2086  # two words
-  for part in "${parts[@]}"; do plan_pretraining $part "$network"; done > $plan
-  run_here $plan
+    for part in "${parts[@]}"; do plan_pretraining $part "$network" "$seed"; done > "$plan"
+    run_here "$plan"
+  done
 }
 
 # run_here PLAN: its lines as jobs on this machine, for what they start takes the launcher of ../tedlium2/cmd.sh
@@ -120,23 +137,35 @@ run_here() {
   launch.py local --max-jobs-run "$train_nj" JOB=1:"$(wc -l < "$1")" "$1.JOB.log" bash -euc "eval \"\$(sed -n JOBp $1)\""
 }
 
-# plan_pretraining NAME SIZE NETWORK: the command
+# plan_pretraining NAME SIZE NETWORK SEED: the command
 plan_pretraining() {
   printf '%q ' ../tedlium2/run.sh --stage 2 --stop-stage 7 --manifests "$PWD/data/speech/$1/$2" \
-    --name "$(part_name "$1" "$2")" --dictionary "$(dictionary_of "$1")" --ivectors false --system "$3" --graphs "$graphs" --seed "$seed" \
+    --name "$(part_name "$1" "$2")" --dictionary "$(dictionary_of "$1")" --ivectors false --system "$3" --graphs "$graphs" --seed "$4" \
     --nj "$nj" --gpu "$gpu"
   echo
 }
 
-# all_networks: the experiments of all of them, the control first
-all_networks() {
-  local part first
+# controls: the experiments of random weights, one a seed
+controls() {
+  local seed first
   if [ -n "$control" ]; then
     read -ra first <<< "${parts[0]}"
-    experiment_on "${first[@]}" "$control"
+    for seed in $seeds; do experiment_on "${first[@]}" "$control" "$seed"; done
   fi
+}
+
+# pretrainings_of NAME SIZE: the experiments of the networks on that part, one a seed
+pretrainings_of() {
+  local seed
+  for seed in $seeds; do network_of "$1" "$2" "$seed"; done
+}
+
+# all_networks: the experiments of all of them, the controls first
+all_networks() {
+  local part
+  controls
   # shellcheck disable=SC2086  # two words
-  for part in "${parts[@]}"; do network_of $part; done
+  for part in "${parts[@]}"; do pretrainings_of $part; done
 }
 
 # benchmark_with_all FIRST LAST: those stages of the benchmark, with every network
@@ -148,9 +177,20 @@ benchmark_with_all() {
     --train-nj "$train_nj" --gpu "$gpu"
 }
 
-# pretraining_curves: for each task the systems over the minutes of each speech, beside those that need none
+# carried_from TASK SYSTEM NETWORKS: set joined to its experiments from each of them, with + between: a point of a curve
+carried_from() {
+  local one exp
+  joined=
+  for one in $3; do
+    system_experiment "$1" "$2" "$one"
+    joined+=${joined:++}$exp
+  done
+}
+
+# pretraining_curves: for each task the systems over the minutes of each speech, the mean over seeds of the pretraining,
+# beside those that need none
 pretraining_curves() {
-  local task name part sizes curve across one exp
+  local task name part sizes curve across one exp joined
   for task in $task_list; do
     curve=() across=()
     for one in $systems; do
@@ -159,14 +199,14 @@ pretraining_curves() {
         for part in "${parts[@]}"; do
           [ "${part% *}" = "$name" ] || continue
           # shellcheck disable=SC2086  # two words
-          system_experiment "$task" "$one" "$(network_of $part)"
-          sizes+=,$exp
+          carried_from "$task" "$one" "$(pretrainings_of $part)"
+          sizes+=,$joined
         done
         [ -z "$sizes" ] || curve+=("${one##*/}_$name=${sizes#,}")
       done
       if [ -n "$control" ]; then
-        system_experiment "$task" "$one" "$(all_networks | head -n 1)"
-        across+=(--level "${one##*/}_random_weights=$exp")
+        carried_from "$task" "$one" "$(controls)"
+        across+=(--level "${one##*/}_random_weights=$joined")
       fi
     done
     for one in $level; do
