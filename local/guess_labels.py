@@ -60,6 +60,9 @@ def main() -> None:
     folds = read_folds(options.folds)
     check_teachable(folds, str(options.folds))
     whole = read_folds(options.all) if options.all else None
+    if whole and whole.target != folds.target:
+        raise UserError(f"{options.all} has another target or other classes than {options.folds}; give folds alike")
+    refuse_others(options.out)
 
     found = run_files(options.teacher, range(1, options.num_seeds + 1) if options.num_seeds else None)
     seeds = seeds_of(found)
@@ -87,13 +90,20 @@ def main() -> None:
         made = with_guesses(folds, chosen, voices, options.teacher.as_posix(), teacher.remarks)
         truth = folds.labels | (whole.labels if whole else {})
         begin(options.out)
-        write_folds(options.out / FOLDS, made)
+        # folds without guesses beside them are another program's
         write_text(options.out / GUESSES, table(guesses, chosen, voices, truth))
+        write_folds(options.out / FOLDS, made)
         write_stamp(options.out, stamp, [FOLDS, GUESSES])
     tell(guesses, chosen, truth)
     for line in made.remarks[len(folds.remarks) :]:
         logging.info("%s", line)
     logging.info("wrote %s", options.out / FOLDS)
+
+
+def refuse_others(out: Path) -> None:
+    """Raise UserError if a folder has folds that another program made: nobody wants them written over."""
+    if (out / FOLDS).exists() and not (out / GUESSES).exists():
+        raise UserError(f"{out / FOLDS} is there, and without guesses; give a folder of its own as OUT")
 
 
 def seeds_of(runs: Mapping[str, Path]) -> dict[str, list[int]]:

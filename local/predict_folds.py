@@ -36,12 +36,12 @@ from sertools.prediction.kept import kept
 from sertools.prediction.on_folds import SEED, Known, read_known, remarks_of, table_of, to_predict, why_not
 from sertools.prediction.runs import DEFAULT_MEMBERS, find_runs
 from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
-from sertools.runs.folder import INFO, NOT_RUN, ONE_SEED, PREDICTIONS, REMARKS
+from sertools.runs.folder import INFO, NOT_RUN, ONE_SEED, PREDICTIONS, REMARKS, read_info
 from sertools.runs.predictions import write_predictions
 
 KEPT = "predicted.jsonl"
 """What was predicted so far."""
-METHOD = 1
+METHOD = 2
 """Of how predictions are made of what the model says; another one makes them anew."""
 
 
@@ -60,10 +60,11 @@ def main() -> None:
     model = find_model(options.model)
     runs = find_runs(model, options.members)
     folds = read_folds(options.folds)
-    known = read_known(options.model.rstrip("/").rpartition("/")[2], model, runs)
+    known = read_known(options.model.rstrip("/").rpartition("/")[2], model, runs, read_inputs(options.inputs))
     for cuts in options.cuts:
         require_whole(cuts, "the stage of the manifests (local/prepare_corpus.py)")
     with only_writer(options.output):
+        refuse_trained(options.output)
         if reason := why_not(known, folds):
             clear(options.output)
             write_json(options.output / NOT_RUN, {"reason": f"not run: {reason}"})
@@ -101,6 +102,18 @@ def stamp_of(options: Namespace, model: Path, runs: Mapping[str, Path]) -> Stamp
         files = (WEIGHTS, INFO, PREDICTIONS, TESTED)
         inputs |= {f"{name}/{file}": folder / file for file in files if (folder / file).exists()}
     return Stamp.of(settings, inputs)
+
+
+def refuse_trained(output: Path) -> None:
+    """What an earlier call has predicted is taken away; runs of anything else are not.
+
+    Raises:
+        UserError: the folder has runs that were trained, or imported.
+    """
+    for path in sorted(output.glob("fold_*/seed_*")):
+        ours = (path / INFO).exists() and read_info(path / INFO).get(ONE_SEED) is True
+        if (path / WEIGHTS).exists() or ((path / PREDICTIONS).exists() and not ours):
+            raise UserError(f"{path} is a run that this program has not made; give a folder of its own as OUT")
 
 
 def clear(output: Path) -> None:

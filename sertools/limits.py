@@ -291,6 +291,7 @@ INFO = Record(
         "trained_on": ListOf(_NAME, 10**7),
         "guessed": ListOf(_NAME, 10**7),
         "chosen_on": ListOf(_NAME, 10**7),
+        "carried_from": ListOf(_NAME, 10_000),
         "speech": Record(
             {"seconds": Number(0, 1e12), "corpora": ListOf(_NAME, 10_000), "labels": ListOf(_NAME, 1000)},
             frozenset({"seconds"}),

@@ -15,7 +15,8 @@ from sertools.errors import UserError
 from sertools.files import content_hash, json_hash
 from sertools.partitions.folds import Fold, Folds
 from sertools.provenance import require_whole
-from sertools.training.checkpoint import WEIGHTS
+from sertools.runs.folder import CARRIED_FROM, read_info
+from sertools.training.checkpoint import INFO, WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Need:
     check_fold: Callable[[Path, Folds, Fold], None] | None = None
     about: Callable[[Path], dict[str, Any]] | None = None
     remarks: Callable[[Path, Sequence[str], Sequence[str]], Sequence[str]] | None = None
+
+    @property
+    def carried(self) -> bool:
+        """Whether it is a trained run of a system, which has heard utterances of folds."""
+        return self.of == "checkpoint" and self.check_fold is not None
 
 
 def check_given(needs: Sequence[Need], given: Mapping[str, Path], kind: str, where: str) -> None:
@@ -144,6 +150,15 @@ class Inputs:
         """What the run's checkpoint says of what was given."""
         told = [(need.about, self.paths[need.name]) for need in self._used()]
         return {name: value for about, path in told if about is not None for name, value in about(path).items()}
+
+    def carried_from(self) -> list[str]:
+        """Corpora that networks have heard which a run begins from, and those that these began from; sorted."""
+        found: set[str] = set()
+        for need in self._used():
+            if need.carried:
+                info = read_info(self.paths[need.name] / INFO)
+                found |= {*str(info.get("corpus", "")).split("+"), *info.get(CARRIED_FROM, ())} - {""}
+        return sorted(found)
 
     def remarks(self, corpora: Sequence[str], train: Sequence[str]) -> list[str]:
         """What every output must say of what was given, where ``corpora`` are tested on and ``train`` trains."""

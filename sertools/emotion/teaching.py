@@ -25,7 +25,7 @@ from sertools.partitions.folds import Fold, Folds
 from sertools.partitions.guessing import Guess
 from sertools.prediction.runs import target_of
 from sertools.provenance import require_whole
-from sertools.runs.folder import CONFIG, GUESSED, HISTORY, INFO, REMARKS, TRAINED_ON, read_config, read_info
+from sertools.runs.folder import CHOSEN_ON, CONFIG, GUESSED, HISTORY, INFO, REMARKS, TRAINED_ON, read_config, read_info
 from sertools.training.checkpoint import WEIGHTS
 from sertools.training.run import CHECKPOINT
 
@@ -103,6 +103,11 @@ class Teacher:
             raise UserError(
                 f"{directory} was told the labels of {len(beyond)} utterances (such as {min(beyond)}) that do not "
                 f"train in fold {fold.name}: what it says of them would be no guess; train the teacher on these folds"
+            )
+        if beyond := set(info.get(CHOSEN_ON, ())) - set(fold.dev):
+            raise UserError(
+                f"{directory} chose its epoch by the labels of {len(beyond)} utterances (such as {min(beyond)}) that "
+                f"are not dev in fold {fold.name}; train the teacher on these folds"
             )
         self._directories[run_id], self._infos[run_id] = directory, info
 

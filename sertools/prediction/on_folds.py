@@ -12,13 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sertools.emotion.inputs import Inputs, Need
+from sertools.emotion.kinds import DEFAULT, find_kind
 from sertools.emotion.transductive import HEARD_LABELS, HEARD_WORDS
 from sertools.errors import UserError
+from sertools.evaluation.score.completeness import shares_speakers
+from sertools.features.learned.ssl import backbone_remarks
 from sertools.packaged import TESTED
 from sertools.partitions.folds import Fold, Folds
 from sertools.partitions.target import Target
 from sertools.prediction.runs import target_of
-from sertools.runs.folder import CHOSEN_ON, INFO, PREDICTIONS, SPEECH, TRAINED_ON, read_info
+from sertools.runs.folder import (
+    CARRIED_FROM,
+    CHOSEN_ON,
+    CONFIG,
+    INFO,
+    PREDICTIONS,
+    REMARKS,
+    SPEECH,
+    TRAINED_ON,
+    read_config,
+    read_info,
+)
 from sertools.runs.predictions import Predictions, make_predictions, read_predictions
 
 Floats = NDArray[np.float64]
@@ -49,11 +64,14 @@ class Known:
         name: of the model.
         target: what it predicts.
         members: names of its networks, whose probabilities are averaged.
-        corpora: that trained it.
+        corpora: that trained it, or a network that it was carried from.
         utterances: that trained it, or chose epochs and temperatures.
         stored: utterance to its prediction.
         speech: corpora of transcribed speech that it was pretrained on.
         labels: fields of that speech that were learnt beside words.
+        said: what every output of its own results says.
+        features: of each run, what made them (:func:`sertools.provenance.made_with`).
+        inputs: what it is computed from besides audio, as far as it is given.
     """
 
     name: str
@@ -64,6 +82,9 @@ class Known:
     stored: Mapping[str, Stored] = field(default_factory=dict)
     speech: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    features: tuple[Any, ...] = ()
+    inputs: Inputs = field(default_factory=Inputs)
 
     def has_heard(self, utterance: str, folds: Folds) -> bool:
         """Whether an utterance, or any of its corpus, has taught it."""
@@ -78,24 +99,34 @@ class Known:
         return found if alike else None
 
 
-def read_known(name: str, model: Path, runs: Mapping[str, Path]) -> Known:
+def read_known(name: str, model: Path, runs: Mapping[str, Path], given: Mapping[str, Path] | None = None) -> Known:
     """What the runs of a model have heard.
 
     Args:
         name: of the model, for people.
         model: its folder, which may hold predictions of all folds of its recipe (``tested.csv``).
         runs: those that are applied (:func:`sertools.prediction.runs.find_runs`).
+        given: what they are computed from besides audio, by name.
 
     Raises:
-        UserError: a checkpoint does not say what trained it; damaged tables.
+        UserError: a checkpoint does not say what trained it, or the network that it was carried from; damaged tables.
     """
+    given = given or {}
     infos: dict[str, dict[str, Any]] = {}
+    needs: Sequence[Need] = ()
     for run, folder in runs.items():
         infos[run] = read_info(folder / INFO)
         if not infos[run].get(TRAINED_ON) or not infos[run].get("corpus"):
             raise UserError(
                 f"{folder / INFO} does not say what it was trained on ({TRAINED_ON}, corpus), so nobody knows whom it "
                 "has heard; train it again with this version"
+            )
+        needs = _needs_of(folder)
+        carried = [need.name for need in needs if need.carried and need.name in infos[run].get("inputs", {})]
+        if carried and CARRIED_FROM not in infos[run]:
+            raise UserError(
+                f"{folder / INFO} does not say what trained the network that it was carried from ({carried[0]}), so "
+                "nobody knows whom that has heard; train it again with this version"
             )
     tables = [read_predictions(folder / PREDICTIONS) for folder in runs.values()]
     if (model / TESTED).exists():
@@ -104,17 +135,29 @@ def read_known(name: str, model: Path, runs: Mapping[str, Path]) -> Known:
     heard |= {one for table in tables for one in table.select(part="dev").utterances.tolist()}
     stored: dict[str, Stored] = {}
     for table in tables:
-        for utterance, one in _tested(table):
+        # its networks have heard the speakers whom they were tested on
+        for utterance, one in [] if shares_speakers(table) else _tested(table):
             # further seeds and repetitions would be an ensemble, which the model is not
             stored.setdefault(utterance, one)
     speech = [info[SPEECH] for info in infos.values() if SPEECH in info]
     return Known(
         name, target_of(next(iter(infos.values()))), tuple(runs),
-        frozenset(corpus for info in infos.values() for corpus in str(info["corpus"]).split("+")),
+        frozenset(corpus for info in infos.values()
+                  for corpus in (*str(info["corpus"]).split("+"), *info.get(CARRIED_FROM, ()))),
         frozenset(heard), stored,
         tuple(sorted({corpus for one in speech for corpus in one.get("corpora", ())})),
         tuple(sorted({label for one in speech for label in one.get("labels", ())})),
+        tuple(dict.fromkeys(str(line) for info in infos.values() for line in info.get(REMARKS, ()))),
+        tuple(info.get("features") for info in infos.values()),
+        Inputs(tuple(needs), given, {need.name: given[need.name] for need in needs if need.name in given}),
     )  # fmt: skip
+
+
+def _needs_of(run: Path) -> Sequence[Need]:
+    where = str(run / CONFIG)
+    config = {name: value for name, value in read_config(run / CONFIG).items() if name not in ("fold", "seed")}
+    kind = find_kind(str(config.get("system", DEFAULT)), where)
+    return kind.needs(kind.read(config, where))
 
 
 def _tested(table: Predictions) -> list[tuple[str, Stored]]:
@@ -230,7 +273,12 @@ def remarks_of(known: Known, folds: Folds) -> list[str]:
         sentence.format(corpus=corpus, labels=", ".join(known.labels))
         for corpus in sorted(corpora.intersection(known.speech))
     ]
-    return said
+    tested_corpora = sorted(corpora)
+    said += [line for features in known.features for line in backbone_remarks(features, tested_corpora)]
+    said += known.inputs.remarks(tested_corpora, sorted(known.utterances))
+    # normalised by speaker, self-trained, ...: it is so here, too
+    said += [f"of its own training: {line}" for line in known.said]
+    return list(dict.fromkeys(said))
 
 
 def _corpora(stored: Sequence[Stored]) -> list[str]:

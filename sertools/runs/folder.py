@@ -38,6 +38,9 @@ CHOSEN_ON = "chosen_on"
 SPEECH = "speech"
 """In a checkpoint's info: ``seconds`` and ``corpora`` of the transcribed speech that it, or the network it was given,
 has learnt from; ``labels``: fields of its utterances that were learnt beside words, if any."""
+CARRIED_FROM = "carried_from"
+"""In a checkpoint's info: corpora of the emotional speech that the networks which it was carried from have heard, and
+those that these were carried from, if any."""
 ONE_SEED = "one_seed"
 """In a checkpoint's info, true: nothing was trained here, so the experiment has seed 1 and no other."""
 NOT_RUN = "not_run.json"

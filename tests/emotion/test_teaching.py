@@ -222,6 +222,14 @@ def test_a_teacher_that_knows_too_much_or_too_little(corpus: Path, guess: Guesse
     turned = tuple(dataclasses.replace(f, dev=f.test, test=f.dev) for f in little.folds)
     chose = train(corpus, SVM, dataclasses.replace(little, folds=turned), tmp_path / "chose")
     refused(chose, "chose its epoch by 24 utterances .* that fold Session1 tests")
+    # dev has more than the folds have: labels that nobody may know chose its epoch
+    more = tuple(
+        dataclasses.replace(f, dev=tuple(sorted({*f.dev, min(set(w.train) - set(f.train))})))
+        for f, w in zip(little.folds, whole.folds, strict=True)
+    )
+    dependent = dataclasses.replace(little, folds=more, speaker_dependent=True)
+    chose = train(corpus, SVM, dependent, tmp_path / "chose_more")
+    refused(chose, "chose its epoch by the labels of 1 utterances .* that are not dev in fold Session1")
     part = dataclasses.replace(little, folds=little.folds[:2], tested="some")
     refused(train(corpus, SVM, part, tmp_path / "part"), "has no run of fold Session3; train it first")
     shutil.copytree(corpus / "head", tmp_path / "mixed")
@@ -232,9 +240,20 @@ def test_a_teacher_that_knows_too_much_or_too_little(corpus: Path, guess: Guesse
     gender = read_folds(corpus / "gender")
     of_gender = dataclasses.replace(gender, folds=whole.folds)
     refused(train(corpus, SVM, of_gender, tmp_path / "gender"), "predicts another target or other classes")
+    write_folds(tmp_path / "other_target", of_gender)
+    arguments = ["--all", tmp_path / "other_target"]
+    refused(corpus / "head", "has another target or other classes than .*little", *arguments, whole=False)
     refused(corpus / "head", "--share must be above 0 and at most 1", "--share", 1.5)
     guessed = guess(corpus / "head", tmp_path / "guessed")
     refused(corpus / "head", "has guessed labels; give the folds that the first teacher", folds=guessed)
+
+
+def test_folds_of_others_are_not_written_over(corpus: Path, guess: Guesser, tmp_path: Path) -> None:
+    shutil.copytree(corpus / "little", tmp_path / "little")
+    before = files(tmp_path / "little")
+    with pytest.raises(UserError, match="is there, and without guesses; give a folder of its own as OUT"):
+        guess(corpus / "head", tmp_path / "little", folds=tmp_path / "little")
+    assert files(tmp_path / "little") == before
 
 
 def test_inputs_of_the_teacher(corpus: Path, guess: Guesser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

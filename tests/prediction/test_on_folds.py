@@ -228,6 +228,59 @@ def test_what_was_predicted_is_kept_line_by_line(tmp_path: Path) -> None:
         assert some.found == {}
 
 
+def model_of(folder: Path, config: dict[str, object], dev: tuple[str, ...] = (), **told: object) -> Path:
+    """A run of the invented folds' first fold, without weights; ``dev``: utterances of its dev part."""
+    fold = FOLDS.folds[0]
+    rows = [*((u, "test") for u in fold.test if u not in dev), *((u, "dev") for u in dev)]
+    names = [u for u, _ in rows]
+    write_predictions(folder / "predictions.csv", make_predictions(
+        TOLD, utterances=names, speakers=[FOLDS.speakers[u] for u in names], corpora="mine",
+        parts=[part for _, part in rows], folds="a", seeds=1, labels=[str(FOLDS.labels[u]) for u in names],
+        outputs=np.tile([0.1, 0.2, 0.3, 0.4], (len(rows), 1)),
+    ))  # fmt: skip
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint/config.yaml").write_text(yaml.safe_dump(config))
+    (folder / INFO).write_text(json.dumps({"classes": TOLD, "corpus": "mine", "trained_on": fold.train} | told))
+    return folder
+
+
+def test_what_it_was_carried_from_has_been_heard(tmp_path: Path) -> None:
+    config = {"system": "cnn14", "transfer": {"start": "source"}}
+    silent = model_of(tmp_path / "silent", config, inputs={"source": "a hash"})
+    with pytest.raises(UserError, match=r"does not say what trained the network that it was carried from \(source\)"):
+        read_known("x", silent, {"run": silent})
+    told = model_of(tmp_path / "told", config, inputs={"source": "a hash"}, carried_from=["theirs"])
+    found = read_known("x", told, {"run": told})
+    assert found.corpora == {"mine", "theirs"}
+    assert why_not(found, replace(FOLDS, corpora=("theirs",))).startswith("it was trained on theirs, which is tested")
+
+
+def test_stored_predictions_of_speakers_who_were_heard_are_none(tmp_path: Path) -> None:
+    fold = FOLDS.folds[0]
+    apart = model_of(tmp_path / "apart", {"system": "tdnn"}, dev=fold.dev)
+    assert read_known("x", apart, {"run": apart}).stored.keys() == set(fold.test)
+    # a speaker of dev is tested
+    both = tuple(u for u, speaker in FOLDS.speakers.items() if speaker == FOLDS.speakers[fold.test[0]])
+    dependent = model_of(tmp_path / "dependent", {"system": "tdnn"}, dev=both[:1])
+    assert read_known("x", dependent, {"run": dependent}).stored == {}
+
+
+def test_what_is_said_of_the_model_is_said_here(tmp_path: Path) -> None:
+    model = model_of(tmp_path / "model", {"system": "tdnn"}, remarks=["NORMALISED BY SPEAKER: so"])
+    said = remarks_of(read_known("x", model, {"run": model}), replace(FOLDS, corpora=("theirs",)))
+    assert "of its own training: NORMALISED BY SPEAKER: so" in said
+
+
+def test_no_trained_run_is_taken_away(corpus: Folds, tmp_path: Path, program: Program) -> None:
+    out = model_of(tmp_path / "exp/trained/fold_a/seed_1", {"system": "tdnn"}).parents[1]
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    done = program("predict_folds.py", "--model", "four", "--folds", tmp_path / "folds", "--cuts",
+                   tmp_path / "cuts.jsonl", out)  # fmt: skip
+    assert done.returncode == 1
+    assert "fold_a/seed_1 is a run that this program has not made; give a folder of its own as OUT" in done.stderr
+    assert before.items() <= {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}.items()
+
+
 def test_stored_predictions_lie_beside_the_model(corpus: Folds, tmp_path: Path, program: Program) -> None:
     """Nothing is heard: the cuts' audio may be gone."""
     model = tmp_path / "models/mine"

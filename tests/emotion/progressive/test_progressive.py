@@ -79,6 +79,10 @@ def test_progressive_columns(corpus: Path) -> None:
             if name.startswith("column."):
                 assert torch.equal(weights[name.replace("column.", "source.0.")], value)
         assert weights["column.laterals.0.out.weight"].shape == (1, 8, 8)
+    # what the source has heard is told, and what that began from
+    own = json.loads((corpus / f"source/fold_{RUNS[0].fold}/seed_{RUNS[0].seed}/checkpoint/info.json").read_text())
+    told = json.loads((runs[0] / "checkpoint/info.json").read_text())
+    assert ("carried_from" in own, told["carried_from"]) == (False, [own["corpus"]])
     # another source changes the stamp: trained again
     train(corpus, "brief", ["training.epochs=3"], folds="gender", runs=RUNS[:1])
     other = {"gender": corpus / "brief/fold_FOLD/seed_SEED/checkpoint"}
