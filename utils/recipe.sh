@@ -182,6 +182,8 @@ recipe_find_path() {
   found=$2
   if [[ -z $2 || $2 = /* || ! -e $there || $2 -ef $there ]]; then return 0; fi
   [ ! -e "$2" ] || recipe_error "$1 $2: there is one in $recipe_called_from and one in $PWD; give the whole path"
+  [[ -z ${list-} || $there != *[[:space:]]* ]] ||
+    recipe_error "$1 takes paths with spaces between, and $there has one within; start the recipe from a folder without, or give a link"
   found=$there
 }
 

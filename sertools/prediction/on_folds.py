@@ -277,7 +277,7 @@ def remarks_of(known: Known, folds: Folds) -> list[str]:
     said += [line for features in known.features for line in backbone_remarks(features, tested_corpora)]
     said += known.inputs.remarks(tested_corpora, sorted(known.utterances))
     # normalised by speaker, self-trained, ...: it is so here, too
-    said += [f"of its own training: {line}" for line in known.said]
+    said += [f"of its own training: {line}" for line in known.said if line not in said]
     return list(dict.fromkeys(said))
 
 

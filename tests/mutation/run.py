@@ -152,7 +152,7 @@ def main() -> int:
             bad |= found != KILLED and not one.equivalent
             note = f" (equivalent: {one.equivalent})" if one.equivalent else ""
             seconds = time.monotonic() - started
-            by = re.search(r"^(?:FAILED|ERROR) ([^ ]+)", log.read_text(errors="replace"), re.MULTILINE)
+            by = re.search(r"^(?:FAILED|ERROR) (\S+)", log.read_text(errors="replace"), re.MULTILINE)
             write_result(one, found, seconds, by[1] if by and found == KILLED else "")
             print(f"{found:10} {seconds:6.1f} s  {one.name}{note}", flush=True)
             if found == BROKEN:

@@ -17,6 +17,14 @@ def test_the_old_text_stands_once_and_the_new_one_is_a_program() -> None:
         ast.parse(text.replace(entry["old"], entry["new"]), entry["name"])
 
 
+def test_what_survived_changes_nothing_that_counts() -> None:
+    lines = Path(__file__).with_name("results.tsv").read_text(encoding="utf-8").splitlines()
+    killed = [line for line in lines if line.split("\t")[1] == "killed"]
+    assert len(lines) - len(killed) == len([entry for entry in ENTRIES if entry.get("equivalent")])
+    told = (ROOT / "tests/mutation.md").read_text(encoding="utf-8")
+    assert f"All {len(lines)}: {len(killed)} were seen killed" in told
+
+
 def test_the_tests_are_there() -> None:
     assert len({entry["name"] for entry in ENTRIES}) == len(ENTRIES)
     for test in {test for entry in ENTRIES for test in entry["tests"]}:

@@ -170,18 +170,31 @@ def test_files_are_found_from_where_a_recipe_is_started(ravdess: Recipe, tmp_pat
     ],
 )
 def test_lists_of_files_are_found_likewise(tmp_path: Path, option: str, value: str, found: str) -> None:
-    here = tmp_path / "here"
+    done = find_files(tmp_path, tmp_path / "here", option, value)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == found.replace("HERE", str(tmp_path / "here"))
+    assert (done.stderr != "") == (found != value)
+
+
+def test_a_list_holds_no_path_with_a_space(tmp_path: Path) -> None:
+    for value in ("mine=a", "one and another"):
+        done = find_files(tmp_path, tmp_path / "my own", "--corpora", value)
+        assert done.returncode == 2
+        assert "--corpora takes paths with spaces between, and " in done.stderr
+    assert find_files(tmp_path, tmp_path / "my own", "--corpus", "a").stdout == f"{tmp_path}/my own/a"
+
+
+def find_files(tmp_path: Path, here: Path, option: str, value: str) -> subprocess.CompletedProcess[str]:
+    """What a recipe that is started in ``here`` makes of a value."""
     for name in ("a", "d/e.jsonl", "c.jsonl", "one and another"):
-        (here / name).mkdir(parents=True)
+        (here / name).mkdir(parents=True, exist_ok=True)
     (tmp_path / "run.sh").write_text("if stage 1 'One'; then :; fi\n")
     text = (
-        f"SERTOOLS_ROOT={ROOT} recipe_called_from={here} recipe_script={tmp_path}/run.sh; cd {tmp_path}; "
+        f"SERTOOLS_ROOT={ROOT} recipe_called_from='{here}' recipe_script={tmp_path}/run.sh; cd {tmp_path}; "
         f". {ROOT}/utils/recipe.sh; recipe_state=finished; value='{value}'; recipe_find_file {option} >&2; "
         'printf %s "$value"'
     )
-    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
-    assert done.stdout == found.replace("HERE", str(here))
-    assert (done.stderr != "") == (found != value)
+    return subprocess.run(["bash", "-c", text], capture_output=True, text=True)
 
 
 def test_a_copy_outside_of_egs(ravdess: Recipe, tmp_path: Path) -> None:

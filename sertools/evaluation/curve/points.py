@@ -121,7 +121,10 @@ def read_curve(
     points.sort(key=lambda point: point.size)
     for one, other in pairwise(points):
         if one.size == other.size:
-            raise UserError(f"two experiments of {name} were trained on as much, {one.size:g}; give each amount once")
+            raise UserError(
+                f"two experiments of {name} were trained on as much, {one.size:g}; give each amount once, or join "
+                "pretrainings of one amount by + (EXP_DIR+EXP_DIR)"
+            )
     return Curve(name, tuple(points), amount, _steps(name, points, amount)), sorted(set(said))
 
 
