@@ -38,7 +38,7 @@ recipe_option_values=()
 recipe_stage_numbers=()
 recipe_stage_titles=()
 # shellcheck disable=SC2034  # for the recipe
-recipe_arguments=   # the command line, as words between spaces
+recipe_arguments=   # the command line, as it can be typed again
 recipe_given=()     # the command line but for --stage, to be given again
 recipe_current=     # the stage that runs: "3 (MFCC features)"
 recipe_number=      # its number
@@ -62,6 +62,16 @@ recipe_error() {
   recipe_state=refused
   echo "$recipe_name: error: $1" >&2
   exit 2
+}
+
+# recipe_quoted WORD...: them in a line that a shell takes apart again, with quotes only where it needs them
+recipe_quoted() {
+  local word words=()
+  for word in "$@"; do
+    if [[ ! $word =~ ^[A-Za-z0-9_./:=+,@%-]+$ ]]; then word=${word@Q}; fi
+    words+=("$word")
+  done
+  echo "${words[*]}"
 }
 
 # option NAME DEFAULT HELP: set the variable NAME to DEFAULT; --NAME changes it, with - for _
@@ -100,7 +110,7 @@ parse_options() {
     fi
   done
   # shellcheck disable=SC2034
-  recipe_arguments=$*
+  recipe_arguments=$(recipe_quoted "$@")
   local command
   printf -v command '%q ' "$0" "$@"
   printf '%s\n' "$command"

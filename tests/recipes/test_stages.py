@@ -83,6 +83,15 @@ def test_a_point_of_the_curve_is_of_all_seeds(seeds: str, others: list[str]) -> 
 # -- how a script is begun
 
 
+def test_a_command_on_a_page_can_be_typed_again() -> None:
+    words = ["--systems", "s2/svm s1/pooled", "--layer", "", "--corpora=a=/data/it's here", "--nj", "2", "$HOME", "*"]
+    text = f'eval "$(sed -n \'/^recipe_quoted()/,/^}}/p\' {ROOT}/utils/recipe.sh)"; recipe_quoted "$@"'
+    line = subprocess.run(["bash", "-euc", text, "-", *words], capture_output=True, text=True, check=True).stdout
+    assert shlex.split(line) == words
+    assert line.startswith("--systems 's2/svm s1/pooled' --layer '' ")
+    assert "--nj 2 '$HOME' '*'" in line
+
+
 @pytest.fixture
 def ravdess(tmp_path: Path) -> Recipe:
     return copy_recipe(tmp_path / "project", "ravdess")
