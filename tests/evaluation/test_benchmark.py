@@ -22,9 +22,10 @@ SEEDS = (1, 2)
 
 @pytest.fixture
 def systems(tmp_path: Path) -> dict[str, Path]:
-    """Two simple ones that differ, one that is right on dev alone, one that is half trained."""
+    """Two simple ones that differ, one that is right on dev alone, one with a seed that a fold lacks, one with none."""
     folds = invented_folds()
-    found = {name: write_experiment(tmp_path / name, folds, SEEDS) for name in ("plain", "easy", "odd", "half")}
+    names = ("plain", "easy", "odd", "half", "begun")
+    found = {name: write_experiment(tmp_path / name, folds, SEEDS) for name in names}
     for path in found["easy"].glob(f"*/*/{PREDICTIONS}"):
         table = read_predictions(path)
         right = (table.labels[:, None] == range(len(table.classes))) * 0.98 + 0.01
@@ -34,30 +35,33 @@ def systems(tmp_path: Path) -> dict[str, Path]:
         table.outputs[:] = outputs
         write_predictions(path, table)
     next(found["half"].glob(f"*/seed_2/{PREDICTIONS}")).unlink()
+    next(found["begun"].glob(f"*/seed_1/{PREDICTIONS}")).unlink()
     return found
 
 
 def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path) -> None:
     task = read_task("toy", invented_folds(), systems, ["plain", "easy"], SEEDS)
     assert task.reference == "easy"
-    assert [row.name for row in task.rows] == ["plain", "easy", "odd"]
-    assert [row.comparison is None for row in task.rows] == [False, True, False]
+    assert [row.name for row in task.rows] == ["plain", "easy", "odd", "half"]
+    assert [row.comparison is None for row in task.rows] == [False, True, False, False]
+    assert [(row.fewer, len(row.test.seeds)) for row in task.rows] == [(False, 2)] * 3 + [(True, 1)]
     # the same predictions on test: no difference
     assert task.rows[0].comparison is not None
     assert task.rows[0].comparison.main.pooled.value == 0.0
     assert task.best.name == "easy"
     ((name, why),) = task.unfinished
-    assert (name, "have no predictions.csv" in why) == ("half", True)
+    assert (name, "have no predictions.csv" in why) == ("begun", True)
     files = write_benchmark([task], tmp_path / "out", "a command", ["Nothing was run on b."])
     texts = {name: (tmp_path / "out" / name).read_text() for name in files}
     for text in (texts["benchmark.txt"], texts["benchmark.html"]):
-        for words in ("easy (reference)", "half is not in the table", "Nothing was run on b.", "33.3"):
+        for words in ("easy (reference)", "begun is not in the table", "half (1 seed)", "half: 1 of 2 seeds so far",
+                      "Nothing was run on b.", "33.3"):  # fmt: skip
             assert words in text
     found = json.loads(texts["benchmark.json"])["tasks"][0]
-    assert (found["reference"], found["unfinished"].keys()) == ("easy", {"half"})
-    assert len(texts["benchmark.csv"].splitlines()) == 4
+    assert (found["reference"], found["unfinished"].keys()) == ("easy", {"begun"})
+    assert len(texts["benchmark.csv"].splitlines()) == 5
     with pytest.raises(UserError, match="task toy: no system has finished"):
-        read_task("toy", invented_folds(), {"half": systems["half"]}, [], SEEDS)
+        read_task("toy", invented_folds(), {"begun": systems["begun"]}, [], SEEDS)
 
 
 def test_curves_stand_under_their_task(systems: dict[str, Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from sertools.errors import UserError
@@ -16,6 +17,8 @@ from sertools.partitions.folds import Folds
 from sertools.runs.folder import INFO, NOT_RUN, ONE_SEED, PREDICTIONS, read_info, read_run, remarks, run_files
 from sertools.runs.predictions import read_predictions
 
+FEWER = "{some} of {all} seeds so far; more come with the stage of the systems, run again"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -28,6 +31,7 @@ class Row:
         comparison: with the reference; None for the reference itself, and where it is alone.
         cost: what it costs.
         remarks: what a reader must know of it.
+        fewer: whether it has fewer seeds than were wanted.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Row:
     comparison: Comparison | None
     cost: Cost
     remarks: tuple[str, ...]
+    fewer: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,19 +85,22 @@ def read_task(
         folds: who trained, and who is tested.
         experiments: name of each system to its folder.
         simple: names of the simple ones.
-        seeds: those that every system must have that was trained; what was not has the first (``ONE_SEED``).
+        seeds: those wanted of every system that was trained; what was not has the first (``ONE_SEED``).  One that has
+            fewer, on all folds, is there with the first of them that are whole, and a remark.
 
     Raises:
-        UserError: no system has finished; a damaged table.
+        UserError: no system has finished a seed; a damaged table.
     """
     systems: list[System] = []
-    told: dict[str, tuple[Cost, tuple[str, ...]]] = {}
+    told: dict[str, tuple[Cost, tuple[str, ...], bool]] = {}
     unfinished: list[tuple[str, str]] = []
     for system, directory in experiments.items():
         try:
             if (directory / NOT_RUN).exists():
                 raise UserError(why_not_run(directory))
-            runs = run_files(directory, seeds[:1] if _has_one_seed(directory) else seeds)
+            wanted = seeds[:1] if _has_one_seed(directory) else seeds
+            whole = _whole_seeds(directory, wanted, folds)
+            runs = run_files(directory, whole or wanted)
             found = [read_run(run, folder) for run, folder in runs.items()]
             refuse_mixed(found, directory)
             table = read_predictions([folder / PREDICTIONS for folder in runs.values()])
@@ -101,7 +109,9 @@ def read_task(
             unfinished.append((system, str(error)))
             continue
         systems.append(System(system, table))
-        told[system] = cost_of(directory, runs), tuple(remarks(found))
+        fewer = len(whole) < len(wanted)
+        said = [FEWER.format(some=len(whole), all=len(wanted))] if fewer else []
+        told[system] = cost_of(directory, runs), (*said, *remarks(found)), fewer
     if not systems:
         why = f" ({unfinished[0][0]}: {unfinished[0][1]})" if unfinished else ""
         raise UserError(f"task {name}: no system has finished{why}")
@@ -112,11 +122,20 @@ def read_task(
     compared: dict[str, Comparison] = {}
     if reference is not None and len(systems) > 1:
         ordered = [reference, *(system for system in systems if system is not reference)]
-        # one that was not trained here has one seed; who was trained has all (run_files)
+        # one that was not trained here has one seed, one that goes on has some
         compared = {one.second: one for one in compare(ordered, folds, unequal_seeds=True).comparisons}
     test = {s.name: score(s.table, "test", folds) for s in systems}
     rows = tuple(Row(n, n in simple, test[n], dev.get(n), compared.get(n), *told[n]) for n in test)
     return TaskResult(name, folds, reference.name if reference else "", rows, tuple(unfinished))
+
+
+def _whole_seeds(directory: Path, seeds: Sequence[int], folds: Folds) -> tuple[int, ...]:
+    """The first of some seeds, up to one that a fold lacks."""
+
+    def whole(seed: int) -> bool:
+        return all((directory / f"fold_{fold.name}" / f"seed_{seed}" / PREDICTIONS).exists() for fold in folds.folds)
+
+    return tuple(takewhile(whole, seeds))
 
 
 def _has_one_seed(directory: Path) -> bool:

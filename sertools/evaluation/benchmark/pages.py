@@ -42,6 +42,12 @@ def show_interval(row: Row) -> str:
     return show(main.pooled.value) + (f" ({show(ends.low)} to {show(ends.high)})" if ends else "")
 
 
+def show_fewer(row: Row) -> str:
+    """`` (2 seeds)`` of a system that has fewer than were wanted, nothing of others."""
+    seeds = len(row.test.seeds)
+    return f" ({seeds} seed{'s' * (seeds > 1)})" if row.fewer else ""
+
+
 def show_difference(row: Row) -> str:
     """``+8.1 (+4.6 to +11.8)``; a dash for the reference."""
     if row.comparison is None:
@@ -77,7 +83,7 @@ def task_table(task: TaskResult) -> tuple[list[str], list[list[str]]]:
               "parameters", "minutes", "RTF"]  # fmt: skip
     rows = []
     for row in sorted_rows(task):
-        name = row.name + (" (reference)" if row.name == task.reference else "")
+        name = row.name + (" (reference)" if row.name == task.reference else "") + show_fewer(row)
         certainty = "–" if row.comparison is None else {"none": "no difference shown"}.get(
             row.comparison.certainty, row.comparison.certainty)  # fmt: skip
         other = [second.show(row.test.metrics[1].pooled.value)] if second else []
@@ -109,7 +115,7 @@ def overview(tasks: Sequence[TaskResult]) -> tuple[list[str], list[list[str]]]:
             row = next((row for row in task.rows if row.name == name), None)
             main = row.test.main if row else None
             star = " *" if row is not None and row is task.best else ""
-            cells.append(f"{main.metric.show(main.pooled.value)}{star}" if main else "–")
+            cells.append(f"{main.metric.show(main.pooled.value)}{star}{show_fewer(row)}" if row and main else "–")
         rows.append([name, *cells])
     chances = [task.rows[0].test.main for task in tasks]
     rows.append(["chance", *(found.metric.show(found.chance) for found in chances)])
