@@ -19,6 +19,10 @@ tdnn:
     layers: [tdnnf2]
     head_dim: 4
   training: {epochs: 1}
+s4:
+  model: {lstm_layers: 1, lstm_dim: 4, heads: 1, attention_dim: 4, hidden_dim: 4}
+  data: {max_frames: 50}
+  training: {epochs: 1}
 """
 OPTIONS = ("--tasks", "iemocap_to_msp", "--num-seeds", "1", "--nj", "1")
 
@@ -26,18 +30,18 @@ OPTIONS = ("--tasks", "iemocap_to_msp", "--num-seeds", "1", "--nj", "1")
 def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
     bench = recipe("benchmark")
     bench.write("conf/demo.yaml", DEMO)
-    bench.run(*OPTIONS, "--systems", "s1/pooled_mfcc s1/tdnn")
+    bench.run(*OPTIONS, "--systems", "s1/pooled_mfcc s1/tdnn s4/s4_audio")
     found = json.loads(bench.read("exp/benchmark/benchmark.json"))
     (task,) = found["tasks"]
     assert (task["corpus"], task["reference"]) == ("msp_improv-synthetic", "pooled_mfcc")
-    (simple, other) = task["systems"]
-    assert (simple["system"], other["system"]) == ("pooled_mfcc", "tdnn")
+    (simple, spoken, other) = task["systems"]
+    assert (simple["system"], spoken["system"], other["system"]) == ("pooled_mfcc", "s4_audio", "tdnn")
     assert simple["difference"] is None
     assert other["difference"] == pytest.approx(other["value"] - simple["value"])
     assert other["low"] <= other["value"] <= other["high"]
     assert other["cost"]["parameters"] > simple["cost"]["parameters"] > 0
     assert other["train_minutes"] > 0
-    assert min(simple["real_time_factor"], other["real_time_factor"]) > 0
+    assert min(row["real_time_factor"] for row in task["systems"]) > 0
     assert any("SYNTHETIC" in line for line in task["remarks"])
     folds = json.loads(bench.read("data/folds/iemocap_to_msp/folds.json"))
     assert len(folds["folds"]) == 1

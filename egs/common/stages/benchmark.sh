@@ -202,13 +202,41 @@ plan_training() {
   done
 }
 
-# plan_prediction PLAN TASK MODEL EXPERIMENT: a line of the plan for a model that is not trained
-plan_prediction() {
-  local one given=()
+# A row of the table is trained, or a model is applied: plan_trained and plan_applied, measured_trained and measured_applied
+way_of() {
+  if [[ ${needs[$1]} == package:* ]]; then echo applied; else echo trained; fi
+}
+
+# plan_trained PLAN TASK SYSTEM NETWORK: lines of the plan for a system on a task
+plan_trained() {
+  local exp config layer cuts inputs source=${needs[$3]#*:}
+  system_experiment "$2" "$3" "$4"
+  task_cuts "$2" "${reads[$3]}" "$4"
+  case ${needs[$3]} in
+    pretrained | shape) inputs=(--pretrained "$4/checkpoint") ;;
+    source:*)
+      if ! has_sources "$2"; then
+        echo "$3 is not run on $2: a source network is of one corpus"
+        return
+      fi
+      inputs=(--input "$source=exp/$2/source_$source/fold_FOLD/seed_SEED/checkpoint") ;;
+    *) inputs=() ;;
+  esac
+  plan_training "$1" "data/folds/$2" "$cuts" "$exp" "${config[@]}" "${layer[@]}" "${inputs[@]}"
+}
+
+# plan_applied PLAN TASK SYSTEM NETWORK: a line of the plan for a model that is not trained here
+plan_applied() {
+  local exp config layer one given=()
+  system_experiment "$2" "$3" "$4"
   for one in ${corpora_of[$2]}; do given+=(--cuts "data/$one/manifests/${one}_cuts_all.jsonl.gz"); done
-  printf '%q ' predict_folds.py --model "$3" "${given[@]}" --folds "data/folds/$2" "$4" >> "$1"
+  printf '%q ' predict_folds.py --model "${needs[$3]#*:}" "${given[@]}" --folds "data/folds/$2" "$exp" >> "$1"
   echo >> "$1"
 }
+
+# measured_trained SYSTEM EXPERIMENT, measured_applied SYSTEM EXPERIMENT: whose speed is measured
+measured_trained() { echo "$2"; }
+measured_applied() { echo "${needs[$1]#*:}"; }
 
 # run_plan PLAN: its lines as an array of jobs, whose logs lie beside it; each run of the script has plans of its own
 run_plan() {
@@ -238,31 +266,12 @@ benchmark_sources() {
 
 # benchmark_systems: each on each task
 benchmark_systems() {
-  local task one network exp layer cuts source inputs plan=exp/log/systems_$$
+  local task one network plan=exp/log/systems_$$
   mkdir -p exp/log
   : > $plan
   for task in $task_list; do
     for one in $system_list; do
-      if [[ ${needs[$one]} == source:* ]] && ! has_sources "$task"; then
-        echo "$one is not run on $task: a source network is of one corpus"
-        continue
-      fi
-      for network in $(networks_for "$one"); do
-        system_experiment "$task" "$one" "$network"
-        if [[ ${needs[$one]} == package:* ]]; then
-          plan_prediction $plan "$task" "${needs[$one]#*:}" "$exp"
-          continue
-        fi
-        task_cuts "$task" "${reads[$one]}" "$network"
-        case ${needs[$one]} in
-          pretrained | shape) inputs=(--pretrained "$network/checkpoint") ;;
-          source:*)
-            source=${needs[$one]#*:}
-            inputs=(--input "$source=exp/$task/source_$source/fold_FOLD/seed_SEED/checkpoint") ;;
-          *) inputs=() ;;
-        esac
-        plan_training $plan "data/folds/$task" "$cuts" "$exp" "${config[@]}" "${layer[@]}" "${inputs[@]}"
-      done
+      for network in $(networks_for "$one"); do "plan_$(way_of "$one")" $plan "$task" "$one" "$network"; done
     done
   done
   run_plan $plan
@@ -278,9 +287,7 @@ benchmark_speeds() {
       for task in $task_list; do
         system_experiment "$task" "$one" "$network"
         run=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
-        first=${corpora_of[$task]%% *}
-        measured=$exp
-        if [[ ${needs[$one]} == package:* ]]; then measured=${needs[$one]#*:}; fi
+        first=${corpora_of[$task]%% *} measured=$("measured_$(way_of "$one")" "$one" "$exp")
         if [ ! "$exp/speed.json" -nt "$run" ]; then
           $train_cmd "exp/log/speed_${exp##*/}.log" measure_speed.py "${given[@]}" --output "$exp" \
             --cuts "data/$first/manifests/${first}_cuts_all.jsonl.gz" "$measured"
