@@ -12,8 +12,6 @@ student; its results say that it was self-trained.  For another round, give the 
 and another OUT.  OUT/guesses.csv has every guess; true labels are looked at for that table and a line here alone.
 """
 
-import csv
-import io
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,10 +24,9 @@ from sertools.emotion.teaching import Teacher, fingerprint
 from sertools.errors import UserError
 from sertools.files import content_hash, only_writer, write_text
 from sertools.helptext import read_inputs
-from sertools.manifests import read_cuts
 from sertools.partitions.folds import FOLDS, Folds, read_folds, write_folds
+from sertools.partitions.guesses import guesses_table, how_many_right, voices_of
 from sertools.partitions.guessing import (
-    Guess,
     Voice,
     check_teachable,
     surest,
@@ -91,10 +88,11 @@ def main() -> None:
         truth = folds.labels | (whole.labels if whole else {})
         begin(options.out)
         # folds without guesses beside them are another program's
-        write_text(options.out / GUESSES, table(guesses, chosen, voices, truth))
+        write_text(options.out / GUESSES, guesses_table(guesses, chosen, voices, truth))
         write_folds(options.out / FOLDS, made)
         write_stamp(options.out, stamp, [FOLDS, GUESSES])
-    tell(guesses, chosen, truth)
+    for line in how_many_right(guesses, chosen, truth):
+        logging.info("%s", line)
     for line in made.remarks[len(folds.remarks) :]:
         logging.info("%s", line)
     logging.info("wrote %s", options.out / FOLDS)
@@ -124,67 +122,12 @@ def cuts_of(cuts: Sequence[Path], folds: Folds, seeds: Mapping[str, Sequence[int
     return [require_whole(path, "the feature stage (local/collect_features.py)") for path in paths]
 
 
-def voices_of(cuts: Sequence[Path]) -> dict[str, Voice]:
-    """Of every utterance of some manifests, by id."""
-    found = {}
-    for path in cuts:
-        for cut in read_cuts(path):
-            if not cut.supervisions or not cut.supervisions[0].speaker:
-                raise UserError(f"{path}: {cut.id} has no speaker, so nobody knows whether a tested one would train")
-            told = cut.supervisions[0]
-            found[cut.id] = Voice(str(told.speaker), str((told.custom or {}).get("corpus", "unknown")))
-    return found
-
-
 def tell_left_out(folds: Folds, voices: Mapping[str, Voice], wanted: Mapping[str, Sequence[str]]) -> None:
     """Say how much is not guessed because its speaker is dev or test."""
     for fold in folds.folds:
         left = len(voices.keys() - {*fold.train, *fold.dev, *fold.test} - set(wanted[fold.name]))
         if left:
             logging.info("fold %s: %d utterances are left out, their speakers are dev or test", fold.name, left)
-
-
-def table(
-    guesses: Mapping[str, Sequence[Guess]], chosen: Mapping[str, Sequence[Guess]], voices: Mapping[str, Voice],
-    truth: Mapping[str, object],
-) -> str:  # fmt: skip
-    """All guesses as CSV; ``label`` and ``right`` are empty where nobody knows."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["fold", "utterance", "speaker", "guess", "confidence", "chosen", "label", "right"])
-    for fold, of_fold in guesses.items():
-        taken = set(chosen[fold])
-        for one in of_fold:
-            label = truth.get(one.utterance, "")
-            right = int(label == one.label) if label else ""
-            speaker = voices[one.utterance].speaker
-            writer.writerow(
-                [fold, one.utterance, speaker, one.label, f"{one.confidence:.6f}", int(one in taken), label, right]
-            )
-    return stream.getvalue()
-
-
-def tell(
-    guesses: Mapping[str, Sequence[Guess]], chosen: Mapping[str, Sequence[Guess]], truth: Mapping[str, object]
-) -> None:
-    """How many were taken, and how many of them are right, where that is known."""
-    rows = {what: [one for of in groups.values() for one in of if one.utterance in truth]
-            for what, groups in (("taken", chosen), ("made", guesses))}  # fmt: skip
-    counts = [sum(map(len, groups.values())) for groups in (chosen, guesses)]
-    logging.info("%d guesses taken of %d, in %d folds", *counts, len(guesses))
-    for what, ones in rows.items():
-        if ones:
-            right = [one for one in ones if truth[one.utterance] == one.label]
-            of_class = ", ".join(
-                f"{name} {_percent(sum(one.label == name for one in right), sum(one.label == name for one in ones))}"
-                for name in sorted({one.label for one in ones})
-            )
-            logging.info("right of those %s: %s (%s); told here, used for nothing", what,
-                         _percent(len(right), len(ones)), of_class)  # fmt: skip
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} % of {whole}"
 
 
 if __name__ == "__main__":
