@@ -1,5 +1,6 @@
 """The table of a benchmark: the reference is chosen on dev, costs are what runs left, what is not whole is named."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -53,13 +54,15 @@ def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path
     assert (name, "have no predictions.csv" in why) == ("begun", True)
     files = write_benchmark([task], tmp_path / "out", "a command", ["Nothing was run on b."])
     texts = {name: (tmp_path / "out" / name).read_text() for name in files}
-    for text in (texts["benchmark.txt"], texts["benchmark.html"]):
+    for text in (texts["benchmark.txt"], texts["benchmark.html"], texts["benchmark.md"]):
         for words in ("easy (reference)", "begun is not in the table", "half (1 seed)", "half: 1 of 2 seeds so far",
                       "Nothing was run on b.", "33.3"):  # fmt: skip
             assert words in text
     found = json.loads(texts["benchmark.json"])["tasks"][0]
     assert (found["reference"], found["unfinished"].keys()) == ("easy", {"begun"})
-    assert len(texts["benchmark.csv"].splitlines()) == 5
+    rows = list(csv.DictReader(texts["benchmark.csv"].splitlines()))
+    assert [row["system"] for row in rows] == ["plain", "easy", "odd", "half"]
+    assert [row["remarks"][:21] for row in rows] == ["", "", "", "1 of 2 seeds so far; "]
     with pytest.raises(UserError, match="task toy: no system has finished"):
         read_task("toy", invented_folds(), {"begun": systems["begun"]}, [], SEEDS)
 
@@ -110,3 +113,9 @@ def test_costs_are_what_runs_left(systems: dict[str, Path]) -> None:
 def test_numbers_are_short() -> None:
     values = (None, 0.00123, 0.5, 12.3, 456, 12_345, 110_000, 2_500_000)
     assert [show_number(value) for value in values] == ["–", "0.0012", "0.5", "12", "456", "12 k", "110 k", "2.5 M"]
+    # rounded first, then the unit
+    edges = (99.4, 99.7, 9_999, 9_999.6, 99_600, 999_400, 999_600, 1_000_000, 99_700_000, 123_000_000)
+    assert [show_number(value) for value in edges] == [
+        "99", "100", "9999", "10 k", "100 k", "999 k", "1.0 M", "1.0 M", "100 M", "123 M",
+    ]  # fmt: skip
+    assert (show_number(0), show_number(1), show_number(0.996)) == ("0", "1", "1")

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ TEXT, MARKDOWN, CSV, JSON, PAGE = "benchmark.txt", "benchmark.md", "benchmark.cs
 COLUMNS = (
     "task", "corpus", "system", "simple", "metric", "value", "low", "high", "sd_seeds", "second_metric",
     "second_value", "dev", "difference", "difference_low", "difference_high", "p", "p_holm", "certainty", "parameters",
-    "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds",
+    "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds", "remarks",
 )  # fmt: skip
+BETWEEN = " | "
+"""Between remarks in a cell of the CSV table."""
 NONE: Mapping[str, StoredCurves] = {}
 NOTES = (
     "Intervals are 95 %, by resampling speakers (expanded percentiles): they are about other speakers for the networks "
@@ -62,16 +65,24 @@ def show_p(row: Row) -> str:
     return "–" if row.comparison is None else f"{row.comparison.main.permutation_holm:.2g}"
 
 
-def show_number(value: float | None, digits: int = 2) -> str:
-    """A few digits; a dash for what is not known; thousands and millions as k and M."""
+def show_number(value: float | None) -> str:
+    """Two digits, of more than 100 all before the point; a dash for what is not known; thousands and millions as k, M.
+
+    >>> show_number(99.7), show_number(99_600), show_number(999_600)
+    ('100', '100 k', '1.0 M')
+    """
     if value is None:
         return "–"
-    scaled, letter = value, ""
-    for size, name in ((1e6, " M"), (1e4, " k")):
-        if value >= size:
-            scaled, letter = value / (1e6 if name == " M" else 1e3), name
-            break
-    return f"{scaled:.0f}{letter}" if scaled >= 100 else f"{scaled:.{digits}g}{letter}"
+    # rounded first: what is rounded up to the next unit is shown in that
+    units = (("", 1.0, 1e4), (" k", 1e3, 1e3), (" M", 1e6, inf))
+    shown, letter = next((found, name) for name, size, end in units if (found := _rounded(value / size)) < end)
+    if shown >= 100:
+        return f"{shown:.0f}{letter}"
+    return f"{shown:.1f}{letter}" if letter and shown < 10 else f"{shown:g}{letter}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.2g}") if value < 100 else float(round(value))
 
 
 def task_table(task: TaskResult) -> tuple[list[str], list[list[str]]]:
@@ -136,6 +147,11 @@ def sentences(task: TaskResult) -> list[str]:
     return list(dict.fromkeys(said))
 
 
+def remarks(task: TaskResult, row: Row) -> list[str]:
+    """What must be known of one row, by itself."""
+    return list(dict.fromkeys(warnings(row.test, remarks=[*task.folds.remarks, *row.remarks])))
+
+
 def about(task: TaskResult) -> str:
     """The task in a line."""
     first = task.rows[0].test
@@ -166,7 +182,7 @@ def write_benchmark(
     header, rows = overview(tasks)
     lines = ["The main metric of every system on every task; * is the best on dev of its task.", "",
              *aligned(header, rows)]  # fmt: skip
-    marked = ["\n".join(_markdown(header, rows))]
+    marked = [lines[0], "\n".join(_markdown(header, rows))]
     for task in tasks:
         head, body = task_table(task)
         said = [f"  {line}" for line in sentences(task)]
@@ -175,8 +191,11 @@ def write_benchmark(
             for rows_of in (curves[task.name].points, curves[task.name].comparisons):
                 lines += ["", *aligned(*rows_of, left=1)]
             lines += ["", *curves[task.name].notes, *curves[task.name].claims]
-        marked.append(f"**{task.name}**: {about(task)}\n\n" + "\n".join(_markdown(head, body)))
+        listed = [f"- {line}" for line in sentences(task)]
+        marked += [f"**{task.name}**: {about(task)}", *(["\n".join(listed)] if listed else []),
+                   "\n".join(_markdown(head, body))]  # fmt: skip
     lines += ["", *NOTES, *not_run]
+    marked += ["\n".join(f"- {line}" for line in not_run)] if not_run else []
     write_text(output / TEXT, "\n".join(lines) + "\n")
     write_text(output / MARKDOWN, "\n\n".join(marked) + "\n")
     write_text(output / CSV, _csv(tasks))
@@ -224,7 +243,7 @@ def _cells(task: TaskResult, row: Row) -> list[Any]:
         *((found.pooled.value, found.pooled.interval.low, found.pooled.interval.high, found.permutation.p,
            found.permutation_holm, row.comparison.certainty if row.comparison else None) if found else [None] * 6),
         row.cost.parameters, row.cost.minutes, row.cost.real_time_factor, row.test.num_utterances,
-        row.test.num_speakers, len(row.test.folds), len(row.test.seeds),
+        row.test.num_speakers, len(row.test.folds), len(row.test.seeds), remarks(task, row),
     ]  # fmt: skip
 
 
@@ -234,5 +253,6 @@ def _csv(tasks: Sequence[TaskResult]) -> str:
     writer.writerow(COLUMNS)
     for task in tasks:
         for row in task.rows:
-            writer.writerow(["" if cell is None else cell for cell in map(plain, _cells(task, row))])
+            cells = (BETWEEN.join(cell) if isinstance(cell, list) else plain(cell) for cell in _cells(task, row))
+            writer.writerow(["" if cell is None else cell for cell in cells])
     return stream.getvalue()
