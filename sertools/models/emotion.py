@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from sertools.models.tdnnf import SharedDropout, Tdnnf, TdnnfConfig
 
 Aggregate = Literal["probabilities", "log_probabilities"]
-Pooling = Literal["frames", "statistics"]
+Pooling = Literal["frames", "statistics", "dynamics"]
+PARTS: dict[Pooling, int] = {"frames": 1, "statistics": 2, "dynamics": 3}
+"""How many times as wide as a frame is what the head reads."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class EmotionModelConfig:
         layers: what the head reads, e.g. tdnnf12; of several the activations are put side by side.
         pooling: ``frames``: every frame is classified, and an utterance is the sum of its frames
             (S1).  ``statistics``: an utterance is classified by the mean and standard deviation of
-            its frames (Snyder et al. 2018, "X-vectors").
+            its frames (Snyder et al. 2018, "X-vectors").  ``dynamics``: and by the standard deviation of
+            the differences between neighbouring frames, which says how fast they change.
         head_dim: width of a dense layer before the softmax; 0 for none.
         aggregate: with ``frames``, how they become an utterance: the sum of their probabilities (S1,
             "adding the output vectors"), or of their logarithms (the product of independent frames).
@@ -64,17 +67,25 @@ def pool(x: Tensor, lengths: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]:
 
     Returns:
         ``frames``: ``x`` and ``lengths``.  ``statistics``: mean and (biased) standard deviation
-        (N, 1, 2 C), and lengths of 1.
+        (N, 1, 2 C), and lengths of 1; ``dynamics``: and the same deviation of differences (N, 1, 3 C).
     """
     if pooling == "frames":
         return x, lengths
-    count = lengths[:, None, None].to(x.device)
+    found = list(_mean_and_deviation(x, lengths))
+    if pooling == "dynamics":
+        found.append(_mean_and_deviation(x[:, 1:] - x[:, :-1], lengths - 1)[1])
+    return torch.cat(found, 2), torch.ones_like(lengths)
+
+
+def _mean_and_deviation(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Over the first ``lengths`` rows, each (N, 1, C)."""
+    count = lengths[:, None, None].to(x.device).clamp(min=1)
     inside = frame_mask(lengths.to(x.device), x.shape[1])[..., None]
     x = x.masked_fill(~inside, 0.0)
     mean = x.sum(1, keepdim=True) / count
     variance = ((x - mean).masked_fill(~inside, 0.0)).square().sum(1, keepdim=True) / count
     # an utterance of one frame has no variance, and the root of 0 no gradient
-    return torch.cat([mean, variance.clamp(min=1e-8).sqrt()], 2), torch.ones_like(lengths)
+    return mean, variance.clamp(min=1e-8).sqrt()
 
 
 class EmotionHead(nn.Module):
@@ -129,7 +140,7 @@ def make_head(config: EmotionModelConfig, trunk: TdnnfConfig, num_classes: int, 
     """The head that fits the layers and the pooling of a configuration, with random weights."""
     check_layers(config.layers, trunk)
     width = sum(layer_width(name, trunk) for name in config.layers)
-    return EmotionHead(width * (2 if config.pooling == "statistics" else 1), config.head_dim, num_classes, number)
+    return EmotionHead(width * PARTS[config.pooling], config.head_dim, num_classes, number)
 
 
 class EmotionNetwork(nn.Module):

@@ -12,7 +12,9 @@ from sertools.models.emotion import Pooling
 Floats = NDArray[np.float64]
 
 # of one step of the output for frames
-DEFAULTS: dict[Pooling, tuple[float, float | None]] = {"frames": (0.5, None), "statistics": (1.0, 0.1)}
+DEFAULTS: dict[Pooling, tuple[float, float | None]] = {
+    "frames": (0.5, None), "statistics": (1.0, 0.1), "dynamics": (1.0, 0.1)
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,10 @@ class CourseConfig:
     """Of a course.
 
     Attributes:
-        window: seconds; None for 0.5 with ``pooling: frames`` and 1 with ``statistics``.  0 is a single
-            output frame.
-        step: seconds from window to window; None for every output frame with ``frames`` and 0.1 with
-            ``statistics``.
+        window: seconds; None for 0.5 with ``pooling: frames`` and 1 where utterances are pooled.  0 is a
+            single output frame.
+        step: seconds from window to window; None for every output frame with ``frames`` and 0.1 where
+            utterances are pooled.
     """
 
     window: float | None = None
@@ -102,6 +104,16 @@ def window_means(x: Tensor, starts: Tensor, rows: int) -> Tensor:
     sums = torch.cat([x.new_zeros(1, x.shape[1], dtype=torch.float64), x.double().cumsum(0)])
     starts = starts.to(x.device)
     return (sums[starts + rows] - sums[starts]) / rows
+
+
+def pooled_windows(x: Tensor, starts: Tensor, rows: int, pooling: Pooling) -> Tensor:
+    """What :func:`sertools.models.emotion.pool` makes of windows of rows: (T, C) to float32 (W, 2 or 3 C)."""
+    found = window_statistics(x, starts, rows)
+    if pooling != "dynamics":
+        return found
+    if rows < 2:  # no difference, and so no deviation of them, as pool has it
+        return torch.cat([found, torch.full_like(found[:, : x.shape[1]], 1e-8).sqrt()], 1)
+    return torch.cat([found, window_statistics(x[1:] - x[:-1], starts, rows - 1)[:, x.shape[1] :]], 1)
 
 
 def window_statistics(x: Tensor, starts: Tensor, rows: int) -> Tensor:

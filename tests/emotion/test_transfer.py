@@ -80,7 +80,7 @@ def bottlenecks(samples: list[Utterance], pooling: str) -> list[Utterance]:
     return made
 
 
-@pytest.mark.parametrize("pooling", ["frames", "statistics"])
+@pytest.mark.parametrize("pooling", ["frames", "statistics", "dynamics"])
 def test_head_alone_is_the_network_with_its_trunk_frozen(pooling: str, tmp_path: Path) -> None:
     """Two ways to the same numbers: heads on extracted layers, and a network of which only the head learns."""
     samples = utterances()
@@ -134,7 +134,7 @@ def test_start_from_pretrained_weights_or_at_random() -> None:
     assert not torch.equal(random.model.state_dict()["trunk.first.weight"], weights["first.weight"])
 
 
-@pytest.mark.parametrize("pooling", ["frames", "statistics"])
+@pytest.mark.parametrize("pooling", ["frames", "statistics", "dynamics"])
 def test_bfloat16_while_it_trains(pooling: str) -> None:
     settings = dataclasses.replace(config(TransferConfig("pretrained", "all"), pooling), dropout=0.0)
     samples = utterances()
@@ -171,6 +171,24 @@ def test_pooled_statistics() -> None:
     torch.testing.assert_close(rows[1, 0, 3:], x[1].std(0, unbiased=False))
     single = x[1:, :1].clone().requires_grad_()
     one, _ = pool(single, torch.tensor([1]), "statistics")
+    assert torch.isfinite(torch.autograd.grad(one.sum(), single)[0]).all()
+
+
+def test_pooled_dynamics() -> None:
+    """Beside mean and deviation, the deviation of what changes from frame to frame."""
+    x = torch.randn(2, 7, 3)
+    x[0, 4:] = float("nan")
+    rows, _ = pool(x, torch.tensor([4, 7]), "dynamics")
+    torch.testing.assert_close(rows[1:, :, :6], pool(x[1:], torch.tensor([7]), "statistics")[0])
+    torch.testing.assert_close(rows[0, 0, 6:], x[0, :4].diff(dim=0).std(0, unbiased=False))
+    torch.testing.assert_close(rows[1, 0, 6:], x[1].diff(dim=0).std(0, unbiased=False))
+    # the same frames in another order: the last third alone tells
+    order = torch.tensor([3, 0, 5, 1, 6, 2, 4])
+    other, _ = pool(x[1:, order], torch.tensor([7]), "dynamics")
+    torch.testing.assert_close(other[..., :6], rows[1:, :, :6])
+    assert (other[..., 6:] - rows[1:, :, 6:]).abs().max() > 0.1
+    single = x[1:, :1].clone().requires_grad_()
+    one, _ = pool(single, torch.tensor([1]), "dynamics")
     assert torch.isfinite(torch.autograd.grad(one.sum(), single)[0]).all()
 
 

@@ -96,7 +96,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus(directory / "audio", directory / "mfcc" / "cuts.jsonl.gz", folds)
 
 
-@pytest.fixture(scope="module", params=["statistics", "frames"])
+@pytest.fixture(scope="module", params=["statistics", "dynamics", "frames"])
 def experiment(request: pytest.FixtureRequest, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two folds of a whole network."""
     return corpus.train(tmp_path_factory.mktemp(request.param), request.param)
@@ -178,7 +178,11 @@ def bottlenecks(corpus: Corpus, directory: Path) -> tuple[Path, Pretrained]:
 # a unit after a ReLU may always be 0, and then has no variance to be normalised by
 @pytest.mark.parametrize(
     ("layers", "pooling", "normalise"),
-    [(("tdnnf2", "prefinal"), "frames", "none"), (("prefinal",), "statistics", "speaker")],
+    [
+        (("tdnnf2", "prefinal"), "frames", "none"),
+        (("prefinal",), "statistics", "speaker"),
+        (("prefinal",), "dynamics", "speaker"),
+    ],
 )
 def test_heads_on_bottlenecks_share_a_trunk(
     corpus: Corpus, tmp_path: Path, layers: tuple[str, ...], pooling: str, normalise: str
@@ -316,7 +320,7 @@ def test_pieces_change_nothing(experiment: Path, monkeypatch: pytest.MonkeyPatch
     from sertools.emotion.tdnn import recognition
     from sertools.prediction.pieces import Plan
 
-    of, step = Plan.of, 0.1 if "statistics" in experiment.name else 0.03
+    of, step = Plan.of, 0.03 if "frames" in experiment.name else 0.1
 
     def short(frame_shift: float, subsampling: int, context: float) -> Plan:
         return of(frame_shift, subsampling, context, length=3)

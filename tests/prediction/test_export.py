@@ -62,6 +62,7 @@ VARIANTS = [
     system(replace(TRUNK, subsampling=1, strides=(0, 2)), layers=("prefinal",)),
     system(temperature=None, target=NUMBER),
     system(temperature=None, target=NUMBER, pooling="statistics"),
+    system(layers=("prefinal",), pooling="dynamics"),
 ]
 
 

@@ -28,7 +28,7 @@ class ExportedNetwork(nn.Module):
         (member,) = branch.members
         trunk, config = branch.trunk, branch.trunk.config
         self.context, self.subsampling = config.context, config.subsampling
-        self.statistics = system.config.pooling == "statistics"
+        self.pooled, self.dynamics = system.config.pooling != "frames", system.config.pooling == "dynamics"
         self.number = system.target.kind == "number"
         self.log_sum = system.config.aggregate == "log_probabilities"
         self.temperature = 1.0 if member.temperature is None else float(member.temperature)
@@ -82,10 +82,11 @@ class ExportedNetwork(nn.Module):
 
     def _outputs(self, x: Tensor) -> Tensor:
         """Probabilities (1, C), or a value (1, 1), of what the head reads (1, T', C)."""
-        if self.statistics:
-            mean = x.mean(1, keepdim=True)
-            variance = (x - mean).square().mean(1, keepdim=True)
-            x = torch.cat([mean, variance.clamp(min=1e-8).sqrt()], 2)
+        if self.pooled:
+            read = [x.mean(1, keepdim=True), _deviation(x)]
+            if self.dynamics:
+                read.append(_deviation(x[:, 1:] - x[:, :-1]))
+            x = torch.cat(read, 2)
         outputs = self.head(x)
         if self.number:
             return outputs.mean(1)
@@ -96,6 +97,14 @@ class ExportedNetwork(nn.Module):
         if self.calibrated:
             probabilities = (probabilities.clamp(min=self.smallest).log() / self.temperature).softmax(-1)
         return probabilities
+
+
+def _deviation(x: Tensor) -> Tensor:
+    """(Biased) standard deviation over rows (1, T', C), of which there may be none."""
+    # counted by a sum, which follows the length in ONNX, too
+    count = torch.ones_like(x).sum(1, keepdim=True).clamp(min=1.0)
+    mean = x.sum(1, keepdim=True) / count
+    return ((x - mean).square().sum(1, keepdim=True) / count).clamp(min=1e-8).sqrt()
 
 
 class _Norm(nn.Module):

@@ -19,8 +19,8 @@ from sertools.prediction.course import (
     Moments,
     Windows,
     envelope,
+    pooled_windows,
     window_means,
-    window_statistics,
 )
 from sertools.prediction.ensemble import Recognised, Standard
 from sertools.prediction.pieces import Piece, Plan, pieces
@@ -127,7 +127,7 @@ class TdnnEnsemble:
                 continue
             good += 1
             for number, total in enumerate(moments):
-                if system.normalised == "reading" and system.config.pooling == "statistics":
+                if system.normalised == "reading" and system.config.pooling != "frames":
                     total.add(pooled[number].statistics()[None])
                 else:
                     total.join(own[number])
@@ -199,27 +199,33 @@ class _Utterance:
         self.system = system
         self.members = branch.members
         self.normal = normal if system.normalised == "reading" else None
-        self.moments = Moments()
+        self.moments, self.steps = Moments(), Moments()
+        self.last: Tensor | None = None
         self.count = 0
         self.number = system.target.kind == "number"
         self.sums = [torch.zeros(system.target.num_outputs, dtype=torch.float64) for _ in branch.members]
 
     def add(self, x: Tensor) -> None:
         """Add rows (T', C)."""
-        if self.system.config.pooling == "statistics":
+        if self.system.config.pooling != "frames":
             self.moments.add(x)
+            self.steps.add((x if self.last is None else torch.cat([self.last, x])).diff(dim=0))
+            self.last = x[-1:] if len(x) else self.last
             return
         self.count += len(x)
         self.sums = [s + self._frames(m, x).sum(0).cpu() for s, m in zip(self.sums, self.members, strict=True)]
 
     def statistics(self) -> Tensor:
-        """Mean and standard deviation of all rows, as :func:`sertools.models.emotion.pool`: (2 C,)."""
+        """What :func:`sertools.models.emotion.pool` makes of all rows: (2 or 3 C,)."""
         mean, variance = self.moments.result()
-        return torch.cat([mean, variance.clamp(min=1e-8).sqrt()]).float()
+        found = [mean, variance]
+        if self.system.config.pooling == "dynamics":
+            found.append(self.steps.result()[1] if self.steps.count else torch.zeros_like(mean))
+        return torch.cat([found[0], *(one.clamp(min=1e-8).sqrt() for one in found[1:])]).float()
 
     def outputs(self) -> Floats:
         """Probabilities of each member, calibrated if it is, (members, C), or values (members, 1)."""
-        if self.system.config.pooling == "statistics":
+        if self.system.config.pooling != "frames":
             return self._of_statistics(self.statistics()[None])[:, 0]
         return np.stack([
             _calibrated(member, self._of_mean(total[None] / self.count, self.count))[0]
@@ -228,8 +234,8 @@ class _Utterance:
 
     def of_windows(self, x: Tensor, starts: Tensor, size: int) -> Floats:
         """The same of windows of ``size`` rows of x (T', C) from ``starts`` (W,) on: (members, W, C)."""
-        if self.system.config.pooling == "statistics":
-            return self._of_statistics(window_statistics(x, starts, size))
+        if self.system.config.pooling != "frames":
+            return self._of_statistics(pooled_windows(x, starts, size, self.system.config.pooling))
         return np.stack([
             _calibrated(member, self._of_mean(window_means(self._frames(member, x), starts, size), size))
             for member in self.members
