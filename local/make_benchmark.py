@@ -69,7 +69,7 @@ def main() -> None:
             inputs |= {f"{name}/{system}/{path.relative_to(directory)}": path for path in sorted(files)}
     inputs |= {f"{name}/curve{n}": path for name, found in curves.items() for n, path in enumerate(found.files)}
     settings = {"simple": simple, "seeds": list(seeds), "command": options.command, "sertools": sertools.__version__,
-                "methods": METHODS, "metrics": metric_names(), "old curves": old, "page": 3}  # fmt: skip
+                "methods": METHODS, "metrics": metric_names(), "old curves": old, "page": 4}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from invented_experiments import invented_folds, write_experiment
 from safetensors.torch import save_file
 
+from sertools.emotion.transductive import BY_SPEAKER
 from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import cost_of, parameters
 from sertools.evaluation.benchmark.grid import read_task, with_known_speeds
@@ -42,14 +44,15 @@ def systems(tmp_path: Path) -> dict[str, Path]:
 
 def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path) -> None:
     task = read_task("toy", invented_folds(), systems, ["plain", "easy"], SEEDS)
-    assert task.reference == "easy"
+    (group,) = task.groups
+    assert (group.reference, group.setting.name) == ("easy", "")
     assert [row.name for row in task.rows] == ["plain", "easy", "odd", "half"]
     assert [row.comparison is None for row in task.rows] == [False, True, False, False]
     assert [(row.fewer, len(row.test.seeds)) for row in task.rows] == [(False, 2)] * 3 + [(True, 1)]
     # the same predictions on test: no difference
     assert task.rows[0].comparison is not None
     assert task.rows[0].comparison.main.pooled.value == 0.0
-    assert task.best.name == "easy"
+    assert group.best is task.rows[1]
     ((name, why),) = task.unfinished
     assert (name, "have no predictions.csv" in why) == ("begun", True)
     files = write_benchmark([task], tmp_path / "out", "a command", ["Nothing was run on b."])
@@ -59,7 +62,9 @@ def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path
                       "Nothing was run on b.", "33.3"):  # fmt: skip
             assert words in text
     found = json.loads(texts["benchmark.json"])["tasks"][0]
-    assert (found["reference"], found["unfinished"].keys()) == ("easy", {"begun"})
+    assert (found["groups"], found["unfinished"].keys()) == (
+        [{"setting": "", "reference": "easy", "best_on_dev": "easy"}], {"begun"},
+    )  # fmt: skip
     rows = list(csv.DictReader(texts["benchmark.csv"].splitlines()))
     assert [row["system"] for row in rows] == ["plain", "easy", "odd", "half"]
     assert [row["remarks"][:21] for row in rows] == ["", "", "", "1 of 2 seeds so far; "]
@@ -82,7 +87,46 @@ def test_curves_stand_under_their_task(systems: dict[str, Path], tmp_path: Path)
 
 def test_one_system_alone(systems: dict[str, Path]) -> None:
     task = read_task("toy", invented_folds(), {"odd": systems["odd"]}, ["plain"], SEEDS)
-    assert (task.reference, task.rows[0].comparison) == ("", None)
+    assert (task.groups[0].reference, task.rows[0].comparison) == ("", None)
+
+
+def test_systems_that_are_told_more_stand_apart(tmp_path: Path) -> None:
+    """Their own reference, Holm and star, which none with fewer seeds gets; without a simple one no comparison."""
+    folds = invented_folds()
+    names = ("plain", "other", "plain_told", "other_told", "third_told", "as_it_is")
+    systems = {name: write_experiment(tmp_path / name, folds, SEEDS) for name in names}
+    for name in names[2:]:
+        remark = f"of its own training: {BY_SPEAKER}" if name == "as_it_is" else BY_SPEAKER
+        for path in systems[name].glob("*/*/checkpoint/info.json"):
+            path.write_text(json.dumps({"remarks": [remark]}))
+    next(systems["third_told"].glob(f"*/seed_2/{PREDICTIONS}")).unlink()
+    task = read_task("toy", folds, systems, ["plain", "plain_told"], SEEDS)
+    plain, told = task.groups
+    assert [row.name for row in plain.rows] == ["plain", "other", "as_it_is"]
+    assert [row.name for row in told.rows] == ["plain_told", "other_told", "third_told"]
+    assert (plain.reference, told.reference, told.setting.name) == ("plain", "plain_told", "speakers normalised")
+    assert [row.comparison and row.comparison.first for row in told.rows] == [None, "plain_told", "plain_told"]
+    # Holm over the two of the group
+    p = [row.comparison.main for row in told.rows if row.comparison]
+    assert min(one.permutation_holm for one in p) == min(1.0, 2 * min(one.permutation.p for one in p))
+    assert all(row is not told.best for row in told.rows if row.fewer)
+    fewer = replace(told, rows=tuple(replace(row, fewer=True) for row in told.rows))
+    assert fewer.best is None
+    files = write_benchmark([task, replace(task, name="second", groups=(plain, fewer))], tmp_path / "out")
+    texts = {name: (tmp_path / "out" / name).read_text() for name in files}
+    for name in ("benchmark.txt", "benchmark.md", "benchmark.html"):
+        assert "toy, speakers normalised: several utterances of a tested speaker are known at once" in texts[name]
+        assert "against plain_told" in texts[name]
+    first = [line.split("  ")[0] for line in texts["benchmark.txt"].splitlines()[4:11]]
+    assert first == ["plain", "other", "as_it_is", *(f"{name} (speakers normalised)" for name in names[2:5]), "chance"]
+    rows = list(csv.DictReader(texts["benchmark.csv"].splitlines()))[:6]
+    assert [row["setting"] for row in rows] == [""] * 3 + ["speakers normalised"] * 3
+    assert [row["reference"] for row in rows] == ["plain"] * 3 + ["plain_told"] * 3
+    assert [BY_SPEAKER in row["remarks"] for row in rows] == [False, False, True, True, True, True]
+    found = json.loads(texts["benchmark.json"])["tasks"]
+    assert [task["groups"][1]["best_on_dev"] for task in found] == [told.best.name if told.best else "", None]
+    alone = read_task("toy", folds, systems, ["plain"], SEEDS).groups[1]
+    assert (alone.reference, [row.comparison for row in alone.rows]) == ("", [None] * 3)
 
 
 def test_costs_are_what_runs_left(systems: dict[str, Path]) -> None:

@@ -33,7 +33,7 @@ def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
     bench.run(*OPTIONS, "--systems", "s1/pooled_mfcc s1/tdnn s4/s4_audio")
     found = json.loads(bench.read("exp/benchmark/benchmark.json"))
     (task,) = found["tasks"]
-    assert (task["corpus"], task["reference"]) == ("msp_improv-synthetic", "pooled_mfcc")
+    assert (task["corpus"], task["groups"][0]["reference"]) == ("msp_improv-synthetic", "pooled_mfcc")
     (simple, spoken, other) = task["systems"]
     assert (simple["system"], spoken["system"], other["system"]) == ("pooled_mfcc", "s4_audio", "tdnn")
     assert simple["difference"] is None

@@ -1,4 +1,4 @@
-"""All systems of all tasks: each compared with the simple one that is the best on dev."""
+"""All systems of all tasks: each compared with the simple one of its setting that is the best on dev."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import Cost, cost_of
+from sertools.evaluation.benchmark.settings import Setting, setting_of
 from sertools.evaluation.compare.comparison import Comparison, compare
 from sertools.evaluation.compare.pairing import System
 from sertools.evaluation.score.completeness import check_complete
@@ -28,7 +29,7 @@ class Row:
         name: of the system.
         simple: whether it is one that others must beat.
         test, dev: its results.
-        comparison: with the reference; None for the reference itself, and where it is alone.
+        comparison: with the reference of its group; None for that itself, and where there is none.
         cost: what it costs.
         remarks: what a reader must know of it.
         fewer: whether it has fewer seeds than were wanted.
@@ -45,40 +46,52 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Systems of one setting on a task.
+
+    Attributes:
+        setting: what they are told.
+        reference: the simple system with the best main metric on dev; empty if there is none.
+        rows: in the order in which they were asked for.
+    """
+
+    setting: Setting
+    reference: str
+    rows: tuple[Row, ...]
+
+    @property
+    def best(self) -> Row | None:
+        """The row with the best main metric on dev: no tested utterance chose it.  None of those with fewer seeds."""
+        whole = [row for row in self.rows if row.dev is not None and not row.fewer]
+        return max(whole, key=lambda row: _main(row.dev)) if whole else None
+
+
+@dataclass(frozen=True)
 class TaskResult:
     """All systems of a task.
 
     Attributes:
         name: of the task.
         folds: of it.
-        reference: the simple system with the best main metric on dev; empty if there is none.
-        rows: in the order in which they were asked for.
+        groups: by setting, the plain one first.
         unfinished: systems of which something is there, and not all of it, with the reason.
     """
 
     name: str
     folds: Folds
-    reference: str
-    rows: tuple[Row, ...]
+    groups: tuple[Group, ...]
     unfinished: tuple[tuple[str, str], ...]
 
     @property
-    def best(self) -> Row:
-        """The row with the best main metric on dev: no tested utterance chose it."""
-        return max(self.rows, key=_dev_value)
-
-
-def _dev_value(row: Row) -> float:
-    if row.dev is None:
-        return float("-inf")
-    main = row.dev.main
-    return main.metric.sign * main.pooled.value
+    def rows(self) -> tuple[Row, ...]:
+        """Of all groups."""
+        return tuple(row for group in self.groups for row in group.rows)
 
 
 def read_task(
     name: str, folds: Folds, experiments: Mapping[str, Path], simple: Sequence[str], seeds: tuple[int, ...]
 ) -> TaskResult:
-    """Score and compare the systems of a task.
+    """Score the systems of a task, and compare those of one setting.
 
     Args:
         name: of the task.
@@ -115,9 +128,26 @@ def read_task(
     if not systems:
         why = f" ({unfinished[0][0]}: {unfinished[0][1]})" if unfinished else ""
         raise UserError(f"task {name}: no system has finished{why}")
+    by_setting: dict[Setting, list[System]] = {}
+    for one in systems:
+        by_setting.setdefault(setting_of(told[one.name][1]), []).append(one)
+    groups = [
+        _group(setting, by_setting[setting], folds, simple, told)
+        for setting in sorted(by_setting, key=lambda setting: setting.name)
+    ]
+    return TaskResult(name, folds, tuple(groups), tuple(unfinished))
+
+
+def _group(
+    setting: Setting, systems: Sequence[System], folds: Folds, simple: Sequence[str],
+    told: Mapping[str, tuple[Cost, tuple[str, ...], bool]],
+) -> Group:  # fmt: skip
+    """Systems of one setting, compared with the best simple one among them."""
     dev = {s.name: score(s.table, "dev", folds) for s in systems if (s.table.parts == "dev").any()}
-    # of equal ones the first
     rivals = [system for system in systems if system.name in simple and system.name in dev]
+    # what all are compared with has fewer seeds only if nothing else is there
+    rivals = [system for system in rivals if not told[system.name][2]] or rivals
+    # of equal ones the first
     reference = max(rivals, key=lambda s: _main(dev[s.name])) if rivals else None
     compared: dict[str, Comparison] = {}
     if reference is not None and len(systems) > 1:
@@ -126,7 +156,7 @@ def read_task(
         compared = {one.second: one for one in compare(ordered, folds, unequal_seeds=True).comparisons}
     test = {s.name: score(s.table, "test", folds) for s in systems}
     rows = tuple(Row(n, n in simple, test[n], dev.get(n), compared.get(n), *told[n]) for n in test)
-    return TaskResult(name, folds, reference.name if reference else "", rows, tuple(unfinished))
+    return Group(setting, reference.name if reference else "", rows)
 
 
 def _whole_seeds(directory: Path, seeds: Sequence[int], folds: Folds) -> tuple[int, ...]:
@@ -165,8 +195,12 @@ def with_known_speeds(tasks: Sequence[TaskResult]) -> list[TaskResult]:
         factor = row.cost.real_time_factor
         return replace(row, cost=replace(row.cost, real_time_factor=known.get(row.name) if factor is None else factor))
 
-    return [replace(task, rows=tuple(map(of, task.rows))) for task in tasks]
+    return [
+        replace(task, groups=tuple(replace(group, rows=tuple(map(of, group.rows))) for group in task.groups))
+        for task in tasks
+    ]
 
 
-def _main(results: Results) -> float:
+def _main(results: Results | None) -> float:
+    assert results is not None
     return results.main.metric.sign * results.main.pooled.value

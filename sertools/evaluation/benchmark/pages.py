@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from sertools.evaluation.benchmark.grid import Row, TaskResult
+from sertools.evaluation.benchmark.grid import Group, Row, TaskResult
 from sertools.evaluation.compare import tables
 from sertools.evaluation.curve.stored import StoredCurves
 from sertools.evaluation.score.report import embedded, page
@@ -18,19 +18,24 @@ from sertools.files import write_json, write_text
 
 TEXT, MARKDOWN, CSV, JSON, PAGE = "benchmark.txt", "benchmark.md", "benchmark.csv", "benchmark.json", "benchmark.html"
 COLUMNS = (
-    "task", "corpus", "system", "simple", "metric", "value", "low", "high", "sd_seeds", "second_metric",
-    "second_value", "dev", "difference", "difference_low", "difference_high", "p", "p_holm", "certainty", "parameters",
-    "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds", "remarks",
+    "task", "corpus", "setting", "system", "simple", "metric", "value", "low", "high", "sd_seeds", "second_metric",
+    "second_value", "dev", "reference", "difference", "difference_low", "difference_high", "p", "p_holm", "certainty",
+    "parameters", "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds", "remarks",
 )  # fmt: skip
 BETWEEN = " | "
 """Between remarks in a cell of the CSV table."""
+OVERVIEW = (
+    "The main metric of every system on every task; * is the best on dev of its task and setting, a dash was not run"
+)
 NONE: Mapping[str, StoredCurves] = {}
 NOTES = (
     "Intervals are 95 %, by resampling speakers (expanded percentiles): they are about other speakers for the networks "
     "as trained.",
-    "The reference of a task is the simple system with the best main metric on dev; no tested utterance chose it. "
+    "Systems whose tested utterances are normalised by speaker are told more, and stand apart: each such table of a "
+    "task has its own reference, its own comparisons and its own best on dev, which has as many seeds as were wanted.",
+    "The reference of a table is the simple system with the best main metric on dev; no tested utterance chose it. "
     "Differences to it are paired over speakers; p is of a permutation test over speakers, corrected (Holm) for the "
-    "number of systems on the task. Sure: the interval excludes 0 and the corrected p is below 0.05; likely: one of "
+    "number of systems in the table. Sure: the interval excludes 0 and the corrected p is below 0.05; likely: one of "
     "the two.",
     "Parameters are those in a run's checkpoint, which does not hold a pretrained network that only made features. "
     "Minutes are of one training, one fold and seed, on the machine that ran it; the real-time factor is seconds of "
@@ -85,16 +90,16 @@ def _rounded(value: float) -> float:
     return float(f"{value:.2g}") if value < 100 else float(round(value))
 
 
-def task_table(task: TaskResult) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a task: systems from best to worst on test, then what hears nothing."""
-    metrics = task.rows[0].test.metrics
+def group_table(group: Group) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a task's systems of one setting: from best to worst on test, then what hears nothing."""
+    metrics = group.rows[0].test.metrics
     main, second = metrics[0].metric, metrics[1].metric if len(metrics) > 1 else None
     header = ["system", f"{main.name}{main.unit} (95 % CI)", *([f"{second.name}{second.unit}"] if second else []),
-              f"against {task.reference or 'the reference'}", "p (Holm)", "certainty", f"dev {main.name}{main.unit}",
+              f"against {group.reference or 'the reference'}", "p (Holm)", "certainty", f"dev {main.name}{main.unit}",
               "parameters", "minutes", "RTF"]  # fmt: skip
     rows = []
-    for row in sorted_rows(task):
-        name = row.name + (" (reference)" if row.name == task.reference else "") + show_fewer(row)
+    for row in sorted_rows(group):
+        name = row.name + (" (reference)" if row.name == group.reference else "") + show_fewer(row)
         certainty = "–" if row.comparison is None else {"none": "no difference shown"}.get(
             row.comparison.certainty, row.comparison.certainty)  # fmt: skip
         other = [second.show(row.test.metrics[1].pooled.value)] if second else []
@@ -111,25 +116,31 @@ def task_table(task: TaskResult) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def sorted_rows(task: TaskResult) -> list[Row]:
+def task_tables(task: TaskResult) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Title, header and rows of each setting's systems; the plain ones have no title."""
+    return [(group.setting.title, *group_table(group)) for group in task.groups]
+
+
+def sorted_rows(group: Group) -> list[Row]:
     """From best to worst on test."""
-    return sorted(task.rows, key=lambda row: (-row.test.main.metric.sign * row.test.main.pooled.value, row.name))
+    return sorted(group.rows, key=lambda row: (-row.test.main.metric.sign * row.test.main.pooled.value, row.name))
 
 
 def overview(tasks: Sequence[TaskResult]) -> tuple[list[str], list[list[str]]]:
-    """Systems by tasks: the main metric alone, the best of a task marked with a star."""
-    names = list(dict.fromkeys(row.name for task in tasks for row in task.rows))
-    rows = []
-    for name in names:
-        cells = []
-        for task in tasks:
-            row = next((row for row in task.rows if row.name == name), None)
-            main = row.test.main if row else None
-            star = " *" if row is not None and row is task.best else ""
-            cells.append(f"{main.metric.show(main.pooled.value)}{star}{show_fewer(row)}" if row and main else "–")
-        rows.append([name, *cells])
+    """Systems by tasks: the main metric alone, the best of a task and setting marked with a star."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for task in tasks:
+        for group in task.groups:
+            for row in group.rows:
+                main, star = row.test.main, " *" if row is group.best else ""
+                shown = f"{main.metric.show(main.pooled.value)}{star}{show_fewer(row)}"
+                found.setdefault((group.setting.name, row.name), {})[task.name] = shown
+    rows = [
+        [f"{name} ({setting})" if setting else name, *(found[setting, name].get(task.name, "–") for task in tasks)]
+        for setting, name in sorted(found, key=lambda key: key[0])
+    ]
     chances = [task.rows[0].test.main for task in tasks]
-    rows.append(["chance", *(found.metric.show(found.chance) for found in chances)])
+    rows.append(["chance", *(chance.metric.show(chance.chance) for chance in chances)])
     return ["system", *(task.name for task in tasks)], rows
 
 
@@ -180,30 +191,29 @@ def write_benchmark(
         Names of the files.
     """
     header, rows = overview(tasks)
-    lines = ["The main metric of every system on every task; * is the best on dev of its task.", "",
-             *aligned(header, rows)]  # fmt: skip
+    lines = [f"{OVERVIEW}.", "", *aligned(header, rows)]
     marked = [lines[0], "\n".join(_markdown(header, rows))]
     for task in tasks:
-        head, body = task_table(task)
-        said = [f"  {line}" for line in sentences(task)]
-        lines += ["", f"{task.name}: {about(task)}", *said, "", *aligned(head, body, left=1)]
+        lines += ["", f"{task.name}: {about(task)}", *(f"  {line}" for line in sentences(task))]
+        listed = [f"- {line}" for line in sentences(task)]
+        marked += [f"**{task.name}**: {about(task)}", *(["\n".join(listed)] if listed else [])]
+        for title, head, body in task_tables(task):
+            lines += [*(["", f"{task.name}, {title}"] if title else []), "", *aligned(head, body, left=1)]
+            marked += [*([f"**{task.name}, {title}**"] if title else []), "\n".join(_markdown(head, body))]
         if task.name in curves:
             for rows_of in (curves[task.name].points, curves[task.name].comparisons):
                 lines += ["", *aligned(*rows_of, left=1)]
             lines += ["", *curves[task.name].notes, *curves[task.name].claims]
-        listed = [f"- {line}" for line in sentences(task)]
-        marked += [f"**{task.name}**: {about(task)}", *(["\n".join(listed)] if listed else []),
-                   "\n".join(_markdown(head, body))]  # fmt: skip
     lines += ["", *NOTES, *not_run]
     marked += ["\n".join(f"- {line}" for line in not_run)] if not_run else []
     write_text(output / TEXT, "\n".join(lines) + "\n")
     write_text(output / MARKDOWN, "\n\n".join(marked) + "\n")
     write_text(output / CSV, _csv(tasks))
     write_json(output / JSON, {"command": command, "not_run": list(not_run), "tasks": [_plain(task) for task in tasks]})
-    shown = [(task.name, about(task), sentences(task), *task_table(task)) for task in tasks]
+    shown = [(task.name, about(task), sentences(task), task_tables(task)) for task in tasks]
     text = page("benchmark.html").render(
         title=f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {len(rows) - 1} systems",
-        command=command, header=header, rows=rows, tasks=shown, notes=NOTES, not_run=not_run,
+        command=command, caption=OVERVIEW, header=header, rows=rows, tasks=shown, notes=NOTES, not_run=not_run,
         curves=curves, pictures={name: embedded(found.picture) for name, found in curves.items()},
         synthetic=any(task.rows[0].test.synthetic for task in tasks),
     )  # fmt: skip
@@ -220,26 +230,31 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]
 
 def _plain(task: TaskResult) -> dict[str, Any]:
     return {
-        "task": task.name, "corpus": task.rows[0].test.corpus, "reference": task.reference,
-        "best_on_dev": task.best.name,
+        "task": task.name, "corpus": task.rows[0].test.corpus,
+        "groups": [
+            {"setting": group.setting.name, "reference": group.reference,
+             "best_on_dev": group.best.name if group.best else None}
+            for group in task.groups
+        ],
         "remarks": sentences(task), "unfinished": dict(task.unfinished),
         "systems": [
-            {key: value for key, value in zip(COLUMNS, _cells(task, row), strict=True) if key not in ("task", "corpus")}
+            {key: value for key, value in zip(COLUMNS, _cells(task, group, row), strict=True)
+             if key not in ("task", "corpus")}
             | {"cost": plain(asdict(row.cost)),
                "verdict": tables.verdict(row.comparison) if row.comparison else ""}
-            for row in task.rows
+            for group in task.groups for row in group.rows
         ],
     }  # fmt: skip
 
 
-def _cells(task: TaskResult, row: Row) -> list[Any]:
+def _cells(task: TaskResult, group: Group, row: Row) -> list[Any]:
     main, second = row.test.main, row.test.metrics[1] if len(row.test.metrics) > 1 else None
     ends, found = main.pooled.interval, row.comparison.main if row.comparison else None
     return [
-        task.name, row.test.corpus, row.name, row.simple, main.name, main.pooled.value,
+        task.name, row.test.corpus, group.setting.name, row.name, row.simple, main.name, main.pooled.value,
         ends.low if ends else None, ends.high if ends else None, main.pooled.sd_seeds,
         second.name if second else None, second.pooled.value if second else None,
-        row.dev.main.pooled.value if row.dev else None,
+        row.dev.main.pooled.value if row.dev else None, group.reference,
         *((found.pooled.value, found.pooled.interval.low, found.pooled.interval.high, found.permutation.p,
            found.permutation_holm, row.comparison.certainty if row.comparison else None) if found else [None] * 6),
         row.cost.parameters, row.cost.minutes, row.cost.real_time_factor, row.test.num_utterances,
@@ -252,7 +267,9 @@ def _csv(tasks: Sequence[TaskResult]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for task in tasks:
-        for row in task.rows:
-            cells = (BETWEEN.join(cell) if isinstance(cell, list) else plain(cell) for cell in _cells(task, row))
-            writer.writerow(["" if cell is None else cell for cell in cells])
+        for group in task.groups:
+            for row in group.rows:
+                cells = _cells(task, group, row)
+                shown = (BETWEEN.join(cell) if isinstance(cell, list) else plain(cell) for cell in cells)
+                writer.writerow(["" if cell is None else cell for cell in shown])
     return stream.getvalue()
