@@ -38,11 +38,19 @@ def test_s3a_by_default_and_its_words_where_they_can_be_read(tmp_path: Path) -> 
     (tmp_path / "config.json").write_text('{\n  "num_hidden_layers": 12,\n  "vocab_size": 32\n}\n')
     systems = "\n".join(would_run("train_on_layers", backbone=str(tmp_path)))
     assert "s3a_speech_9_" in systems
-    assert "s3_sum_speaker_" in systems
+    assert "s3_sum_fast_four_" in systems
+    assert "s3_sum_fast_speaker_" in systems
+    assert "s3_sum_raw" not in systems
     assert "words" not in systems
     systems = "\n".join(would_run("train_on_layers", backbone=str(tmp_path), text_backbone="/m/bert"))
     assert "s3a_speech_words_9_" in systems
     assert "recognised" not in systems
+
+
+def test_the_demo_is_spared_what_is_recommended_for_real_speech() -> None:
+    systems = "\n".join(would_run("train_on_layers", demo="true"))
+    assert "s3_sum_four_" in systems
+    assert "s3_sum_fast" not in systems
 
 
 def test_layers_on_the_fly_are_not_stored() -> None:

@@ -16,13 +16,13 @@ upper_layer() {
 default_systems() {
   local layer
   layer=$(upper_layer)
-  system="s3_sum s3_sum_norm s3_sum_raw s3_sum_mean s3_random s3a_speech:$layer"
+  system="s3_sum s3_sum_norm s3_sum_mean s3_random s3a_speech:$layer"
   if [ -n "${text_backbone-}" ]; then
     system+=" s3a_words s3a_speech_words:$layer"
     if [ -n "${recogniser-}" ]; then system+=" s3a_recognised_words s3a_speech_recognised_words:$layer"; fi
   fi
-  # what most helps across speakers and corpora, where several utterances of a tested speaker are at hand (RESULTS.md)
-  if ! ${demo:-false}; then system+=" s3_sum_speaker"; fi
+  # what RESULTS.md recommends, without and with several utterances of a tested speaker at hand
+  if ! ${demo:-false}; then system+=" s3_sum_fast s3_sum_fast_speaker"; fi
   if ${demo:-false} || [ "$gpu" -gt 0 ]; then system+=" s3_finetune s3_finetune_adapters"; fi
   if [ "$gpu" -gt 0 ]; then
     system+=" s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage"
