@@ -22,7 +22,7 @@ option other ""         "the dnn experiment of another corpus, same protocol nam
 option amounts "s2_1 s2_2 s2_4" "protocols with fewer training folds, for figure 4: with --other"
 option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"
 option protocol "s2 merged" "conf/folds/PROTOCOL.yaml, one or several: s2 (speaker-dependent), merged (by sessions); s2_4, s2_2, s2_1: fewer training folds"
-option num_seeds 1      "trainings of every fold, with seeds 1 to N"
+option num_seeds 1      "trainings of every fold, with seeds 1 to N; one seed can mislead: for a paper take 5"
 option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds), as stacks"
 option gpu 0            "GPUs of a training job"

@@ -19,7 +19,7 @@ option sources "speaker gender" "tasks whose networks are trained first, for sys
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
 option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"
 option protocol four    "conf/folds/PROTOCOL.yaml: four, six (new actors), s2 (speaker-dependent)"
-option num_seeds 1      "trainings of every fold, with seeds 1 to N"
+option num_seeds 1      "trainings of every fold, with seeds 1 to N; one seed can mislead: for a paper take 5"
 option nj 2             "jobs of feature extraction"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds), as stacks"
 option gpu 0            "GPUs of a training job"

@@ -17,8 +17,8 @@ own_options
 option pretrained ""    "an experiment of egs/tedlium2, with its checkpoint/: layers of it are features then"
 option ivectors ""      "i-vectors for networks that take them, conf/ivector/IVECTORS.yaml"
 option extractor ""     "an i-vector model (that of --pretrained); empty: one a fold, of its train part's speakers"
-option system ""        "conf/s1/SYSTEM.yaml; empty: tdnn and pooled_mfcc, with --pretrained s1 and pooled"
-option baseline svm     "a system on openSMILE's functionals, conf/s2/BASELINE.yaml; or none"
+option system ""        "conf/s1/SYSTEM.yaml; empty: tdnn pooled_mfcc, with --pretrained pooled pooled_speaker s1"
+option baseline svm     "a system on openSMILE's functionals: svm, s3a_functionals (a dense layer: ten minutes of labels), dnn; none"
 option choose_on_dev "" "GROUP=SYSTEM,SYSTEM,...: in the comparison, a system that is in each fold the best on dev"
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds) and read the features once each"
@@ -36,6 +36,7 @@ if stage 4 "MFCC features"; then compute_features mfcc; fi
 if stage 5 "Functionals"; then own_functionals; fi
 if stage 6 "I-vectors"; then make_ivectors; fi
 if stage 7 "Bottleneck features"; then extract_bottlenecks; fi
+several_of_each
 if stage 8 "Emotion systems"; then
   train_systems
   with_baseline train_systems

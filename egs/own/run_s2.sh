@@ -16,7 +16,7 @@ option against first    "what is compared: first (each with the first of --syste
 option sources "speaker" "columns whose networks are trained first, for systems whose names end in them"
 option other ""         "the dnn experiment of another corpus, same protocol name, for ptft_other and prognet_other"
 option others ""        "NAME=CHECKPOINT ...: dnn networks of any corpora, for ptft_NAME and prognet_NAME"
-option num_seeds 1      "trainings of every fold, with seeds 1 to N"
+option num_seeds 1      "trainings of every fold, with seeds 1 to N; one seed can mislead: for a paper take 5"
 option train_nj 2       "jobs that share a system's trainings (folds x seeds)"
 parse_options "$@"
 

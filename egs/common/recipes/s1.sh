@@ -7,11 +7,13 @@
 
 paper=s1
 suffix=${ivectors#ivector}_$protocol$from
+default_transfer
 
 if stage 2 "Folds"; then make_folds; fi
 if stage 3 "MFCC features"; then compute_features mfcc; fi
 if stage 4 "I-vectors"; then make_ivectors; fi
 if stage 5 "Bottleneck features"; then extract_bottlenecks; fi
+several_of_each
 if stage 6 "Emotion systems"; then train_systems; fi
 if stage 7 "Scores and comparison of the emotion systems"; then
   score_systems ${ivectors:+--speakers "$data/$ivectors/speakers"}

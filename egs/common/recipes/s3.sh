@@ -13,6 +13,7 @@ if stage 3 "Pretrained model"; then
   pretrain_backbone
   continue_backbone
 fi
+several_of_each
 if stage 4 "Hidden layers as features"; then extract_layers; fi
 if stage 5 "Emotion systems of S3"; then train_on_layers; fi
 if stage 6 "Scores and comparison of S3's systems"; then

@@ -16,6 +16,7 @@ upper_layer() {
 default_systems() {
   local layer
   layer=$(upper_layer)
+  by_default=true
   system="s3_sum s3_sum_norm s3_sum_mean s3_random s3a_speech:$layer"
   if [ -n "${text_backbone-}" ]; then
     system+=" s3a_words s3a_speech_words:$layer"

@@ -82,13 +82,15 @@ own_systems() {
   functionals=$data/functionals/cuts.jsonl.gz
   if [ "$baseline" = none ]; then baseline=; fi
   if [ -n "$baseline" ] && ! python3 -c "$opensmile"; then
-    echo "No functionals with an SVM: there is no openSMILE here.  \`$how\` adds it (a licence" \
+    echo "No baseline on functionals ($baseline): there is no openSMILE here.  \`$how\` adds it (a licence" \
       "for research, not for commercial use); then run this again.  All other systems go on without it." >&2
     baseline=
   fi
-  if [ -z "$system" ]; then
-    system="tdnn pooled_mfcc"
-    if [ -n "$pretrained" ]; then system="s1 pooled"; fi
+  default_transfer
+  if $by_default && [ -z "$pretrained" ]; then
+    echo "NOTE: of systems without any pretraining, functionals with a dense layer (--baseline s3a_functionals) or an SVM" \
+      "(svm) are what we would take for ten minutes of labels, and tdnn from half an hour on; better than both are layers" \
+      "of a pretrained network (--pretrained), or of a public encoder (run_s3.sh)"
   fi
 }
 
@@ -130,8 +132,17 @@ own_functionals() {
   if [ -n "$baseline" ]; then compute_features functionals; else echo "not computed: no openSMILE, or no --baseline"; fi
 }
 
+# baseline_paper: the folder of conf/ that has conf/*/BASELINE.yaml: S2's svm and networks, S3a's dense layer
+baseline_paper() {
+  if [[ -e ../common/conf/s3/$baseline.yaml || -e conf/s3/$baseline.yaml ]]; then echo s3; else echo s2; fi
+}
+
 # with_baseline FUNCTION: FUNCTION of the system on functionals, which has features of its own and no other input
 with_baseline() {
-  local paper=s2 system=$baseline cuts=$functionals inputs=() settings=()
+  local paper system=$baseline cuts=$functionals inputs=() of_networks=("${settings[@]}")
+  local settings=()
+  # an SVM has no epoch that is selected
+  if [ "$baseline" != svm ]; then settings=("${of_networks[@]}"); fi
+  paper=$(baseline_paper)
   if [ -n "$baseline" ]; then "$1"; fi
 }

@@ -36,6 +36,21 @@ experiment() {
   exp=$results${1/:/_}$suffix
 }
 
+# several_of_each: where $system is the default, leave out of it what normalises by speaker, if somebody in the folds has
+# a single utterance, over which nothing can be normalised, or nobody else speaks
+several_of_each() {
+  local one kept=() count='import collections, json, sys
+folds = json.load(open(sys.argv[1]))
+counts = collections.Counter(folds["speakers"][name] for name in folds["labels"])
+print(len(counts) > 1 and min(counts.values()) > 1)'
+  if ! ${by_default-false} || [[ ! -e $folds/folds.json || " $system " != *_speaker" "* ]]; then return; fi
+  if [ "$(python3 -c "$count" "$folds/folds.json")" = True ]; then return; fi
+  for one in $system; do
+    if [[ $one == *_speaker ]]; then echo "$one is not trained: there are not several utterances of each of several speakers"; else kept+=("$one"); fi
+  done
+  system="${kept[*]}"
+}
+
 # train_systems: each of $system, all folds and seeds of it shared by the jobs
 train_systems() {
   local one

@@ -32,6 +32,15 @@ transfer_inputs() {
   fi
 }
 
+# default_transfer: set system where it is not given: on layers of a pretrained network those that RESULTS.md recommends and
+# S1's own; without one the network from scratch, and what it has to beat
+default_transfer() {
+  by_default=false
+  if [ -n "$system" ]; then return; fi
+  by_default=true system="tdnn pooled_mfcc"
+  if [ -n "$pretrained" ]; then system="pooled pooled_speaker s1"; fi
+}
+
 # make_ivectors: by the extractor given, or by one of each fold, of its train part's speakers
 make_ivectors() {
   local log=$data/log num_folds of_a_fold=()
