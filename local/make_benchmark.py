@@ -16,12 +16,12 @@ import sertools
 from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import SPEED
-from sertools.evaluation.benchmark.grid import read_task, why_not_run, with_known_speeds
+from sertools.evaluation.benchmark.grid import OTHER, read_task, why_not_run, with_known_speeds
 from sertools.evaluation.benchmark.pages import PAGE, TEXT, write_benchmark
 from sertools.evaluation.compare.comparing import METHODS
 from sertools.evaluation.curve.stored import read_curves, why_old
 from sertools.evaluation.stats.registry import metric_names
-from sertools.files import only_writer
+from sertools.files import only_writer, read_json
 from sertools.partitions.folds import FOLDS, read_folds
 from sertools.provenance import Stamp, why_stale, write_stamp
 from sertools.runs.folder import HISTORY, INFO, NOT_RUN, PREDICTIONS
@@ -38,6 +38,12 @@ def main() -> None:
     )
     arguments.add_argument("--simple", default="", metavar="NAMES", help="systems that others must beat")
     arguments.add_argument("--num-seeds", type=at_least_one, default=1, help="seeds 1 .. N of every system")
+    arguments.add_argument(
+        "--other-settings",
+        type=Path,
+        metavar="FILE",
+        help="of check_runs.py --report: rows say so that are named there",
+    )
     arguments.add_argument("--command", default="", metavar="TEXT", help="what was run, shown on the page")
     arguments.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the table")
     options = arguments.parse_args()
@@ -58,9 +64,21 @@ def main() -> None:
     ]
     for sentence in left_out:
         logging.warning("%s", sentence)
+    named = _told(options.other_settings)
+    for directory, what in named.items():
+        logging.warning("NOTE: %s: %s", directory, OTHER.format(what=what))
     systems = {name: systems_of(options.exp / name) for name in tasks}
     if not any(systems.values()):
         raise UserError(f"{options.exp} has no experiments of {', '.join(tasks)}; run the stage of the systems")
+    others = {
+        name: {system: named[str(path)] for system, path in found.items() if str(path) in named}
+        for name, found in systems.items()
+    }
+    # networks of other tasks, from which rows were carried
+    left_out += [
+        f"{directory}: {OTHER.format(what=what)}." for directory, what in named.items()
+        if Path(directory).name.startswith(SOURCE)
+    ]  # fmt: skip
     inputs: dict[str, Path | str] = {f"{name}/folds": path / FOLDS for name, path in tasks.items()}
     for name, experiments in systems.items():
         for system, directory in experiments.items():
@@ -69,7 +87,8 @@ def main() -> None:
             inputs |= {f"{name}/{system}/{path.relative_to(directory)}": path for path in sorted(files)}
     inputs |= {f"{name}/curve{n}": path for name, found in curves.items() for n, path in enumerate(found.files)}
     settings = {"simple": simple, "seeds": list(seeds), "command": options.command, "sertools": sertools.__version__,
-                "methods": METHODS, "metrics": metric_names(), "old curves": old, "page": 4}  # fmt: skip
+                "methods": METHODS, "metrics": metric_names(), "old curves": old, "other settings": named,
+                "page": 5}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
@@ -80,13 +99,23 @@ def main() -> None:
             run_on = [name for name in tasks if any(not (path / NOT_RUN).exists() for path in systems[name].values())]
             if not run_on:
                 raise UserError(f"no system was run on {', '.join(tasks)}: {not_run_on(systems)[0]}")
-            results = [read_task(name, read_folds(tasks[name]), systems[name], simple, seeds) for name in run_on]
+            results = [
+                read_task(name, read_folds(tasks[name]), systems[name], simple, seeds, others[name]) for name in run_on
+            ]
             results = with_known_speeds(results)
             not_run = not_run_on({name: found for name, found in systems.items() if name not in run_on})
             files = write_benchmark(results, options.output, options.command, [*not_run, *left_out], curves)
             write_stamp(options.output, stamp, files)
     print((options.output / TEXT).read_text(encoding="utf-8"))
     logging.info("the page: %s", options.output / PAGE)
+
+
+def _told(path: Path | None) -> dict[str, str]:
+    """Experiment to what it was trained with instead of what conf has now."""
+    told = read_json(path, "local/check_runs.py --report") if path else {}
+    if not isinstance(told, dict) or not all(isinstance(what, str) for what in told.values()):
+        raise UserError(f"{path} is not what check_runs.py --report writes")
+    return told
 
 
 def _named(option: str, texts: Sequence[str]) -> dict[str, Path]:

@@ -222,16 +222,27 @@ def check_settings(directory: Path | str, names: Iterable[str], wanted: Mapping[
     Raises:
         UserError: they were trained with others.
     """
+    if other := other_settings(directory, names, wanted):
+        raise UserError(
+            f"{directory}/{other}; run the training stage again, or score it by a configuration that says what it was "
+            "trained with"
+        )
+
+
+def other_settings(directory: Path | str, names: Iterable[str], wanted: Mapping[str, Any]) -> str:
+    """What the first run that was trained with other settings was trained with; empty if none was.
+
+    Args:
+        directory, names, wanted: see :func:`check_settings`.
+    """
     now = _flatten(dict(wanted))
     for name in names:
         path = Path(directory) / name / CONFIG
         then = _flatten(read_config(path)) if path.exists() else {}
         other = [f"{key} {then[key]}, now {now[key]}" for key in now if key in then and then[key] != now[key]]
         if other:
-            raise UserError(
-                f"{directory}/{name} was trained with {'; '.join(other[:3])}; "
-                "run the training stage again, or score it by a configuration that says what it was trained with"
-            )
+            return f"{name} was trained with {'; '.join(other[:3])}"
+    return ""
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:

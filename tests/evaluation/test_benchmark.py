@@ -125,7 +125,9 @@ def test_systems_that_are_told_more_stand_apart(tmp_path: Path) -> None:
     assert [BY_SPEAKER in row["remarks"] for row in rows] == [False, False, True, True, True, True]
     found = json.loads(texts["benchmark.json"])["tasks"]
     assert [task["groups"][1]["best_on_dev"] for task in found] == [told.best.name if told.best else "", None]
-    alone = read_task("toy", folds, systems, ["plain"], SEEDS).groups[1]
+    alone = read_task("toy", folds, systems, ["plain"], SEEDS, {"other_told": "what it was"}).groups[1]
+    assert [row.name for row in alone.rows if any("SETTINGS than conf has now: what it was" in r for r in row.remarks)
+            ] == ["other_told"]  # fmt: skip
     assert (alone.reference, [row.comparison for row in alone.rows]) == ("", [None] * 3)
 
 

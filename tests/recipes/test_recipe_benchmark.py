@@ -43,6 +43,12 @@ def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
     assert other["train_minutes"] > 0
     assert min(row["real_time_factor"] for row in task["systems"]) > 0
     assert any("SYNTHETIC" in line for line in task["remarks"])
+    assert not any("OTHER SETTINGS" in line for line in task["remarks"])
+    bench.write("conf/demo.yaml", DEMO.replace("epochs: 4", "epochs: 5"))
+    again = bench.run(*OPTIONS, "--systems", "s1/pooled_mfcc s1/tdnn s4/s4_audio", "--stage", "7")
+    assert "NOTE: exp/iemocap_to_msp/pooled_mfcc: OTHER SETTINGS" in again.stdout + again.stderr
+    (line,) = [row for row in bench.read("exp/benchmark/benchmark.csv").splitlines() if "OTHER SETTINGS" in row]
+    assert "seed_1 was trained with training.epochs 4, now 5" in line
     folds = json.loads(bench.read("data/folds/iemocap_to_msp/folds.json"))
     assert len(folds["folds"]) == 1
     assert {folds["corpus_of"][u] for u in folds["folds"][0]["train"]} == {"iemocap-synthetic"}

@@ -298,22 +298,30 @@ benchmark_speeds() {
   done
 }
 
-# benchmark_page: one table and page of all that was run
+# benchmark_page: one table and page of all that was run; what was trained with other settings than those of now says so
 benchmark_page() {
-  local task given=() one network exp layer file newest
+  local task given=() one network exp config layer source checked=() told=exp/log/settings_$$.json
   for task in $task_list; do
     given+=(--task "$task=data/folds/$task")
     if [ -e "exp/curve/$task/curve.png" ]; then given+=(--curve "$task=exp/curve/$task"); fi
     for one in $system_list; do
+      if [ "$(way_of "$one")" = applied ]; then continue; fi
       for network in $(networks_for "$one"); do
         system_experiment "$task" "$one" "$network"
-        newest=$(compgen -G "$exp/fold_*/seed_1/predictions.csv" | head -n 1) || continue
-        for file in "../common/conf/${one%%:*}.yaml" "conf/${one%%:*}.yaml"; do
-          if [ "$file" -nt "$newest" ]; then echo "NOTE: $file has changed since $exp was trained; stage 5 trains anew what it changes"; fi
-        done
+        if [ -e "$exp" ]; then checked+=("${config[@]}" "${layer[@]}" --of "$exp"); fi
       done
     done
+    for source in $all_sources; do
+      config s2/source
+      exp=exp/$task/source_$source
+      if [ -e "$exp" ]; then checked+=("${config[@]}" --of "$exp"); fi
+    done
   done
+  if [ ${#checked[@]} -gt 0 ]; then
+    mkdir -p exp/log
+    check_runs.py --quiet --report "$told" "${checked[@]}"
+    given+=(--other-settings "$told")
+  fi
   make_benchmark.py "${given[@]}" --simple "$simple" --num-seeds "$num_seeds" --command "$(command_line)" \
     --output exp/benchmark exp
 }

@@ -20,6 +20,9 @@ from sertools.runs.predictions import read_predictions
 
 FEWER = "{some} of {all} seeds so far; more come with the stage of the systems, run again"
 
+OTHER = "OTHER SETTINGS than conf has now: {what}; run the stage that trains it again"
+NOTHING: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -89,8 +92,9 @@ class TaskResult:
 
 
 def read_task(
-    name: str, folds: Folds, experiments: Mapping[str, Path], simple: Sequence[str], seeds: tuple[int, ...]
-) -> TaskResult:
+    name: str, folds: Folds, experiments: Mapping[str, Path], simple: Sequence[str], seeds: tuple[int, ...],
+    others: Mapping[str, str] = NOTHING,
+) -> TaskResult:  # fmt: skip
     """Score the systems of a task, and compare those of one setting.
 
     Args:
@@ -100,6 +104,7 @@ def read_task(
         simple: names of the simple ones.
         seeds: those wanted of every system that was trained; what was not has the first (``ONE_SEED``).  One that has
             fewer, on all folds, is there with the first of them that are whole, and a remark.
+        others: name of each system that was trained with other settings than those of now, to what they were.
 
     Raises:
         UserError: no system has finished a seed; a damaged table.
@@ -123,7 +128,8 @@ def read_task(
             continue
         systems.append(System(system, table))
         fewer = len(whole) < len(wanted)
-        said = [FEWER.format(some=len(whole), all=len(wanted))] if fewer else []
+        said = [OTHER.format(what=others[system])] if system in others else []
+        said += [FEWER.format(some=len(whole), all=len(wanted))] if fewer else []
         told[system] = cost_of(directory, runs), (*said, *remarks(found)), fewer
     if not systems:
         why = f" ({unfinished[0][0]}: {unfinished[0][1]})" if unfinished else ""

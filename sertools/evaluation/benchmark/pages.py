@@ -29,6 +29,7 @@ OVERVIEW = (
 )
 NONE: Mapping[str, StoredCurves] = {}
 NOTES = (
+    "Rows are all experiments below EXP/TASK, also of earlier commands; Holm counts them all.",
     "Intervals are 95 %, by resampling speakers (expanded percentiles): they are about other speakers for the networks "
     "as trained.",
     "Systems whose tested utterances are normalised by speaker are told more, and stand apart: each such table of a "

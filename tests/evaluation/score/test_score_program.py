@@ -1,5 +1,6 @@
 """The programs local/score.py and local/make_folds.py, as a recipe calls them."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,10 @@ def test_check_runs_program(program: Program, experiment: Path, tmp_path: Path) 
     assert done.returncode == 1
     assert "seed_0 was trained with training.epochs 3, now 4" in done.stderr
     assert f"error: {other}/fold_" in done.stderr
+    report = program("check_runs.py", "--report", tmp_path / "report.json", *of)
+    assert report.returncode == 0, report.stderr
+    ((named, what),) = json.loads((tmp_path / "report.json").read_text()).items()
+    assert (named, "was trained with training.epochs 3, now 4" in what) == (str(other), True)
     refused = program("check_runs.py", "--config", config, "--of", "a", "--of", "b")
     assert "--config is needed before --of b" in refused.stderr
     assert "settings after the last --of" in program("check_runs.py", *of, "--set", "training.epochs=5").stderr
