@@ -15,7 +15,8 @@ help:
 	@echo "make demo         a complete experiment on synthetic speech, from corpus to results page"
 	@echo "make demo-s4      after it: acoustic-to-word recognition, and emotion with it"
 	@echo "make demo-modern  the same in the second environment, without k2"
-	@echo "make benchmark    every system on every corpus, one table: CORPORA=\"ravdess=DIR nemo=DIR cremad=DIR\""
+	@echo "make benchmark    many systems on several corpora, one table: CORPORA=\"ravdess=DIR nemo=DIR cremad=DIR\""
+	@echo "                  with public models BACKBONE=\"DIR ...\", with networks of your own PRETRAINED=\"DIR ...\" or SPEECH=\"NAME=CUTS\""
 	@echo "make test         lint, types and tests, in both environments, and some with lhotse's next release"
 	@echo "make test-quick   tests of less than two minutes: files, settings, folds, networks, languages, scores"
 	@echo "make env          the environment for this machine: env-modern where nvidia-smi shows an H100 or later, else env-full"
@@ -81,11 +82,15 @@ demo-s4: env
 	cd egs/iemocap && ./run_s4.sh --num-seeds 1
 	@echo "the comparison: egs/iemocap/exp/demo_comparison_s4_s4_from_demo_a2w_demo/comparison.html"
 
-# CORPORA="NAME=DIR ..."; without it on demo corpora.  OPTIONS: those of egs/benchmark/run.sh.  With SPEECH="NAME=CUTS ..."
-# also over minutes of pretraining; PRETRAINING: options of run_pretraining.sh
-benchmark: env-opensmile
-	$(if $(SPEECH),cd egs/benchmark && ./run_pretraining.sh --speech "$(SPEECH)" --corpora "$(CORPORA)" $(PRETRAINING))
-	cd egs/benchmark && ./run.sh --corpora "$(CORPORA)" $(OPTIONS)
+# CORPORA="NAME=DIR ..."; without it on demo corpora.  BACKBONE="DIR ...": public speech models, whose layers S3 reads.
+# PRETRAINED="DIR ...": networks of egs/tedlium2, which S1's systems are carried from.  With SPEECH="NAME=CUTS ..." also
+# over minutes of pretraining, and what was pretrained so is carried as PRETRAINED is (not the controls of random weights).
+# OPTIONS: those of egs/benchmark/run.sh, which go over these; PRETRAINING: options of run_pretraining.sh.
+# Folders are found from here or from egs/benchmark.
+CARRIED = $(strip $(if $(SPEECH),$$(cat egs/benchmark/exp/pretrained_networks)) $(PRETRAINED))
+benchmark: env-opensmile $(if $(BACKBONE),env-ssl)
+	$(if $(SPEECH),egs/benchmark/run_pretraining.sh --speech "$(SPEECH)" --corpora "$(CORPORA)" $(PRETRAINING))
+	egs/benchmark/run.sh --corpora "$(CORPORA)" --backbone "$(BACKBONE)" --pretrained "$(CARRIED)" $(OPTIONS)
 	@echo "the table: egs/benchmark/exp/benchmark/benchmark.html"
 
 test: lint test-full test-modern test-lhotse

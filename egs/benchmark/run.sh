@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every system on every corpus, by unseen speakers and across corpora: one table and one page.
+# Many systems on several corpora, by unseen speakers and across corpora: one table and one page.
 #
 #   ./run.sh --corpora "ravdess=/data/RAVDESS nemo=/data/nEMO cremad=/data/CREMA-D" --num-seeds 5
 #   ./run.sh --corpora "ravdess=/data/RAVDESS" --backbone /models/whisper-tiny.en --pretrained ../tedlium2/exp/prompts

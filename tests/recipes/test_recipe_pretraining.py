@@ -44,6 +44,8 @@ def test_from_demo_speech_to_the_curve(recipe: Callable[[str], Any]) -> None:
         "pooled_from_demo_0.4_tiny_small",
         "pooled_from_demo_tiny_small",
     }
+    listed = bench.read("exp/pretrained_networks").split()
+    assert listed == [f"../tedlium2/exp/demo_{part}tiny_small" for part in ("0.4_", "")]
     assert "over minutes of transcribed speech" in bench.read("exp/benchmark/benchmark.html")
     # all of it is done
     bench.run(*OPTIONS, "--stage", "3")

@@ -80,6 +80,40 @@ def test_a_point_of_the_curve_is_of_all_seeds(seeds: str, others: list[str]) -> 
     assert "pooled_mfcc=exp/toy/pooled_mfcc" in lines
 
 
+def test_what_was_pretrained_is_listed_without_its_controls() -> None:
+    """`make benchmark` gives the file to ./run.sh --pretrained."""
+    lines = of_pretraining("seeds='1 3'", "list_networks > /dev/null; cat exp/pretrained_networks")
+    names = [f"lena_{part}tiny_small{other}" for part in ("10_", "") for other in ("", "_seed3")]
+    assert lines == [f"../tedlium2/exp/{name}" for name in names]
+
+
+@pytest.mark.parametrize("given", ["/a /b", " /a  /b ", "/a\n/b\n"])
+def test_networks_are_told_apart_by_any_space(given: str) -> None:
+    """One that needs only the sizes of a network takes the first."""
+    text = (
+        f". {ROOT}/egs/common/stages/benchmark.sh; declare -A needs=([x]=shape [y]=pretrained) reads=([y]=bottleneck); "
+        'pretrained=$(one_line "$1"); networks_for x; networks_for y; one_line " "'
+    )
+    done = subprocess.run(["bash", "-euc", text, "-", given], capture_output=True, text=True, check=True)
+    assert done.stdout == "/a\n/a /b\n\n"
+
+
+def test_make_benchmark_hands_over_all_networks() -> None:
+    def told(*given: str) -> str:
+        command = ["make", "-n", "benchmark", "CORPORA=ravdess=/r", *given]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    plain = told("OPTIONS=--num-seeds 2")
+    assert 'egs/benchmark/run.sh --corpora "ravdess=/r" --backbone "" --pretrained "" --num-seeds 2\n' in plain
+    assert "add_extra.sh ssl" not in plain
+    assert "run_pretraining.sh" not in plain
+    networks = told("BACKBONE=/whisper /wavlm", "PRETRAINED=/n /m", "SPEECH=mine=/c", "PRETRAINING=--minutes 10")
+    assert "add_extra.sh ssl" in networks
+    assert 'run_pretraining.sh --speech "mine=/c" --corpora "ravdess=/r" --minutes 10\n' in networks
+    carried = '--pretrained "$(cat egs/benchmark/exp/pretrained_networks) /n /m"'
+    assert f'--backbone "/whisper /wavlm" {carried}' in networks
+
+
 # -- how a script is begun
 
 

@@ -13,6 +13,8 @@ benchmark_plan() {
   declare -gA where=() corpora_of=() reads=() needs=()
   names='' task_list='' system_list='' simple='' kinds='' all_sources=''
   demo=false
+  # one space between networks and none before them: the first is taken by what stands before a space
+  pretrained=$(one_line "$pretrained") backbone=$(one_line "$backbone")
   if [ -z "$corpora" ]; then
     demo=true corpora="iemocap=data/iemocap/corpus msp_improv=data/msp_improv/corpus"
   fi
@@ -63,6 +65,13 @@ benchmark_plan() {
   done
   # layers of a pretrained network are made from MFCC
   if [[ " $kinds " == *" bottleneck "* && " $kinds " != *" mfcc "* ]]; then kinds="mfcc $kinds"; fi
+}
+
+# one_line WORDS: with one space between them
+one_line() {
+  local words=()
+  read -rd '' -a words <<< "$1" || true
+  echo "${words[*]-}"
 }
 
 # plan_lines FILE: those that say something, the last one also without its end, without what another system ends lines with
