@@ -149,7 +149,9 @@ def _group(
     told: Mapping[str, tuple[Cost, tuple[str, ...], bool]],
 ) -> Group:  # fmt: skip
     """Systems of one setting, compared with the best simple one among them."""
-    dev = {s.name: score(s.table, "dev", folds) for s in systems if (s.table.parts == "dev").any()}
+    # of dev the value is shown alone, and nothing of calibration
+    dev = {s.name: score(s.table, "dev", folds, intervals=False) for s in systems if (s.table.parts == "dev").any()}
+    test = {s.name: score(s.table, "test", folds, calibrated=False) for s in systems}
     rivals = [system for system in systems if system.name in simple and system.name in dev]
     # what all are compared with has fewer seeds only if nothing else is there
     rivals = [system for system in rivals if not told[system.name][2]] or rivals
@@ -159,8 +161,9 @@ def _group(
     if reference is not None and len(systems) > 1:
         ordered = [reference, *(system for system in systems if system is not reference)]
         # one that was not trained here has one seed, one that goes on has some
-        compared = {one.second: one for one in compare(ordered, folds, unequal_seeds=True).comparisons}
-    test = {s.name: score(s.table, "test", folds) for s in systems}
+        scored = {name: (found, dev.get(name)) for name, found in test.items()}
+        table = compare(ordered, folds, unequal_seeds=True, scored=scored)
+        compared = {one.second: one for one in table.comparisons}
     rows = tuple(Row(n, n in simple, test[n], dev.get(n), compared.get(n), *told[n]) for n in test)
     return Group(setting, reference.name if reference else "", rows)
 

@@ -1,6 +1,6 @@
 """Paired comparison of systems: which is better, by how much, how sure that is, and where they differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import isfinite
@@ -33,6 +33,8 @@ RECALLS = "recalls"
 
 Against = Literal["first", "all"]
 Certainty = Literal["sure", "likely", "none"]
+Scored = tuple[Results, Results | None]
+NOT_SCORED: Mapping[str, Scored] = {}
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class ComparisonTable:
 
 def compare(
     systems: Sequence[System], folds: Folds | None = None, *, against: Against = "first",
-    pairs: Sequence[tuple[str, str]] = (), unequal_seeds: bool = False,
+    pairs: Sequence[tuple[str, str]] = (), unequal_seeds: bool = False, scored: Mapping[str, Scored] = NOT_SCORED,
 ) -> ComparisonTable:  # fmt: skip
     """Compare systems that were tested on the same utterances.
 
@@ -205,6 +207,7 @@ def compare(
         against: ``first`` compares each other system with the first, ``all`` makes all pairs.
         pairs: names of systems that are compared besides, the second with the first of each pair.
         unequal_seeds: systems may have different numbers of seeds.
+        scored: name to the results on test and dev of systems that were scored with these folds before.
 
     Raises:
         UserError: fewer than two systems, two of one name, a pair of what is not there, one that cannot be scored
@@ -224,7 +227,9 @@ def compare(
             f"Divergences from the raters are not compared: the predictions of {lacking} lack the raters' votes",
         )
         systems = [replace(system, table=replace(system.table, shares=None)) for system in systems]
-    results = tuple(_result(system, folds) for system in systems)
+        # their metrics are other ones now
+        scored = NOT_SCORED
+    results = tuple(_result(system, folds, scored.get(system.name)) for system in systems)
     for other in systems[1:]:
         check_paired(systems[0], other, unequal_seeds=unequal_seeds)
     if results[0].test.num_speakers < 2:
@@ -269,10 +274,12 @@ def _holm(made: Sequence[Comparison]) -> list[tuple[MetricDifference, ...]]:
     return list(zip(*corrected, strict=True))
 
 
-def _result(system: System, folds: Folds | None) -> SystemResult:
+def _result(system: System, folds: Folds | None, scored: Scored | None) -> SystemResult:
     try:
-        test = score(system.table, "test", folds)
-        dev = score(system.table, "dev", folds) if (system.table.parts == "dev").any() else None
+        test, dev = scored or (
+            score(system.table, "test", folds),
+            score(system.table, "dev", folds) if (system.table.parts == "dev").any() else None,
+        )
     except UserError as error:
         raise UserError(f"{system.name}: {error}") from error
     return SystemResult(system.name, test, dev, dict(sorted(system.chosen.items())), _worst(test))

@@ -144,13 +144,18 @@ class Results:
         return next(score for score in self.metrics if score.name == name)
 
 
-def score(predictions: Predictions, part: str = "test", folds: Folds | None = None) -> Results:
+def score(
+    predictions: Predictions, part: str = "test", folds: Folds | None = None, *, intervals: bool = True,
+    calibrated: bool = True,
+) -> Results:  # fmt: skip
     """Score one part of a prediction table.
 
     Args:
         predictions: the whole table, with all folds and seeds, dev and test.
         part: test, or dev (on which the epoch was chosen: not a result to publish).
         folds: what was to be tested, if known; without it the table itself must be consistent.
+        intervals: False leaves them out, whoever shows none saves their time.
+        calibrated: False leaves out the calibration, likewise.
 
     Raises:
         UserError: nothing of this part, several tested corpora
@@ -172,7 +177,7 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         kind: statistics(table, kind=kind) for kind in dict.fromkeys(metric.kind for metric in metrics)
     }
     totals = {kind: of.values.sum(axis=(0, 1, 2)) / of.runs.shape[1] for kind, of in sums.items()}
-    intervals = _intervals(sums, metrics)
+    found = _intervals(sums, metrics) if intervals else {}
     results = Results(
         part=part,
         corpus=" and ".join(corpora),
@@ -188,7 +193,7 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         metrics=tuple(
             MetricScore(
                 metric.name,
-                _pooled(metric.of(sums[metric.kind].values.sum(axis=0)), intervals.get(metric.name)),
+                _pooled(metric.of(sums[metric.kind].values.sum(axis=0)), found.get(metric.name)),
                 _mean_of_folds([fold.by_seed[metric.name] for fold in by_fold], [f.repetition for f in by_fold]),
                 metric.chance(totals[metric.kind]) if metric.chance else None,
             )
@@ -201,7 +206,10 @@ def score(predictions: Predictions, part: str = "test", folds: Folds | None = No
         confusion_shares=(),
         mean_votes=_mean_votes(table, metrics),
     )  # fmt: skip
-    return _with_classes(results, pooled, predictions) if table.classes else results
+    if not table.classes:
+        return results
+    results = _with_classes(results, pooled)
+    return replace(results, calibration=temperature_scaling(predictions)) if calibrated and part == "test" else results
 
 
 def _mean_votes(table: Predictions, metrics: tuple[Metric, ...]) -> dict[str, float]:
@@ -213,7 +221,7 @@ def _mean_votes(table: Predictions, metrics: tuple[Metric, ...]) -> dict[str, fl
     return {metric.name: float(metric.of(sums[metric.kind])) for metric in metrics}
 
 
-def _with_classes(results: Results, pooled: Statistics, predictions: Predictions) -> Results:
+def _with_classes(results: Results, pooled: Statistics) -> Results:
     """What there is only where the target is a class."""
     matrix = pooled.values.sum(axis=(0, 1, 2)).astype(np.int64)
     counts = matrix.sum(axis=1) // pooled.runs.shape[1]
@@ -223,7 +231,6 @@ def _with_classes(results: Results, pooled: Statistics, predictions: Predictions
         by_class=tuple(ClassScore(name, int(n), float(r), float(p), float(f)) for name, n, r, p, f in named),
         confusion=tuple(map(tuple, matrix.tolist())),
         confusion_shares=tuple(map(tuple, (matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)).tolist())),
-        calibration=temperature_scaling(predictions) if results.part == "test" else None,
     )
 
 

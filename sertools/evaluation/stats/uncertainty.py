@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,14 +90,24 @@ def _drawn(arrays: Sequence[NDArray[Any]], draws: int, seed: int) -> Iterator[tu
     num_speakers = len(arrays[0])
     if num_speakers < 2:
         raise ValueError(f"resampling speakers needs at least two, found {num_speakers}")
-    generator = np.random.default_rng(seed)
     flat = [array.reshape(num_speakers, -1).astype(np.float64) for array in arrays]
     chunk = max(1, min(CHUNK, CHUNK_BYTES // (8 * sum(f.shape[1] for f in flat))))
+    times = _times(num_speakers, draws, seed)
     for start in range(0, draws, chunk):
-        count = min(chunk, draws - start)
-        times = generator.multinomial(num_speakers, np.full(num_speakers, 1 / num_speakers), size=count)
-        weights = times.astype(np.float64)
-        yield tuple((weights @ f).reshape(count, *a.shape[1:]) for f, a in zip(flat, arrays, strict=True))
+        weights = times[start : start + chunk].astype(np.float64)
+        yield tuple((weights @ f).reshape(len(weights), *a.shape[1:]) for f, a in zip(flat, arrays, strict=True))
+
+
+@lru_cache(maxsize=2)
+def _times(num_speakers: int, draws: int, seed: int) -> NDArray[np.unsignedinteger[Any]]:
+    """How often each draw has each speaker, (draws, S); kept, for all systems of a table are drawn alike."""
+    generator = np.random.default_rng(seed)
+    times = np.empty((draws, num_speakers), np.min_scalar_type(num_speakers))
+    for start in range(0, draws, CHUNK):
+        block = times[start : start + CHUNK]
+        block[:] = generator.multinomial(num_speakers, np.full(num_speakers, 1 / num_speakers), size=len(block))
+    times.setflags(write=False)
+    return times
 
 
 def interval(values: Floats, level: float, size: int) -> Interval:
