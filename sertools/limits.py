@@ -53,7 +53,7 @@ class Text:
             raise UserError(f"{where} has {len(value)} characters; at most {self.longest} are read")
         if len(value) < self.shortest:
             raise UserError(f"{where} is empty")
-        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        if "\0" in value or (not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)):
             raise UserError(f"{where} holds what is no character (NUL, or half of one): {shown(value)}")
 
 

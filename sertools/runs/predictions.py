@@ -313,6 +313,7 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
                 if rated is not None and votes != rated:
                     raise UserError(f"of {path} and {files[0]} only one has the raters' votes (columns r_<class>)")
                 classes, rated = found, votes
+                places = _places(path)
                 width = len(COLUMNS) - (not repeated) + max(len(classes), 1) * (1 + votes)
                 for row in reader:
                     if len(row) != width:
@@ -322,7 +323,7 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
                         )
                     rows.append(row if repeated else [*row[:4], "1", *row[4:]])
                     where.append(f"{path}, line {reader.line_num}")
-                    _check_place(path, rows[-1], where[-1])
+                    _check_place(places, rows[-1], where[-1])
             except csv.Error as error:
                 raise UserError(f"{path} is not a CSV table ({error}); make it again with {made_by}") from error
     table = _parse(classes or (), rows, where, bool(rated))
@@ -330,12 +331,20 @@ def read_predictions(paths: Iterable[Path | str] | Path | str, made_by: str = MA
     return table
 
 
-def _check_place(path: Path, row: list[str], where: str) -> None:
-    """A run's table is of its folder's fold and seed: EXP_DIR/fold_<fold>/seed_<seed>/predictions.csv."""
-    for name, folder in (("fold", path.parent.parent.name), ("seed", path.parent.name)):
-        value = row[COLUMNS.index(name)]
-        begin, _, told = folder.partition("_")
-        if begin == name and told != value and path.parent.name.startswith("seed_"):
+def _places(path: Path) -> list[tuple[int, str]]:
+    """Column and value of the fold and seed that EXP_DIR/fold_<fold>/seed_<seed>/predictions.csv is in."""
+    if not path.parent.name.startswith("seed_"):
+        return []
+    folders = (("fold", path.parent.parent.name), ("seed", path.parent.name))
+    parts = [(name, *folder.partition("_")) for name, folder in folders]
+    return [(COLUMNS.index(name), told) for name, begin, _, told in parts if begin == name]
+
+
+def _check_place(places: Sequence[tuple[int, str]], row: list[str], where: str) -> None:
+    """A run's table is of its folder's fold and seed."""
+    for column, told in places:
+        name, value = COLUMNS[column], row[column]
+        if told != value:
             raise UserError(f"{where}: {name} {value[:40]!r}, in the folder of {name} {told!r}; one of them is wrong")
 
 
