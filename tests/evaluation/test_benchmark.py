@@ -58,7 +58,7 @@ def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path
     files = write_benchmark([task], tmp_path / "out", "a command", ["Nothing was run on b."])
     texts = {name: (tmp_path / "out" / name).read_text() for name in files}
     for text in (texts["benchmark.txt"], texts["benchmark.html"], texts["benchmark.md"]):
-        for words in ("easy (reference)", "begun is not in the table", "half (1 seed)", "half: 1 of 2 seeds so far",
+        for words in ("easy (reference)", "begun is not in the table", "half (1 seed)", ": 1 of 2 seeds so far",
                       "Nothing was run on b.", "33.3"):  # fmt: skip
             assert words in text
     found = json.loads(texts["benchmark.json"])["tasks"][0]

@@ -145,18 +145,35 @@ def overview(tasks: Sequence[TaskResult]) -> tuple[list[str], list[list[str]]]:
     return ["system", *(task.name for task in tasks)], rows
 
 
-def sentences(task: TaskResult) -> list[str]:
-    """What a task is, and what must be known of it."""
-    first = task.rows[0].test
-    said = warnings(first, remarks=task.folds.remarks)
-    by_line: dict[str, list[str]] = {}
+def task_sentences(task: TaskResult) -> list[str]:
+    """What must be known of a task, whichever the system."""
+    return list(dict.fromkeys(warnings(task.rows[0].test, remarks=task.folds.remarks)))
+
+
+def notes_of_systems(task: TaskResult) -> list[tuple[str, list[str]]]:
+    """What must be known of some of its systems: their names, and sentences about all of these."""
+    names_of: dict[str, list[str]] = {}
     for row in task.rows:
         for line in row.remarks:
             if line not in task.folds.remarks:
-                by_line.setdefault(line, []).append(row.name)
-    said += [f"{', '.join(names)}: {line}" for line, names in by_line.items()]
-    said += [f"{name} is not in the table: {why}" for name, why in task.unfinished]
-    return list(dict.fromkeys(said))
+                names_of.setdefault(line, []).append(row.name)
+    lines_of: dict[str, list[str]] = {}
+    for line, names in names_of.items():
+        lines_of.setdefault(", ".join(dict.fromkeys(names)), []).append(line)
+    return [*lines_of.items(), *((f"{name} is not in the table", [why]) for name, why in task.unfinished)]
+
+
+def sentences(task: TaskResult) -> list[str]:
+    """All of it, for programs: each sentence with its systems."""
+    return task_sentences(task) + [f"{names}: {line}" for names, lines in notes_of_systems(task) for line in lines]
+
+
+def _listed(task: TaskResult) -> list[str]:
+    """The same as lines, those of some systems indented under their names."""
+    found = [f"  {line}" for line in task_sentences(task)]
+    for names, lines in notes_of_systems(task):
+        found += [f"  {names}: {lines[0]}"] if len(lines) == 1 else [f"  {names}:", *(f"    {one}" for one in lines)]
+    return found
 
 
 def remarks(task: TaskResult, row: Row) -> list[str]:
@@ -195,8 +212,8 @@ def write_benchmark(
     lines = [f"{OVERVIEW}.", "", *aligned(header, rows)]
     marked = [lines[0], "\n".join(_markdown(header, rows))]
     for task in tasks:
-        lines += ["", f"{task.name}: {about(task)}", *(f"  {line}" for line in sentences(task))]
-        listed = [f"- {line}" for line in sentences(task)]
+        lines += ["", f"{task.name}: {about(task)}", *_listed(task)]
+        listed = [f"{line[: len(line) - len(line.lstrip()) - 2]}- {line.lstrip()}" for line in _listed(task)]
         marked += [f"**{task.name}**: {about(task)}", *(["\n".join(listed)] if listed else [])]
         for title, head, body in task_tables(task):
             lines += [*(["", f"{task.name}, {title}"] if title else []), "", *aligned(head, body, left=1)]
@@ -211,7 +228,9 @@ def write_benchmark(
     write_text(output / MARKDOWN, "\n\n".join(marked) + "\n")
     write_text(output / CSV, _csv(tasks))
     write_json(output / JSON, {"command": command, "not_run": list(not_run), "tasks": [_plain(task) for task in tasks]})
-    shown = [(task.name, about(task), sentences(task), task_tables(task)) for task in tasks]
+    shown = [
+        (task.name, about(task), task_sentences(task), task_tables(task), notes_of_systems(task)) for task in tasks
+    ]
     text = page("benchmark.html").render(
         title=f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {len(rows) - 1} systems",
         command=command, caption=OVERVIEW, header=header, rows=rows, tasks=shown, notes=NOTES, not_run=not_run,
