@@ -209,8 +209,9 @@ class _Utterance:
         """Add rows (T', C)."""
         if self.system.config.pooling != "frames":
             self.moments.add(x)
-            self.steps.add((x if self.last is None else torch.cat([self.last, x])).diff(dim=0))
-            self.last = x[-1:] if len(x) else self.last
+            if self.system.config.pooling == "dynamics":
+                self.steps.add((x if self.last is None else torch.cat([self.last, x])).diff(dim=0))
+                self.last = x[-1:] if len(x) else self.last
             return
         self.count += len(x)
         self.sums = [s + self._frames(m, x).sum(0).cpu() for s, m in zip(self.sums, self.members, strict=True)]
