@@ -17,7 +17,7 @@ from cli import at_least_one, parser, run
 from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import SPEED
 from sertools.evaluation.benchmark.grid import OTHER, read_task, why_not_run, with_known_speeds
-from sertools.evaluation.benchmark.pages import PAGE, TEXT, write_benchmark
+from sertools.evaluation.benchmark.pages import PAGE, PAGE_VERSION, TEXT, write_benchmark
 from sertools.evaluation.compare.comparing import METHODS
 from sertools.evaluation.curve.stored import read_curves, why_old
 from sertools.evaluation.stats.registry import metric_names
@@ -75,7 +75,7 @@ def main() -> None:
         for name, found in systems.items()
     }
     # networks of other tasks, from which rows were carried
-    left_out += [
+    sources = [
         f"{directory}: {OTHER.format(what=what)}." for directory, what in named.items()
         if Path(directory).name.startswith(SOURCE)
     ]  # fmt: skip
@@ -88,7 +88,7 @@ def main() -> None:
     inputs |= {f"{name}/curve{n}": path for name, found in curves.items() for n, path in enumerate(found.files)}
     settings = {"simple": simple, "seeds": list(seeds), "command": options.command, "sertools": sertools.__version__,
                 "methods": METHODS, "metrics": metric_names(), "old curves": old, "other settings": named,
-                "page": 5}  # fmt: skip
+                "page": PAGE_VERSION}  # fmt: skip
     stamp = Stamp.of(settings, inputs)
     with only_writer(options.output):
         reason = why_stale(options.output, stamp)
@@ -104,7 +104,7 @@ def main() -> None:
             ]
             results = with_known_speeds(results)
             not_run = not_run_on({name: found for name, found in systems.items() if name not in run_on})
-            files = write_benchmark(results, options.output, options.command, [*not_run, *left_out], curves)
+            files = write_benchmark(results, options.output, options.command, [*not_run, *left_out], curves, sources)
             write_stamp(options.output, stamp, files)
     print((options.output / TEXT).read_text(encoding="utf-8"))
     logging.info("the page: %s", options.output / PAGE)

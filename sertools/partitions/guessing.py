@@ -13,6 +13,9 @@ from math import ceil
 from sertools.errors import UserError
 from sertools.partitions.folds import SELF_TRAINED, Fold, Folds, check_folds
 
+OF_TEACHER = "its teacher: "
+"""Before what is said of a teacher, and not of the student."""
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -133,7 +136,7 @@ def with_guesses(
         f"{SELF_TRAINED}: of the {_range([len(fold.train) for fold in made])} training utterances of a fold "
         f"{_range([len(fold.guessed) for fold in made])} carry labels that {teacher} guessed"
     )
-    of_teacher = [f"its teacher: {line}" for line in remarks if line not in folds.remarks]
+    of_teacher = [f"{OF_TEACHER}{line}" for line in remarks if line not in folds.remarks]
     result = replace(
         folds, folds=made, speakers=folds.speakers | {u: voice.speaker for u, voice in new.items()}, corpora=corpora,
         corpus_of=known if len(corpora) > 1 else {}, remarks=(*folds.remarks, remark, *of_teacher),

@@ -10,11 +10,19 @@ import torch
 from invented_experiments import invented_folds, write_experiment
 from safetensors.torch import save_file
 
-from sertools.emotion.transductive import BY_SPEAKER
+from sertools.emotion.transductive import BY_SPEAKER, REFERENCE, REMEMBERED
 from sertools.errors import UserError
 from sertools.evaluation.benchmark.costs import cost_of, parameters
 from sertools.evaluation.benchmark.grid import read_task, with_known_speeds
-from sertools.evaluation.benchmark.pages import show_number, write_benchmark
+from sertools.evaluation.benchmark.pages import (
+    COLUMNS,
+    notes_of_systems,
+    overview,
+    show_number,
+    task_sentences,
+    write_benchmark,
+)
+from sertools.evaluation.benchmark.settings import setting_of
 from sertools.evaluation.curve.stored import StoredCurves
 from sertools.evaluation.score.plots import new_figure, png
 from sertools.runs.folder import PREDICTIONS, run_files
@@ -58,7 +66,7 @@ def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path
     files = write_benchmark([task], tmp_path / "out", "a command", ["Nothing was run on b."])
     texts = {name: (tmp_path / "out" / name).read_text() for name in files}
     for text in (texts["benchmark.txt"], texts["benchmark.html"], texts["benchmark.md"]):
-        for words in ("easy (reference)", "begun is not in the table", "half (1 seed)", ": 1 of 2 seeds so far",
+        for words in ("easy (reference)", "begun is not in the table", "half (1 seed)", ": 1 of 2 seeds are trained;",
                       "Nothing was run on b.", "33.3"):  # fmt: skip
             assert words in text
     found = json.loads(texts["benchmark.json"])["tasks"][0]
@@ -67,7 +75,7 @@ def test_the_reference_is_chosen_on_dev(systems: dict[str, Path], tmp_path: Path
     )  # fmt: skip
     rows = list(csv.DictReader(texts["benchmark.csv"].splitlines()))
     assert [row["system"] for row in rows] == ["plain", "easy", "odd", "half"]
-    assert [row["remarks"][:21] for row in rows] == ["", "", "", "1 of 2 seeds so far; "]
+    assert [row["remarks"][:21] for row in rows] == ["", "", "", "1 of 2 seeds are trai"]
     with pytest.raises(UserError, match="task toy: no system has finished"):
         read_task("toy", invented_folds(), {"begun": systems["begun"]}, [], SEEDS)
 
@@ -93,22 +101,26 @@ def test_one_system_alone(systems: dict[str, Path]) -> None:
 def test_systems_that_are_told_more_stand_apart(tmp_path: Path) -> None:
     """Their own reference, Holm and star, which none with fewer seeds gets; without a simple one no comparison."""
     folds = invented_folds()
-    names = ("plain", "other", "plain_told", "other_told", "third_told", "as_it_is")
+    names = ("plain", "other", "plain_told", "other_told", "third_told", "as_it_is", "ensemble", "shipped")
+    told_of = {
+        "as_it_is": f"of its own training: {BY_SPEAKER}",
+        "ensemble": f"plain_told: {BY_SPEAKER}",
+        "shipped": "AS IT IS",
+    }
     systems = {name: write_experiment(tmp_path / name, folds, SEEDS) for name in names}
     for name in names[2:]:
-        remark = f"of its own training: {BY_SPEAKER}" if name == "as_it_is" else BY_SPEAKER
         for path in systems[name].glob("*/*/checkpoint/info.json"):
-            path.write_text(json.dumps({"remarks": [remark]}))
+            path.write_text(json.dumps({"remarks": [told_of.get(name, BY_SPEAKER)]}))
     next(systems["third_told"].glob(f"*/seed_2/{PREDICTIONS}")).unlink()
     task = read_task("toy", folds, systems, ["plain", "plain_told"], SEEDS)
     plain, told = task.groups
-    assert [row.name for row in plain.rows] == ["plain", "other", "as_it_is"]
-    assert [row.name for row in told.rows] == ["plain_told", "other_told", "third_told"]
+    assert [row.name for row in plain.rows] == ["plain", "other", "shipped"]
+    assert [row.name for row in told.rows] == ["plain_told", "other_told", "third_told", "as_it_is", "ensemble"]
     assert (plain.reference, told.reference, told.setting.name) == ("plain", "plain_told", "speakers normalised")
-    assert [row.comparison and row.comparison.first for row in told.rows] == [None, "plain_told", "plain_told"]
-    # Holm over the two of the group
+    assert [row.comparison and row.comparison.first for row in told.rows] == [None, *["plain_told"] * 4]
+    # Holm over the four of the group
     p = [row.comparison.main for row in told.rows if row.comparison]
-    assert min(one.permutation_holm for one in p) == min(1.0, 2 * min(one.permutation.p for one in p))
+    assert min(one.permutation_holm for one in p) == min(1.0, 4 * min(one.permutation.p for one in p))
     assert all(row is not told.best for row in told.rows if row.fewer)
     fewer = replace(told, rows=tuple(replace(row, fewer=True) for row in told.rows))
     assert fewer.best is None
@@ -117,18 +129,81 @@ def test_systems_that_are_told_more_stand_apart(tmp_path: Path) -> None:
     for name in ("benchmark.txt", "benchmark.md", "benchmark.html"):
         assert "toy, speakers normalised: several utterances of a tested speaker are known at once" in texts[name]
         assert "against plain_told" in texts[name]
-    first = [line.split("  ")[0] for line in texts["benchmark.txt"].splitlines()[4:11]]
-    assert first == ["plain", "other", "as_it_is", *(f"{name} (speakers normalised)" for name in names[2:5]), "chance"]
-    rows = list(csv.DictReader(texts["benchmark.csv"].splitlines()))[:6]
-    assert [row["setting"] for row in rows] == [""] * 3 + ["speakers normalised"] * 3
-    assert [row["reference"] for row in rows] == ["plain"] * 3 + ["plain_told"] * 3
-    assert [BY_SPEAKER in row["remarks"] for row in rows] == [False, False, True, True, True, True]
+    first = [line.split("  ")[0] for line in texts["benchmark.txt"].splitlines()[4:13]]
+    assert first == ["plain", "other", "shipped", *(f"{name} (speakers normalised)" for name in names[2:7]), "chance"]
+    rows = list(csv.DictReader(texts["benchmark.csv"].splitlines()))[:8]
+    assert [row["setting"] for row in rows] == [""] * 3 + ["speakers normalised"] * 5
+    assert [row["reference"] for row in rows] == ["plain"] * 3 + ["plain_told"] * 5
+    assert [BY_SPEAKER in row["remarks"] for row in rows] == [False] * 3 + [True] * 5
     found = json.loads(texts["benchmark.json"])["tasks"]
     assert [task["groups"][1]["best_on_dev"] for task in found] == [told.best.name if told.best else "", None]
     alone = read_task("toy", folds, systems, ["plain"], SEEDS, {"other_told": "what it was"}).groups[1]
     assert [row.name for row in alone.rows if any("SETTINGS than conf has now: what it was" in r for r in row.remarks)
             ] == ["other_told"]  # fmt: skip
-    assert (alone.reference, [row.comparison for row in alone.rows]) == ("", [None] * 3)
+    assert (alone.reference, [row.comparison for row in alone.rows]) == ("", [None] * 5)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("", ""),
+        (REFERENCE, ""),
+        (BY_SPEAKER, "speakers normalised"),
+        (f"pooled: of its own training: {BY_SPEAKER}", "speakers normalised"),
+        # a student hears each utterance by itself
+        (f"pooled: its teacher: {BY_SPEAKER}", ""),
+        (REMEMBERED.format(how="all of them"), "speakers remembered"),
+        (f"a: {REMEMBERED.format(how='those before it, order: manifest')}", "speakers remembered"),
+    ],
+)
+def test_settings_are_what_is_told_of_speakers(line: str, name: str) -> None:
+    assert setting_of(["something else", line]).name == name
+    assert setting_of([line, BY_SPEAKER]).name == (
+        "speakers normalised and speakers remembered" if "remembered" in name else "speakers normalised"
+    )
+
+
+def test_what_other_settings_trained_is_neither_reference_nor_best(systems: dict[str, Path], tmp_path: Path) -> None:
+    """Unless nothing else is there to compare with."""
+    folds = invented_folds()
+    task = read_task("toy", folds, systems, ["plain", "easy", "half"], SEEDS, {"easy": "what it was"})
+    (group,) = task.groups
+    assert [row.other for row in group.rows] == [False, True, False, False]
+    assert (group.reference, group.best and group.best.name) == ("plain", "plain")
+    _, rows = overview([task])
+    assert [row[0] for row in rows if "(other settings)" in row[1]] == ["easy"]
+    alone = read_task("toy", folds, systems, ["easy"], SEEDS, {"easy": "what it was"}).groups[0]
+    assert alone.reference == "easy"
+    both = read_task("toy", folds, {"half": systems["half"]}, ["half"], SEEDS, {"half": "what it was"})
+    assert (both.groups[0].best, overview([both])[1][0][1].endswith("(1 seed, other settings)")) == (None, True)
+    write_benchmark([task], tmp_path / "out", sources=["a source: so"])
+    found = json.loads((tmp_path / "out/benchmark.json").read_text())
+    assert (found["not_run"], found["sources"]) == ([], ["a source: so"])
+    assert "a source: so" in (tmp_path / "out/benchmark.html").read_text()
+
+
+def test_what_must_be_known_stands_above_numbers_once_for_all_that_share_it(tmp_path: Path) -> None:
+    folds = replace(invented_folds(), remarks=("of the folds",))
+    systems = {name: write_experiment(tmp_path / name, folds, SEEDS) for name in ("a", "b", "c")}
+    for name, said in {"a": ["one", "of the folds", "two"], "b": ["one", "two", "three"]}.items():
+        for path in systems[name].glob("*/*/checkpoint/info.json"):
+            path.write_text(json.dumps({"remarks": said}))
+    task = read_task("toy", folds, systems, [], SEEDS)
+    assert task_sentences(task) == ["of the folds"]
+    assert notes_of_systems(task) == [("a, b", ["one", "two"]), ("b", ["three"])]
+    files = write_benchmark([task], tmp_path / "out")
+    texts = {name: (tmp_path / "out" / name).read_text() for name in files}
+    for name, words in {
+        "benchmark.txt": ("of the folds", "  a, b:\n    one\n    two", "  b: three", "nothing heard"),
+        "benchmark.md": ("- of the folds", "- a, b:\n  - one\n  - two", "- b: three", "nothing heard"),
+        "benchmark.html": ("of the folds", "<strong>a, b</strong>", "<li>one</li>", "<li>two</li>",
+                           "<strong>b</strong>: three", "nothing heard"),
+    }.items():  # fmt: skip
+        places = [texts[name].find(one) for one in words]
+        assert (min(places) > 0, places) == (True, sorted(places)), name
+    # others read the table by its places
+    assert texts["benchmark.csv"].splitlines()[0] == ",".join(COLUMNS)
+    assert COLUMNS[:3] + COLUMNS[-3:] == ("task", "corpus", "system", "remarks", "setting", "reference")
 
 
 def test_costs_are_what_runs_left(systems: dict[str, Path]) -> None:

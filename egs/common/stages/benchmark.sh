@@ -307,7 +307,8 @@ benchmark_speeds() {
   done
 }
 
-# benchmark_page: one table and page of all that was run; what was trained with other settings than those of now says so
+# benchmark_page: one table and page of all that was run; what of the systems of this command was trained with other
+# settings than those of now says so
 benchmark_page() {
   local task given=() one network exp config layer source checked=() told=exp/log/settings_$$.json
   for task in $task_list; do
@@ -333,4 +334,6 @@ benchmark_page() {
   fi
   make_benchmark.py "${given[@]}" --simple "$simple" --num-seeds "$num_seeds" --command "$(command_line)" \
     --output exp/benchmark exp
+  # it is in the table now
+  rm -f "$told"
 }

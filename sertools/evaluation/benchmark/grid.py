@@ -18,8 +18,7 @@ from sertools.partitions.folds import Folds
 from sertools.runs.folder import INFO, NOT_RUN, ONE_SEED, PREDICTIONS, read_info, read_run, remarks, run_files
 from sertools.runs.predictions import read_predictions
 
-FEWER = "{some} of {all} seeds so far; more come with the stage of the systems, run again"
-
+FEWER = "{some} of {all} seeds are trained; run the stage of the systems again for the others"
 OTHER = "OTHER SETTINGS than conf has now: {what}; run the stage that trains it again"
 NOTHING: Mapping[str, str] = {}
 
@@ -36,6 +35,7 @@ class Row:
         cost: what it costs.
         remarks: what a reader must know of it.
         fewer: whether it has fewer seeds than were wanted.
+        other: whether it was trained with other settings than those of now.
     """
 
     name: str
@@ -46,6 +46,12 @@ class Row:
     cost: Cost
     remarks: tuple[str, ...]
     fewer: bool = False
+    other: bool = False
+
+    @property
+    def as_wanted(self) -> bool:
+        """Whether it has all seeds, trained with the settings of now."""
+        return not (self.fewer or self.other)
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Group:
 
     Attributes:
         setting: what they are told.
-        reference: the simple system with the best main metric on dev; empty if there is none.
+        reference: the simple system with the best main metric on dev, of those that are as wanted if there are such;
+            empty if there is none.
         rows: in the order in which they were asked for.
     """
 
@@ -64,8 +71,8 @@ class Group:
 
     @property
     def best(self) -> Row | None:
-        """The row with the best main metric on dev: no tested utterance chose it.  None of those with fewer seeds."""
-        whole = [row for row in self.rows if row.dev is not None and not row.fewer]
+        """The row with the best main metric on dev: no tested utterance chose it.  It is as wanted."""
+        whole = [row for row in self.rows if row.dev is not None and row.as_wanted]
         return max(whole, key=lambda row: _main(row.dev)) if whole else None
 
 
@@ -110,7 +117,7 @@ def read_task(
         UserError: no system has finished a seed; a damaged table.
     """
     systems: list[System] = []
-    told: dict[str, tuple[Cost, tuple[str, ...], bool]] = {}
+    told: dict[str, tuple[Cost, tuple[str, ...], bool, bool]] = {}
     unfinished: list[tuple[str, str]] = []
     for system, directory in experiments.items():
         try:
@@ -130,7 +137,7 @@ def read_task(
         fewer = len(whole) < len(wanted)
         said = [OTHER.format(what=others[system])] if system in others else []
         said += [FEWER.format(some=len(whole), all=len(wanted))] if fewer else []
-        told[system] = cost_of(directory, runs), (*said, *remarks(found)), fewer
+        told[system] = cost_of(directory, runs), (*said, *remarks(found)), fewer, system in others
     if not systems:
         why = f" ({unfinished[0][0]}: {unfinished[0][1]})" if unfinished else ""
         raise UserError(f"task {name}: no system has finished{why}")
@@ -146,15 +153,15 @@ def read_task(
 
 def _group(
     setting: Setting, systems: Sequence[System], folds: Folds, simple: Sequence[str],
-    told: Mapping[str, tuple[Cost, tuple[str, ...], bool]],
+    told: Mapping[str, tuple[Cost, tuple[str, ...], bool, bool]],
 ) -> Group:  # fmt: skip
     """Systems of one setting, compared with the best simple one among them."""
     # of dev the value is shown alone, and nothing of calibration
     dev = {s.name: score(s.table, "dev", folds, intervals=False) for s in systems if (s.table.parts == "dev").any()}
     test = {s.name: score(s.table, "test", folds, calibrated=False) for s in systems}
     rivals = [system for system in systems if system.name in simple and system.name in dev]
-    # what all are compared with has fewer seeds only if nothing else is there
-    rivals = [system for system in rivals if not told[system.name][2]] or rivals
+    # what all are compared with has fewer seeds, or other settings, only if nothing else is there
+    rivals = [system for system in rivals if not any(told[system.name][2:])] or rivals
     # of equal ones the first
     reference = max(rivals, key=lambda s: _main(dev[s.name])) if rivals else None
     compared: dict[str, Comparison] = {}

@@ -17,23 +17,26 @@ from sertools.evaluation.score.tables import aligned, chance, warnings
 from sertools.files import write_json, write_text
 
 TEXT, MARKDOWN, CSV, JSON, PAGE = "benchmark.txt", "benchmark.md", "benchmark.csv", "benchmark.json", "benchmark.html"
+PAGE_VERSION = 6
+"""Counted up with every change of what is written or how it looks: tables that another made are made anew."""
 COLUMNS = (
-    "task", "corpus", "setting", "system", "simple", "metric", "value", "low", "high", "sd_seeds", "second_metric",
-    "second_value", "dev", "reference", "difference", "difference_low", "difference_high", "p", "p_holm", "certainty",
-    "parameters", "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds", "remarks",
+    "task", "corpus", "system", "simple", "metric", "value", "low", "high", "sd_seeds", "second_metric",
+    "second_value", "dev", "difference", "difference_low", "difference_high", "p", "p_holm", "certainty", "parameters",
+    "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds", "remarks", "setting", "reference",
 )  # fmt: skip
+"""New ones at the end: others read them by their places."""
 BETWEEN = " | "
 """Between remarks in a cell of the CSV table."""
-OVERVIEW = (
-    "The main metric of every system on every task; * is the best on dev of its task and setting, a dash was not run"
-)
+OVERVIEW = "The main metric of all that were run; * is the best on dev of its task and setting, a dash was not run"
 NONE: Mapping[str, StoredCurves] = {}
 NOTES = (
-    "Rows are all experiments below EXP/TASK, also of earlier commands; Holm counts them all.",
+    "Rows are all experiments below the folder of the task, also of earlier commands; Holm counts them all.",
     "Intervals are 95 %, by resampling speakers (expanded percentiles): they are about other speakers for the networks "
     "as trained.",
-    "Systems whose tested utterances are normalised by speaker are told more, and stand apart: each such table of a "
-    "task has its own reference, its own comparisons and its own best on dev, which has as many seeds as were wanted.",
+    "Systems that hear other utterances of a tested speaker are told more, and stand apart: each such table of a "
+    "task has its own reference, its own comparisons and its own best on dev.",
+    "The best on dev has as many seeds as were wanted, trained with the settings of now, and so has the reference "
+    "unless no simple system has.",
     "The reference of a table is the simple system with the best main metric on dev; no tested utterance chose it. "
     "Differences to it are paired over speakers; p is of a permutation test over speakers, corrected (Holm) for the "
     "number of systems in the table. Sure: the interval excludes 0 and the corrected p is below 0.05; likely: one of "
@@ -51,10 +54,11 @@ def show_interval(row: Row) -> str:
     return show(main.pooled.value) + (f" ({show(ends.low)} to {show(ends.high)})" if ends else "")
 
 
-def show_fewer(row: Row) -> str:
-    """`` (2 seeds)`` of a system that has fewer than were wanted, nothing of others."""
+def show_lack(row: Row) -> str:
+    """`` (2 seeds, other settings)`` of a system that has fewer than were wanted, of other settings; else nothing."""
     seeds = len(row.test.seeds)
-    return f" ({seeds} seed{'s' * (seeds > 1)})" if row.fewer else ""
+    lacks = [f"{seeds} seed{'s' * (seeds > 1)}"] * row.fewer + ["other settings"] * row.other
+    return f" ({', '.join(lacks)})" if lacks else ""
 
 
 def show_difference(row: Row) -> str:
@@ -100,7 +104,7 @@ def group_table(group: Group) -> tuple[list[str], list[list[str]]]:
               "parameters", "minutes", "RTF"]  # fmt: skip
     rows = []
     for row in sorted_rows(group):
-        name = row.name + (" (reference)" if row.name == group.reference else "") + show_fewer(row)
+        name = row.name + (" (reference)" if row.name == group.reference else "") + show_lack(row)
         certainty = "–" if row.comparison is None else {"none": "no difference shown"}.get(
             row.comparison.certainty, row.comparison.certainty)  # fmt: skip
         other = [second.show(row.test.metrics[1].pooled.value)] if second else []
@@ -134,7 +138,7 @@ def overview(tasks: Sequence[TaskResult]) -> tuple[list[str], list[list[str]]]:
         for group in task.groups:
             for row in group.rows:
                 main, star = row.test.main, " *" if row is group.best else ""
-                shown = f"{main.metric.show(main.pooled.value)}{star}{show_fewer(row)}"
+                shown = f"{main.metric.show(main.pooled.value)}{star}{show_lack(row)}"
                 found.setdefault((group.setting.name, row.name), {})[task.name] = shown
     rows = [
         [f"{name} ({setting})" if setting else name, *(found[setting, name].get(task.name, "–") for task in tasks)]
@@ -194,7 +198,7 @@ def about(task: TaskResult) -> str:
 
 def write_benchmark(
     tasks: Sequence[TaskResult], output: Path, command: str = "", not_run: Sequence[str] = (),
-    curves: Mapping[str, StoredCurves] = NONE,
+    curves: Mapping[str, StoredCurves] = NONE, sources: Sequence[str] = (),
 ) -> list[str]:  # fmt: skip
     """Write the table as text, Markdown, CSV, JSON and a page.
 
@@ -202,8 +206,9 @@ def write_benchmark(
         tasks: at least one.
         output: folder.
         command: what was run, shown on the page.
-        not_run: sentences about what was not.
+        not_run: sentences about what was not, and on curves that are left out.
         curves: name of a task to curves of its systems.
+        sources: sentences about networks of other tasks, from which systems were carried.
 
     Returns:
         Names of the files.
@@ -222,18 +227,20 @@ def write_benchmark(
             for rows_of in (curves[task.name].points, curves[task.name].comparisons):
                 lines += ["", *aligned(*rows_of, left=1)]
             lines += ["", *curves[task.name].notes, *curves[task.name].claims]
-    lines += ["", *NOTES, *not_run]
-    marked += ["\n".join(f"- {line}" for line in not_run)] if not_run else []
+    last = [*not_run, *sources]
+    lines += ["", *NOTES, *last]
+    marked += ["\n".join(f"- {line}" for line in last)] if last else []
     write_text(output / TEXT, "\n".join(lines) + "\n")
     write_text(output / MARKDOWN, "\n\n".join(marked) + "\n")
     write_text(output / CSV, _csv(tasks))
-    write_json(output / JSON, {"command": command, "not_run": list(not_run), "tasks": [_plain(task) for task in tasks]})
+    told = {"command": command, "not_run": list(not_run), "sources": list(sources)}
+    write_json(output / JSON, {**told, "tasks": [_plain(task) for task in tasks]})
     shown = [
         (task.name, about(task), task_sentences(task), task_tables(task), notes_of_systems(task)) for task in tasks
     ]
     text = page("benchmark.html").render(
         title=f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {len(rows) - 1} systems",
-        command=command, caption=OVERVIEW, header=header, rows=rows, tasks=shown, notes=NOTES, not_run=not_run,
+        command=command, caption=OVERVIEW, header=header, rows=rows, tasks=shown, notes=NOTES, last=last,
         curves=curves, pictures={name: embedded(found.picture) for name, found in curves.items()},
         synthetic=any(task.rows[0].test.synthetic for task in tasks),
     )  # fmt: skip
@@ -271,14 +278,15 @@ def _cells(task: TaskResult, group: Group, row: Row) -> list[Any]:
     main, second = row.test.main, row.test.metrics[1] if len(row.test.metrics) > 1 else None
     ends, found = main.pooled.interval, row.comparison.main if row.comparison else None
     return [
-        task.name, row.test.corpus, group.setting.name, row.name, row.simple, main.name, main.pooled.value,
+        task.name, row.test.corpus, row.name, row.simple, main.name, main.pooled.value,
         ends.low if ends else None, ends.high if ends else None, main.pooled.sd_seeds,
         second.name if second else None, second.pooled.value if second else None,
-        row.dev.main.pooled.value if row.dev else None, group.reference,
+        row.dev.main.pooled.value if row.dev else None,
         *((found.pooled.value, found.pooled.interval.low, found.pooled.interval.high, found.permutation.p,
            found.permutation_holm, row.comparison.certainty if row.comparison else None) if found else [None] * 6),
         row.cost.parameters, row.cost.minutes, row.cost.real_time_factor, row.test.num_utterances,
         row.test.num_speakers, len(row.test.folds), len(row.test.seeds), remarks(task, row),
+        group.setting.name, group.reference,
     ]  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sertools.emotion.transductive import BY_SPEAKER
+from sertools.emotion.transductive import BY_SPEAKER, REMEMBERED
+from sertools.partitions.guessing import OF_TEACHER
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Setting:
 
     Attributes:
         name: for people; empty where every tested utterance is by itself.
-        remark: the sentence that the checkpoints of such systems carry.
+        remark: what the checkpoints of such systems say, or how it begins.
         told: what they are told, for the title of their table.
     """
 
@@ -28,14 +29,24 @@ class Setting:
 
 SETTINGS = (
     Setting("speakers normalised", BY_SPEAKER, "several utterances of a tested speaker are known at once"),
-)  # fmt: skip
-"""All but the plain one.  A model that is applied as it is carries what is said of its own training in other words, and
-is no such system."""
+    Setting("speakers remembered", REMEMBERED.partition("{")[0], "i-vectors have heard other utterances of a speaker"),
+)
+"""All but the plain one: what is told of a tested speaker is more than the utterance.
+
+Others are none.  Words that are read (``REFERENCE``), and words or labels of the tested corpus that a network has
+learnt from, are told of what is tested and not of who speaks: such a system is to be compared with those that lack
+them, for that is what it shows, and every output says it above its numbers.
+"""
 
 
 def setting_of(remarks: Collection[str]) -> Setting:
-    """The setting of a system whose runs say this; where several apply, all of them as one."""
-    found = [setting for setting in SETTINGS if setting.remark in remarks]
+    """The setting of a system whose runs say this; where several apply, all of them as one.
+
+    An ensemble says it of a member (``NAME: ...``), a model that is applied as it is of its training (``of its own
+    training: ...``): those are normalised, too.  What a student's teacher was told is not told to the student.
+    """
+    said = [line.partition(OF_TEACHER)[0] for line in remarks]
+    found = [setting for setting in SETTINGS if any(setting.remark in line for line in said)]
     if len(found) == 1:
         return found[0]
     return Setting(" and ".join(one.name for one in found), told="; ".join(one.told for one in found))
