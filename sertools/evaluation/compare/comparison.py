@@ -207,7 +207,8 @@ def compare(
         against: ``first`` compares each other system with the first, ``all`` makes all pairs.
         pairs: names of systems that are compared besides, the second with the first of each pair.
         unequal_seeds: systems may have different numbers of seeds.
-        scored: name to the results on test and dev of systems that were scored with these folds before.
+        scored: name to the results on test and dev of systems that were scored with these folds before.  They stand in
+            ``systems`` as they are: where they lack intervals or calibration, use ``comparisons`` alone.
 
     Raises:
         UserError: fewer than two systems, two of one name, a pair of what is not there, one that cannot be scored

@@ -25,7 +25,8 @@ class Score:
 
     Attributes:
         value: mean over repetitions and seeds.
-        interval: 95 % by bootstrap over speakers; None for the mean of folds or a single speaker.
+        interval: 95 % by bootstrap over speakers; None for the mean of folds, a single speaker, and where
+            intervals were left out (:func:`score`).
         sd_folds: over folds, of the values averaged over seeds; None for pooled values or one fold.  Of several
             repetitions the mean of each one's: noise of the tested parts, no error bar of the mean.
         sd_seeds: over seeds, of the values averaged over or pooled from the folds; None for one seed.
@@ -109,7 +110,7 @@ class Results:
         confusion: (C, C) counts summed over repetitions and seeds, rows true.
         confusion_shares: its rows divided by their sums.
         calibration: of the probabilities, before and after temperature scaling; None for dev, on which
-            the temperatures are fitted, and for numbers.
+            the temperatures are fitted, for numbers, and where it was left out (:func:`score`).
         mean_votes: metric to the value of a system that gives every utterance the mean of the tested utterances'
             raters' votes; empty where there are none.
     """

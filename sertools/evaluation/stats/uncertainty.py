@@ -14,6 +14,8 @@ from sertools.evaluation.stats.metric import Floats, Function, Metric
 DRAWS = 10_000
 LEVEL = 0.95
 CHUNK, CHUNK_BYTES = 1_000, 2**25  # draws at a time; fewer where classes are many (speakers)
+KEPT_SPEAKERS = 2_000
+"""Draws of more are made anew each time: kept, they would take 20 kB a speaker for as long as the process lives."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,14 @@ def _drawn(arrays: Sequence[NDArray[Any]], draws: int, seed: int) -> Iterator[tu
         raise ValueError(f"resampling speakers needs at least two, found {num_speakers}")
     flat = [array.reshape(num_speakers, -1).astype(np.float64) for array in arrays]
     chunk = max(1, min(CHUNK, CHUNK_BYTES // (8 * sum(f.shape[1] for f in flat))))
-    times = _times(num_speakers, draws, seed)
+    times = (_kept_times if num_speakers <= KEPT_SPEAKERS else _times)(num_speakers, draws, seed)
     for start in range(0, draws, chunk):
         weights = times[start : start + chunk].astype(np.float64)
         yield tuple((weights @ f).reshape(len(weights), *a.shape[1:]) for f, a in zip(flat, arrays, strict=True))
 
 
-@lru_cache(maxsize=2)
 def _times(num_speakers: int, draws: int, seed: int) -> NDArray[np.unsignedinteger[Any]]:
-    """How often each draw has each speaker, (draws, S); kept, for all systems of a table are drawn alike."""
+    """How often each draw has each speaker, (draws, S)."""
     generator = np.random.default_rng(seed)
     times = np.empty((draws, num_speakers), np.min_scalar_type(num_speakers))
     for start in range(0, draws, CHUNK):
@@ -108,6 +109,12 @@ def _times(num_speakers: int, draws: int, seed: int) -> NDArray[np.unsignedinteg
         block[:] = generator.multinomial(num_speakers, np.full(num_speakers, 1 / num_speakers), size=len(block))
     times.setflags(write=False)
     return times
+
+
+@lru_cache(maxsize=2)
+def _kept_times(num_speakers: int, draws: int, seed: int) -> NDArray[np.unsignedinteger[Any]]:
+    """The same, kept: all systems of a table are drawn alike.  Two of at most 40 MB each, of ``DRAWS`` draws."""
+    return _times(num_speakers, draws, seed)
 
 
 def interval(values: Floats, level: float, size: int) -> Interval:

@@ -239,3 +239,25 @@ def test_plots_are_deterministic_png(table: Predictions, folds: Folds) -> None:
     assert list(pictures) == ["differences", "systems", "classes", "speakers_1"]
     assert all(picture.startswith(b"\x89PNG") and len(picture) > 5000 for picture in pictures.values())
     assert pictures == draw(compared)
+
+
+def test_results_that_are_given_are_not_made_again(table: Predictions, folds: Folds) -> None:
+    """Those without what comparisons do not read give the same comparisons, and stand among the systems."""
+    other = pushed(table, 0.6)
+    systems = [System("A", table), System("B", other)]
+    scored = {
+        system.name: (
+            score(system.table, folds=folds, calibrated=False),
+            score(system.table, "dev", folds, intervals=False),
+        )
+        for system in systems
+    }
+    plain, given = compare(systems, folds), compare(systems, folds, scored=scored)
+    assert given.comparisons == plain.comparisons
+    assert (given.ratio, given.remarks) == (plain.ratio, plain.remarks)
+    for found, whole in zip(given.systems, plain.systems, strict=True):
+        assert (found.test, found.dev) == scored[found.name]
+        assert found.test == dataclasses.replace(whole.test, calibration=None)
+        assert (found.name, found.chosen, found.confusion) == (whole.name, whole.chosen, whole.confusion)
+    # of one alone
+    assert compare(systems, folds, scored={"B": scored["B"]}).comparisons == plain.comparisons

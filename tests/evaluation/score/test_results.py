@@ -155,3 +155,16 @@ def test_json_has_null_for_what_is_undefined() -> None:
     plain = to_json(score(table))
     assert plain["by_class"][1]["precision"] is None
     assert json.loads(json.dumps(plain, allow_nan=False)) == json.loads(json.dumps(plain))
+
+
+def test_what_is_left_out_changes_nothing_else(experiment: Path) -> None:
+    table = read_predictions(sorted(experiment.glob("*/*/predictions.csv")))
+    whole = score(table)
+    assert whole.calibration is not None
+    assert whole.main.pooled.interval is not None
+    assert score(table, calibrated=False) == dataclasses.replace(whole, calibration=None)
+    bare = tuple(
+        dataclasses.replace(metric, pooled=dataclasses.replace(metric.pooled, interval=None))
+        for metric in whole.metrics
+    )
+    assert score(table, intervals=False) == dataclasses.replace(whole, metrics=bare)

@@ -191,3 +191,15 @@ def test_metrics_by_what_they_look_at() -> None:
     whole = bootstrap(counts, {metric.name: metric.of for metric in metrics}, draws=50, seed=3)
     for name, values in bootstrap_metrics(counts, metrics, draws=50, seed=3).items():
         assert values.tolist() == whole[name].tolist()
+
+
+def test_draws_of_many_speakers_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are the same."""
+    values = np.arange(12.0).reshape(12, 1)
+    uncertainty._kept_times.cache_clear()
+    kept = bootstrap(values, {"mean": lambda block: block}, draws=50)["mean"]
+    assert uncertainty._kept_times.cache_info().currsize == 1
+    uncertainty._kept_times.cache_clear()
+    monkeypatch.setattr(uncertainty, "KEPT_SPEAKERS", 11)
+    assert bootstrap(values, {"mean": lambda block: block}, draws=50)["mean"].tolist() == kept.tolist()
+    assert uncertainty._kept_times.cache_info().currsize == 0
