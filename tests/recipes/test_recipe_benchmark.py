@@ -49,6 +49,9 @@ def test_from_demo_corpora_to_one_table(recipe: Callable[[str], Any]) -> None:
     assert "NOTE: exp/iemocap_to_msp/pooled_mfcc: OTHER SETTINGS" in again.stdout + again.stderr
     (line,) = [row for row in bench.read("exp/benchmark/benchmark.csv").splitlines() if "OTHER SETTINGS" in row]
     assert "seed_1 was trained with training.epochs 4, now 5" in line
+    # the only simple system
+    assert json.loads(bench.read("exp/benchmark/benchmark.json"))["tasks"][0]["groups"][0]["reference"] == "pooled_mfcc"
+    assert not list((bench.directory / "exp/log").glob("settings_*"))
     folds = json.loads(bench.read("data/folds/iemocap_to_msp/folds.json"))
     assert len(folds["folds"]) == 1
     assert {folds["corpus_of"][u] for u in folds["folds"][0]["train"]} == {"iemocap-synthetic"}
