@@ -38,6 +38,7 @@ if stage 6 "I-vectors"; then make_ivectors; fi
 if stage 7 "Bottleneck features"; then extract_bottlenecks; fi
 several_of_each
 if stage 8 "Emotion systems"; then
+  what_to_take
   train_systems
   with_baseline train_systems
 fi

@@ -26,7 +26,7 @@ def check_rows(utterances: Sequence[Utterance]) -> None:
         if utterance.frames != 1:
             raise UserError(
                 f"data.mixup mixes utterances of one row each, and {utterance.id} has {utterance.frames}: pool what is "
-                "read (pooling: statistics, or stored: statistics), or leave data.mixup out"
+                "read (pooling: statistics or dynamics, or stored: statistics), or leave data.mixup out"
             )
 
 

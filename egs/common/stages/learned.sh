@@ -11,19 +11,20 @@ upper_layer() {
   echo $((count ? count * 3 / 4 : 2))
 }
 
-# default_systems: frozen layers, S3a's networks and, where they can be trained in reasonable time, fine-tuning and (with a
+# default_systems: set system, and by_speaker (those of it that normalise by speaker): frozen layers, S3a's networks and, where they can be trained in reasonable time, fine-tuning and (with a
 # GPU) S3b
 default_systems() {
   local layer
   layer=$(upper_layer)
-  by_default=true
   system="s3_sum s3_sum_norm s3_sum_mean s3_random s3a_speech:$layer"
   if [ -n "${text_backbone-}" ]; then
     system+=" s3a_words s3a_speech_words:$layer"
     if [ -n "${recogniser-}" ]; then system+=" s3a_recognised_words s3a_speech_recognised_words:$layer"; fi
   fi
   # what RESULTS.md recommends, without and with several utterances of a tested speaker at hand
-  if ! ${demo:-false}; then system+=" s3_sum_fast s3_sum_fast_speaker"; fi
+  if ! ${demo:-false}; then
+    system+=" s3_sum_fast s3_sum_fast_speaker" by_speaker=s3_sum_fast_speaker
+  fi
   if ${demo:-false} || [ "$gpu" -gt 0 ]; then system+=" s3_finetune s3_finetune_adapters"; fi
   if [ "$gpu" -gt 0 ]; then
     system+=" s3b_cnn s3b_backbone_one_stage s3b_backbone_two_stage"
@@ -44,6 +45,7 @@ default_curves() {
 # backbone_inputs: set folds, backbone (on the demo corpus, where none is given, one that is pretrained on it), from (a
 # part of names), suffix and inputs; and system and curve_system, where they are not given
 backbone_inputs() {
+  by_speaker=
   if [ -z "$system" ]; then default_systems; fi
   if [ -z "$curve_system" ] && [ -n "${curve-}" ]; then default_curves; fi
   name_folds

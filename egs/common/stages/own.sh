@@ -86,12 +86,16 @@ own_systems() {
       "for research, not for commercial use); then run this again.  All other systems go on without it." >&2
     baseline=
   fi
+  if [ -n "$baseline" ]; then baseline_paper > /dev/null; fi
   default_transfer
-  if $by_default && [ -z "$pretrained" ]; then
-    echo "NOTE: of systems without any pretraining, functionals with a dense layer (--baseline s3a_functionals) or an SVM" \
-      "(svm) are what we would take for ten minutes of labels, and tdnn from half an hour on; better than both are layers" \
-      "of a pretrained network (--pretrained), or of a public encoder (run_s3.sh)"
-  fi
+}
+
+# what_to_take: which systems RESULTS.md recommends where nothing is pretrained and nothing was chosen; it is of classes
+what_to_take() {
+  if ! $by_default || [[ -n $pretrained || $target == *:number ]]; then return; fi
+  echo "NOTE: these systems learn from your labels alone. By what we measured, take --pretrained (layers of a network of" \
+    "egs/tedlium2) or run_s3.sh (layers of a public model) if you can. Otherwise take functionals with ten minutes of" \
+    "labels (--baseline svm, or s3a_functionals, a dense layer), and tdnn from half an hour on."
 }
 
 prepare_own() {
@@ -134,15 +138,19 @@ own_functionals() {
 
 # baseline_paper: the folder of conf/ that has conf/*/BASELINE.yaml: S2's svm and networks, S3a's dense layer
 baseline_paper() {
-  if [[ -e ../common/conf/s3/$baseline.yaml || -e conf/s3/$baseline.yaml ]]; then echo s3; else echo s2; fi
+  local paper found=()
+  for paper in s2 s3; do
+    if [[ -e ../common/conf/$paper/$baseline.yaml || -e conf/$paper/$baseline.yaml ]]; then found+=("$paper"); fi
+  done
+  [ ${#found[@]} -gt 0 ] || recipe_error "--baseline $baseline: neither conf/s2 nor conf/s3 has $baseline.yaml, here or in ../common"
+  [ ${#found[@]} = 1 ] || recipe_error "--baseline $baseline: conf/s2 and conf/s3 both have $baseline.yaml; give one another name"
+  echo "${found[0]}"
 }
 
 # with_baseline FUNCTION: FUNCTION of the system on functionals, which has features of its own and no other input
 with_baseline() {
-  local paper system=$baseline cuts=$functionals inputs=() of_networks=("${settings[@]}")
-  local settings=()
-  # an SVM has no epoch that is selected
-  if [ "$baseline" != svm ]; then settings=("${of_networks[@]}"); fi
+  local paper system=$baseline cuts=$functionals inputs=()
+  if [ -z "$baseline" ]; then return; fi
   paper=$(baseline_paper)
-  if [ -n "$baseline" ]; then "$1"; fi
+  "$1"
 }

@@ -2,7 +2,7 @@
 #
 # They read the options system, num_seeds, train_nj and gpu, and set by the script (transfer_inputs, heard_words):
 # paper (the folder in conf/), folds, cuts, inputs (options of train_emotion.py), suffix (of experiments' names), and
-# settings (options over each system's configuration, if set), and file_of (if set: the function that says which file a
+# settings (--set KEY=VALUE over each system's configuration that has KEY, if set), and file_of (if set: the function that says which file a
 # system's settings are in, if it is not called like the system).
 # shellcheck shell=bash disable=SC2034,SC2154
 
@@ -22,6 +22,7 @@ name_folds() {
   fi
 }
 
+# those for all systems; one that has no such settings, as an SVM, which selects no epoch, is trained without (experiment)
 number_settings() {
   settings=(--set training.select_by=dev_ccc --set data.class_weights=none)
 }
@@ -30,23 +31,25 @@ number_settings() {
 experiment() {
   check_name --system "$1"
   config "$paper/$("${file_of:-echo}" "${1%%:*}")"
-  local layers=${1#*:}
-  layer=(${settings[@]+"${settings[@]}"})
+  local layers=${1#*:} taken
+  layer=()
+  if [ -n "${settings[*]-}" ]; then
+    taken=$(take_settings.py "${config[@]}" "${settings[@]}")
+    if [ -n "$taken" ]; then mapfile -t layer <<< "$taken"; fi
+  fi
   if [[ $1 == *:* ]]; then layer+=(--set "model.layers=[${layers//+/,}]"); fi
   exp=$results${1/:/_}$suffix
 }
 
-# several_of_each: where $system is the default, leave out of it what normalises by speaker, if somebody in the folds has
-# a single utterance, over which nothing can be normalised, or nobody else speaks
+# several_of_each: leave out of $system what normalises by speaker by default ($by_speaker), where the folds' utterances
+# cannot be
 several_of_each() {
-  local one kept=() count='import collections, json, sys
-folds = json.load(open(sys.argv[1]))
-counts = collections.Counter(folds["speakers"][name] for name in folds["labels"])
-print(len(counts) > 1 and min(counts.values()) > 1)'
-  if ! ${by_default-false} || [[ ! -e $folds/folds.json || " $system " != *_speaker" "* ]]; then return; fi
-  if [ "$(python3 -c "$count" "$folds/folds.json")" = True ]; then return; fi
+  local one why kept=()
+  if [[ -z $by_speaker || ! -e $folds/folds.json ]]; then return; fi
+  why=$(check_speakers.py "$folds")
+  if [ -z "$why" ]; then return; fi
   for one in $system; do
-    if [[ $one == *_speaker ]]; then echo "$one is not trained: there are not several utterances of each of several speakers"; else kept+=("$one"); fi
+    if [[ " $by_speaker " == *" $one "* ]]; then echo "$one is not trained: $why"; else kept+=("$one"); fi
   done
   system="${kept[*]}"
 }

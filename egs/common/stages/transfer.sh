@@ -33,12 +33,19 @@ transfer_inputs() {
 }
 
 # default_transfer: set system where it is not given: on layers of a pretrained network those that RESULTS.md recommends and
-# S1's own; without one the network from scratch, and what it has to beat
+# S1's own; without one the network from scratch, and what it has to beat; and by_speaker, those of them that normalise by
+# speaker
 default_transfer() {
-  by_default=false
+  by_default=false by_speaker=
   if [ -n "$system" ]; then return; fi
-  by_default=true system="tdnn pooled_mfcc"
-  if [ -n "$pretrained" ]; then system="pooled pooled_speaker s1"; fi
+  by_default=true
+  if [ -n "$pretrained" ]; then
+    system="pooled pooled_speaker s1" by_speaker=pooled_speaker
+  else
+    system="tdnn pooled_mfcc"
+    # which takes no extractor
+    if [ -n "$ivectors" ]; then system=tdnn; fi
+  fi
 }
 
 # make_ivectors: by the extractor given, or by one of each fold, of its train part's speakers

@@ -105,10 +105,10 @@ class EmotionConfig:
             raise ValueError("precision: bfloat16 is of the trunk, which does not train here (train: head)")
         if self.head_alone and self.data.spec_augment is not None:
             raise ValueError("data.spec_augment hides features, and a head alone (train: head) reads stored layers; "
-                             "data.mixup is for it, with pooling: statistics")  # fmt: skip
+                             "data.mixup is for it, with pooling: statistics or dynamics")  # fmt: skip
         if not self.head_alone and self.data.mixup:
             raise ValueError("data.mixup is of the head alone on pooled layers (transfer.train: head, model.pooling: "
-                             "statistics); data.spec_augment is for whole networks")  # fmt: skip
+                             "statistics or dynamics); data.spec_augment is for whole networks")  # fmt: skip
 
     @property
     def head_alone(self) -> bool:
