@@ -84,14 +84,28 @@ demo-s4: env
 
 # CORPORA="NAME=DIR ..."; without it on demo corpora.  BACKBONE="DIR ...": public speech models, whose layers S3 reads.
 # PRETRAINED="DIR ...": networks of egs/tedlium2, which S1's systems are carried from.  With SPEECH="NAME=CUTS ..." also
-# over minutes of pretraining, and what was pretrained so is carried as PRETRAINED is (not the controls of random weights).
+# over minutes of pretraining, and all of S1's systems are carried from what was pretrained so (from the controls of random
+# weights those that run_pretraining.sh carries; every experiment has its row in the table).
 # OPTIONS: those of egs/benchmark/run.sh, which go over these; PRETRAINING: options of run_pretraining.sh.
 # Folders are found from here or from egs/benchmark.
-CARRIED = $(strip $(if $(SPEECH),$$(cat egs/benchmark/exp/pretrained_networks)) $(PRETRAINED))
+GIVEN_FOLDERS = $(foreach one,$(CORPORA),$(lastword $(subst =, ,$(one)))) $(BACKBONE) $(PRETRAINED)
 benchmark: env-opensmile $(if $(BACKBONE),env-ssl)
-	$(if $(SPEECH),egs/benchmark/run_pretraining.sh --speech "$(SPEECH)" --corpora "$(CORPORA)" $(PRETRAINING))
-	egs/benchmark/run.sh --corpora "$(CORPORA)" --backbone "$(BACKBONE)" --pretrained "$(CARRIED)" $(OPTIONS)
+	@for one in $(GIVEN_FOLDERS); do \
+	  [ -e "$$one" ] || [ -e "egs/benchmark/$$one" ] || { echo "make benchmark: there is no $$one" >&2; exit 2; }; done
+ifneq ($(SPEECH),)
+	rm -f egs/benchmark/exp/pretrained_networks
+	egs/benchmark/run_pretraining.sh --speech "$(SPEECH)" --corpora "$(CORPORA)" $(PRETRAINING)
+ifneq ($(filter --submit,$(PRETRAINING)),)
+	@echo "When these jobs are done, run make benchmark with the same words, but without --submit: what is trained is kept"
+else
+	networks=$$(utils/carried_networks.sh $(PRETRAINED)) && egs/benchmark/run.sh --corpora "$(CORPORA)" \
+	  --backbone "$(BACKBONE)" --pretrained "$$networks" $(OPTIONS)
 	@echo "the table: egs/benchmark/exp/benchmark/benchmark.html"
+endif
+else
+	egs/benchmark/run.sh --corpora "$(CORPORA)" --backbone "$(BACKBONE)" --pretrained "$(PRETRAINED)" $(OPTIONS)
+	@echo "the table: egs/benchmark/exp/benchmark/benchmark.html"
+endif
 
 test: lint test-full test-modern test-lhotse
 

@@ -31,14 +31,12 @@ parse_options "$@"
 
 home=tedlium2
 pretraining_plan
+list_networks
 
 if stage 0 "Demo speech"; then if [ -z "$speech" ]; then pretraining_demo; fi; fi
 if stage 1 "Parts of the speech"; then sample_speech; fi
 if stage 2 "How words sound"; then pronounce_speech; fi
-if stage 3 "Pretraining"; then
-  pretrain_parts
-  list_networks
-fi
+if stage 3 "Pretraining"; then pretrain_parts; fi
 if stage 4 "Systems on the tasks"; then benchmark_with_all 0 6; fi
 if stage 5 "Curves"; then pretraining_curves; fi
 if stage 6 "Table and page"; then benchmark_with_all 7 7; fi

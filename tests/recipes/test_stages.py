@@ -1,5 +1,6 @@
 """What the recipes share: egs/common, and how a script is begun."""
 
+import os
 import re
 import shlex
 import shutil
@@ -98,20 +99,67 @@ def test_networks_are_told_apart_by_any_space(given: str) -> None:
     assert done.stdout == "/a\n/a /b\n\n"
 
 
-def test_make_benchmark_hands_over_all_networks() -> None:
-    def told(*given: str) -> str:
-        command = ["make", "-n", "benchmark", "CORPORA=ravdess=/r", *given]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+BENCHMARK = (
+    "SPEECH",
+    "BACKBONE",
+    "OPTIONS",
+    "PRETRAINED",
+    "CORPORA",
+    "PRETRAINING",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+)
 
-    plain = told("OPTIONS=--num-seeds 2")
+
+def told_by_make(*given: str) -> str:
+    command = ["make", "-n", "benchmark", "CORPORA=ravdess=/r", *given]
+    environment = {name: value for name, value in os.environ.items() if name not in BENCHMARK}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_benchmark_hands_over_all_networks() -> None:
+    plain = told_by_make("OPTIONS=--num-seeds 2")
     assert 'egs/benchmark/run.sh --corpora "ravdess=/r" --backbone "" --pretrained "" --num-seeds 2\n' in plain
     assert "add_extra.sh ssl" not in plain
     assert "run_pretraining.sh" not in plain
-    networks = told("BACKBONE=/whisper /wavlm", "PRETRAINED=/n /m", "SPEECH=mine=/c", "PRETRAINING=--minutes 10")
+    networks = told_by_make(
+        "BACKBONE=/whisper /wavlm", "PRETRAINED=/n /m", "SPEECH=mine=/c", "PRETRAINING=--minutes 10"
+    )
+    assert "for one in /r /whisper /wavlm /n /m;" in networks
     assert "add_extra.sh ssl" in networks
     assert 'run_pretraining.sh --speech "mine=/c" --corpora "ravdess=/r" --minutes 10\n' in networks
-    carried = '--pretrained "$(cat egs/benchmark/exp/pretrained_networks) /n /m"'
-    assert f'--backbone "/whisper /wavlm" {carried}' in networks
+    assert "networks=$(utils/carried_networks.sh /n /m) && egs/benchmark/run.sh" in networks
+    assert '--backbone "/whisper /wavlm" --pretrained "$networks"' in networks
+
+
+def test_make_benchmark_does_not_go_on_before_jobs_are_done() -> None:
+    told = told_by_make("SPEECH=mine=/c", "PRETRAINING=--minutes 10 --submit")
+    assert "run_pretraining.sh" in told
+    assert "without --submit" in told
+    assert "benchmark/run.sh" not in told
+
+
+def test_networks_that_are_carried_are_trained_and_each_once(tmp_path: Path) -> None:
+    (tmp_path / "utils").mkdir()
+    program = shutil.copy(ROOT / "utils/carried_networks.sh", tmp_path / "utils")
+
+    def carried(*given: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([program, *given], capture_output=True, text=True)
+
+    (tmp_path / "egs/benchmark/exp").mkdir(parents=True)
+    assert carried().returncode == 2
+    assert "there is no egs/benchmark/exp/pretrained_networks" in carried().stderr
+    for name in "abc":
+        (tmp_path / f"egs/tedlium2/exp/{name}/checkpoint").mkdir(parents=True)
+    listed = "../tedlium2/exp/a", "../tedlium2/exp/b"
+    (tmp_path / "egs/benchmark/exp/pretrained_networks").write_text("".join(f"{one}\n" for one in listed))
+    assert carried().stdout == " ".join(listed) + "\n"
+    twice = f"{tmp_path}/egs/tedlium2/exp/a/", "egs/tedlium2/exp/b", "../tedlium2/exp/b", "egs/tedlium2/exp/c"
+    assert carried(*twice).stdout == " ".join((*listed, "egs/tedlium2/exp/c")) + "\n"
+    (tmp_path / "egs/tedlium2/exp/b/checkpoint").rmdir()
+    assert (carried().returncode, carried().stdout) == (2, "")
+    assert "../tedlium2/exp/b has no checkpoint" in carried().stderr
 
 
 # -- how a script is begun

@@ -168,15 +168,14 @@ all_networks() {
   for part in "${parts[@]}"; do pretrainings_of $part; done
 }
 
-# list_networks: a file of those of this run, without the controls, as ./run.sh --pretrained takes them: for
-# `make benchmark`, which carries them, too
+# list_networks: a file of those of this run, without the controls, as ./run.sh --pretrained takes them once they are
+# trained: for `make benchmark`, which carries them, too
 list_networks() {
   local part listed=exp/pretrained_networks
   mkdir -p exp
   # shellcheck disable=SC2086  # two words
   for part in "${parts[@]}"; do pretrainings_of $part; done > "$listed"
-  echo "./run.sh --pretrained \"\$(cat $listed)\" carries systems from them; $listed has:"
-  cat "$listed"
+  echo "$listed lists the networks: ./run.sh --pretrained \"\$(cat $listed)\" carries systems from them when they are trained"
 }
 
 # benchmark_with_all FIRST LAST: those stages of the benchmark, with every network
