@@ -17,7 +17,7 @@ own_options
 option pretrained ""    "an experiment of egs/tedlium2, with its checkpoint/: layers of it are features then"
 option ivectors ""      "i-vectors for networks that take them, conf/ivector/IVECTORS.yaml"
 option extractor ""     "an i-vector model (that of --pretrained); empty: one a fold, of its train part's speakers"
-option system ""        "conf/s1/SYSTEM.yaml; empty: tdnn pooled_mfcc, with --pretrained pooled pooled_speaker s1"
+option system ""        "conf/s1/SYSTEM.yaml; empty: tdnn pooled_mfcc (with --ivectors tdnn), with --pretrained pooled pooled_speaker s1"
 option baseline svm     "a system on openSMILE's functionals: svm, s3a_functionals (a dense layer: ten minutes of labels), dnn; none"
 option choose_on_dev "" "GROUP=SYSTEM,SYSTEM,...: in the comparison, a system that is in each fold the best on dev"
 option num_seeds 3      "trainings of every fold, with seeds 1 to N"
