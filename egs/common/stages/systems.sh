@@ -27,9 +27,15 @@ number_settings() {
   settings=(--set training.select_by=dev_ccc --set data.class_weights=none)
 }
 
+# find_experiment SYSTEM[:LAYER[+LAYER]]: set exp
+find_experiment() {
+  check_name --system "$1"
+  exp=$results${1/:/_}$suffix
+}
+
 # experiment SYSTEM[:LAYER[+LAYER]]: set exp, config (of the system) and layer (options of train_emotion.py)
 experiment() {
-  check_name --system "$1"
+  find_experiment "$1"
   config "$paper/$("${file_of:-echo}" "${1%%:*}")"
   local layers=${1#*:} taken
   layer=()
@@ -38,7 +44,6 @@ experiment() {
     if [ -n "$taken" ]; then mapfile -t layer <<< "$taken"; fi
   fi
   if [[ $1 == *:* ]]; then layer+=(--set "model.layers=[${layers//+/,}]"); fi
-  exp=$results${1/:/_}$suffix
 }
 
 # several_of_each: leave out of $system what normalises by speaker by default ($by_speaker), where the folds' utterances
@@ -89,13 +94,13 @@ compare_systems() {
     if [[ " $system " == *" ${one%,*} "* && " $system " == *" ${one#*,} "* ]]; then how+=(--pair "$one"); fi
   done
   for one in $system; do
-    experiment "$one"
+    find_experiment "$one"
     compared+=("$one=$exp")
   done
   for group in "${@:2}"; do
     members='' trained=false
     for one in $(tr ',' ' ' <<< "${group#*=}"); do
-      experiment "$one"
+      find_experiment "$one"
       members+=,$exp
       if [ -e "$exp" ]; then trained=true; fi
     done
@@ -110,7 +115,7 @@ compare_systems() {
       "${compared[@]}"
     echo "open $PWD/$output/comparison.html"
   elif [ ${#compared[@]} = 1 ]; then
-    experiment "${compared[0]%%=*}"
+    find_experiment "${compared[0]%%=*}"
     echo "open $PWD/$exp/results/report.html"
   fi
 }
@@ -119,7 +124,7 @@ compare_systems() {
 compare_with() {
   local one other compared=()
   for one in $system; do
-    experiment "$one"
+    find_experiment "$one"
     compared+=("$one=$exp")
   done
   for other in "${@:2}"; do
