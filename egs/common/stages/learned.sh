@@ -11,8 +11,8 @@ upper_layer() {
   echo $((count ? count * 3 / 4 : 2))
 }
 
-# default_systems: set system, and by_speaker (those of it that normalise by speaker): frozen layers, S3a's networks and, where they can be trained in reasonable time, fine-tuning and (with a
-# GPU) S3b
+# default_systems: set system, and by_speaker (those of it that normalise by speaker): frozen layers, S3a's networks and,
+# where they can be trained in reasonable time, fine-tuning and (with a GPU) S3b
 default_systems() {
   local layer
   layer=$(upper_layer)

@@ -2,8 +2,8 @@
 #
 # They read the options system, num_seeds, train_nj and gpu, and set by the script (transfer_inputs, heard_words):
 # paper (the folder in conf/), folds, cuts, inputs (options of train_emotion.py), suffix (of experiments' names), and
-# settings (--set KEY=VALUE over each system's configuration that has KEY, if set), and file_of (if set: the function that says which file a
-# system's settings are in, if it is not called like the system).
+# settings (--set KEY=VALUE over each system's configuration that has KEY, if set), and file_of (if set: the function that
+# says which file a system's settings are in, if it is not called like the system).
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # name_folds: set folds, suffix (of experiments' names), and settings where a number is predicted (by

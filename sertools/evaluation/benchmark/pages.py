@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import inf
@@ -25,6 +26,8 @@ COLUMNS = (
     "train_minutes", "real_time_factor", "utterances", "speakers", "folds", "seeds", "remarks", "setting", "reference",
 )  # fmt: skip
 """New ones at the end: others read them by their places."""
+INDENTED = re.compile("^( *)  ")
+"""Of lines for a terminal; in Markdown their last two spaces become the mark of an item."""
 BETWEEN = " | "
 """Between remarks in a cell of the CSV table."""
 OVERVIEW = "The main metric of all that were run; * is the best on dev of its task and setting, a dash was not run"
@@ -218,7 +221,7 @@ def write_benchmark(
     marked = [lines[0], "\n".join(_markdown(header, rows))]
     for task in tasks:
         lines += ["", f"{task.name}: {about(task)}", *_listed(task)]
-        listed = [f"{line[: len(line) - len(line.lstrip()) - 2]}- {line.lstrip()}" for line in _listed(task)]
+        listed = [INDENTED.sub(r"\1- ", line) for line in _listed(task)]
         marked += [f"**{task.name}**: {about(task)}", *(["\n".join(listed)] if listed else [])]
         for title, head, body in task_tables(task):
             lines += [*(["", f"{task.name}, {title}"] if title else []), "", *aligned(head, body, left=1)]
