@@ -7,9 +7,9 @@
         --supervisions B.jsonl.gz data/folds/cross
 
 The configuration says which utterances count (class_set), what is predicted (target: the emotion if
-nothing is said), and who is tested when (protocol: strict, paper, random, repeated, fixed, cross,
-known_speakers, dealt_speakers, dealt_utterances).  Writes OUT/folds.json, and refuses to if a speaker
-were in two parts of a fold.
+nothing is said), who is tested when (protocol: strict, paper, random, repeated, fixed, cross,
+known_speakers, dealt_speakers, dealt_utterances), and which augmented copies train (copies).  Writes
+OUT/folds.json, and refuses to if a speaker were in two parts of a fold.
 """
 
 import logging
@@ -23,6 +23,7 @@ from sertools.corpora.registry import get_class_set
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash, only_writer
 from sertools.manifests import read_supervisions
+from sertools.partitions.copies import apart, chosen_copies, with_copies
 from sertools.partitions.examples import corpora_of, examples_of
 from sertools.partitions.folds import FOLDS, Folds, read_folds, write_folds
 from sertools.partitions.labelling import Labelled, TargetConfig, label, with_votes
@@ -48,7 +49,10 @@ def main() -> None:
     for path in options.supervisions:
         require_whole(path, "the corpus preparation stage (local/prepare_corpus.py)")
         supervisions += read_supervisions(path)
+    supervisions, copies = apart(supervisions)
     chosen, about, lines = choose(config, supervisions)
+    if copies and not config.copies:
+        lines.append(f"{len(copies)} augmented copies take no part (copies: all would let them train)")
     # class sets are code, not a file: a changed definition must show in the stamp
     inputs = {"supervisions": json_hash([content_hash(path) for path in options.supervisions]),
               "labels": json_hash([chosen.labels, chosen.target.name, list(chosen.target.classes)]),
@@ -71,6 +75,8 @@ def main() -> None:
             config, examples_of(supervisions, chosen.labels, config.part_field), target=chosen.target,
             about_classes=about, remarks=chosen.remarks, shares=chosen.shares,
         )  # fmt: skip
+        if config.copies:
+            folds = with_copies(folds, chosen_copies(copies, config.copies))
         write_folds(options.out / FOLDS, folds)
         write_stamp(options.out, stamp, [FOLDS])
     tell(folds)

@@ -23,7 +23,7 @@ from cli import add_inputs, parser, run
 import numpy as np
 
 from sertools.audio.cuts import load_cut
-from sertools.audio.degrading import add_noise, band_pass
+from sertools.audio.degrading import add_noise, band_pass, generator_of, read_band
 from sertools.errors import UserError
 from sertools.evaluation.compare.comparing import PAGE, TEXT, Source, Wishes, compare_experiments
 from sertools.evaluation.score.plots import new_figure, png
@@ -102,19 +102,15 @@ def main() -> None:
 
 def band(text: str) -> tuple[float, float]:
     """``LOW-HIGH``."""
-    low, _, high = text.partition("-")
     try:
-        found = float(low), float(high)
+        return read_band(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError("write it as 300-3400") from error
-    if not 0 < found[0] < found[1]:
-        raise argparse.ArgumentTypeError("the lower end comes first, above 0")
-    return found
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def noisy(snr: float) -> Degrade:
     """White noise."""
-    return lambda samples, rate, name: add_noise(samples, snr, name)
+    return lambda samples, rate, name: add_noise(samples, snr, generator_of(name))
 
 
 def narrow(low: float, high: float) -> Degrade:

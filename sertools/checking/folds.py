@@ -77,5 +77,6 @@ def _check_tested(folds: Folds, found: Findings, where: str) -> None:
                 what = f"utterance {utterance} is tested in fold {other} and in fold {fold.name} of one repetition"
                 found.add("tested twice", where, what)
     if folds.tested == "all":
-        for utterance in sorted(folds.labels.keys() - {u for one in tested.values() for u in one}):
+        known = {u for one in tested.values() for u in one}
+        for utterance in sorted(folds.labels.keys() - folds.copies.keys() - known):
             found.add("never tested", where, f"utterance {utterance} is tested in no fold, and tested is not 'some'")

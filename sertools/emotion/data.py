@@ -10,6 +10,7 @@ import torch
 from lhotse.cut import Cut
 from torch import Tensor
 
+from sertools.augmentation.fields import COPY
 from sertools.data.batching import Part, plan_batches
 from sertools.data.reader import Kept
 from sertools.data.statistics import mean_and_deviation
@@ -57,6 +58,7 @@ class Utterance:
         label: index of its class, or its value.
         ivectors: float32 (rows, D), or None.
         ivector_period: frames that a row stands for.
+        copy: how it was changed, if it is an augmented copy of an utterance; empty: it is none.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Utterance:
     label: int | float
     ivectors: Tensor | None = None
     ivector_period: int = 10
+    copy: str = ""
 
     @property
     def frames(self) -> int:
@@ -81,7 +84,7 @@ class StoredUtterance(Utterance):
     """An utterance whose features and i-vectors are read when they are asked for, and kept where there is room.
 
     Args:
-        id, speaker, corpus, label, ivector_period: see :class:`Utterance`.
+        id, speaker, corpus, label, ivector_period, copy: see :class:`Utterance`.
         frames: T.
         read: gives the features.
         read_ivectors: gives the i-vectors; None if there are none.
@@ -91,10 +94,11 @@ class StoredUtterance(Utterance):
     def __init__(
         self, *, id: str, speaker: str, corpus: str, label: int | float, frames: int, read: Callable[[], Tensor],
         read_ivectors: Callable[[], Tensor] | None, ivector_period: int, kept: Kept,
+        copy: str = "",
     ) -> None:  # fmt: skip
         for name, value in (("id", id), ("speaker", speaker), ("corpus", corpus), ("label", label), ("_frames", frames),
                             ("ivector_period", ivector_period), ("_read", read), ("_read_ivectors", read_ivectors),
-                            ("_kept", kept)):  # fmt: skip
+                            ("_kept", kept), ("copy", copy)):  # fmt: skip
             object.__setattr__(self, name, value)
 
     @property
@@ -121,7 +125,7 @@ class StoredUtterance(Utterance):
         return StoredUtterance(
             id=self.id, speaker=self.speaker, corpus=self.corpus, label=self.label, frames=self._frames,
             read=lambda: _normalised(self._read(), mean, std), read_ivectors=self._read_ivectors,
-            ivector_period=self.ivector_period, kept=self._kept,
+            ivector_period=self.ivector_period, kept=self._kept, copy=self.copy,
         )  # fmt: skip
 
     _frames: int
@@ -215,7 +219,8 @@ def _load(cut: Cut, label: int | float, reading: Reading, where: str, kept: Kept
     if not cut.supervisions:
         raise UserError(f"{where}: {cut.id} has no supervision, so nobody knows its speaker; keep them in the cuts")
     supervision = cut.supervisions[0]
-    speaker, corpus = str(supervision.speaker), str((supervision.custom or {}).get("corpus", "unknown"))
+    custom = supervision.custom or {}
+    speaker, corpus, copy = str(supervision.speaker), str(custom.get("corpus", "unknown")), str(custom.get(COPY, ""))
     arrays = [_find(cut, name) for name in reading.arrays or (FEATURES,)]
     if len({place.rows for place, _ in arrays}) > 1:
         told = ", ".join(f"{place.rows} of {place.name}" for place, _ in arrays)
@@ -225,13 +230,13 @@ def _load(cut: Cut, label: int | float, reading: Reading, where: str, kept: Kept
     if kept is None:
         return Utterance(
             cut.id, speaker, corpus, _rows(arrays, reading.pooling), label,
-            track.read() if track is not None else None, period,
+            track.read() if track is not None else None, period, copy,
         )  # fmt: skip
     return StoredUtterance(
         id=cut.id, speaker=speaker, corpus=corpus, label=label,
         frames=arrays[0][0].rows if reading.pooling == "frames" else 1,
         read=partial(_rows, arrays, reading.pooling), read_ivectors=track.read if track is not None else None,
-        ivector_period=period, kept=kept,
+        ivector_period=period, kept=kept, copy=copy,
     )  # fmt: skip
 
 
@@ -268,18 +273,21 @@ def _rows(arrays: Sequence[tuple[access.Place, int | None]], pooling: Pooling) -
 def normalise_speakers(utterances: dict[str, Utterance]) -> dict[str, Utterance]:
     """Give each speaker's features mean 0 and variance 1 over all of the speaker's rows.
 
+    Augmented copies are another voice, or the same in another room: each kind of them is normalised by itself, and an
+    utterance without any.
+
     Raises:
         UserError: a speaker has a single row, which says nothing of a variance.
     """
-    by_speaker: dict[str, list[Utterance]] = {}
+    by_speaker: dict[tuple[str, str], list[Utterance]] = {}
     for utterance in utterances.values():
-        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+        by_speaker.setdefault((utterance.speaker, utterance.copy), []).append(utterance)
     moments = {}
-    for name, group in by_speaker.items():
+    for voice, group in by_speaker.items():
         if sum(u.frames for u in group) < 2:
-            raise UserError(f"speaker {name} has one utterance, too little for normalise: speaker")
-        moments[name] = mean_and_deviation(u.once() for u in group)
-    return {name: _standardised(u, *moments[u.speaker]) for name, u in utterances.items()}
+            raise UserError(f"speaker {voice[0]} has one utterance, too little for normalise: speaker")
+        moments[voice] = mean_and_deviation(u.once() for u in group)
+    return {name: _standardised(u, *moments[u.speaker, u.copy]) for name, u in utterances.items()}
 
 
 def _standardised(utterance: Utterance, mean: Tensor, std: Tensor) -> Utterance:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from lhotse.cut import Cut
 
+from sertools.augmentation.fields import COPY
+
 
 @dataclass(frozen=True)
 class Block:
@@ -40,6 +42,11 @@ def make_blocks(cuts: Iterable[Cut], minutes: float, *, whole_speakers: bool = F
 
 
 def speaker(cut: Cut) -> str:
-    """Who speaks in a cut, by its first supervision; each utterance its own speaker where unknown."""
-    name = cut.supervisions[0].speaker if cut.supervisions else None
-    return str(name) if name is not None else cut.id
+    """Who speaks in a cut, by its first supervision; each utterance its own speaker where unknown.
+
+    Whoever is heard in an augmented copy is somebody else: nothing of it is remembered of the utterance's speaker.
+    """
+    if not cut.supervisions or cut.supervisions[0].speaker is None:
+        return cut.id
+    told = cut.supervisions[0]
+    return " ".join(filter(None, (str(told.speaker), str((told.custom or {}).get(COPY, "")))))

@@ -61,6 +61,8 @@ class Folds:
             fixed by the corpus, cross-corpus), the same in every repetition; ``varied``: repetitions need not test
             the same utterances (sources that learn from other folds' parts).
         shares: utterance to the raters' votes as shares of the classes; of every labelled utterance, or of none.
+        copies: augmented copy to the utterance that it is a copy of; copies have labels and speakers as utterances do,
+            and train only (:mod:`sertools.partitions.copies`).
     """
 
     protocol: str
@@ -76,6 +78,7 @@ class Folds:
     remarks: tuple[str, ...] = ()
     tested: Literal["all", "some", "varied"] = "all"
     shares: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -117,9 +120,11 @@ def check_folds(folds: Folds, where: str) -> None:
             is in two parts, tested twice in a repetition, tested in one repetition and not in another, or unknown;
             a part is empty; a tested part has several corpora; a class has no training data; a label is no
             class, or no finite number; names are not unique, or no names of folders; a label is guessed of an
-            utterance that does not train, where labels are numbers or raters' votes, or without a remark.
+            utterance that does not train, where labels are numbers or raters' votes, or without a remark; an augmented
+            copy is dev or test, or trains without what it is a copy of.
     """
     _check_guesses(folds, where)
+    _check_copies(folds, where)
     if odd := (folds.labels.keys() | folds.guessed.keys()) ^ folds.speakers.keys():
         raise UserError(f"{where}: utterance {min(odd)} has a label or a speaker, but not both")
     if not folds.corpora or not all(folds.corpora):
@@ -180,6 +185,23 @@ def _check_guesses(folds: Folds, where: str) -> None:
                     f"{where}: fold {fold.name}: utterance {utterance} is guessed to be '{guess}', not one of "
                     f"{', '.join(folds.classes)}"
                 )
+
+
+def _check_copies(folds: Folds, where: str) -> None:
+    for copy, utterance in folds.copies.items():
+        if copy not in folds.labels or utterance not in folds.labels or utterance in folds.copies:
+            raise UserError(f"{where}: {copy} is a copy of {utterance}, and one of them is no utterance of the folds")
+    if not folds.copies:
+        return
+    for fold in folds.folds:
+        if tested := folds.copies.keys() & {*fold.dev, *fold.test}:
+            raise UserError(f"{where}: fold {fold.name}: {min(tested)} is dev or test, and an augmented copy")
+        train = set(fold.train)
+        if alone := {copy for copy in folds.copies.keys() & train if folds.copies[copy] not in train}:
+            shown = min(alone)
+            raise UserError(
+                f"{where}: fold {fold.name}: {shown} trains, a copy of {folds.copies[shown]}, which does not"
+            )
 
 
 def _check_shares(folds: Folds, where: str) -> None:
@@ -251,7 +273,7 @@ def _check_tested(folds: Folds, where: str) -> None:
     if folds.tested == "varied":
         return
     first, *others = tested.values()
-    if folds.tested == "all" and (never := folds.labels.keys() - first.keys()):
+    if folds.tested == "all" and (never := folds.labels.keys() - folds.copies.keys() - first.keys()):
         raise UserError(f"{where}: utterance {min(never)} is tested in 0 folds; it must be in one")
     for repetition in others:
         if odd := first.keys() ^ repetition.keys():
@@ -269,9 +291,12 @@ def write_folds(path: Path | str, folds: Folds) -> None:
     path = _file(path)
     check_folds(folds, str(path))
     values = asdict(folds)
+    # folds without guesses and copies are written as they always were
     for fold in values["folds"]:
         if not fold["guessed"]:
-            del fold["guessed"]  # folds without guesses are written as they always were
+            del fold["guessed"]
+    if not folds.copies:
+        del values["copies"]
     write_json(path, values)
 
 

@@ -30,6 +30,8 @@ class FoldsConfig:
         train_per_class: so many training utterances a class; 0 for all.
         train_draws: so many draws of them, each a repetition.
         part_field: field of the manifest that says an utterance's part, for protocol fixed.
+        copies: names of augmented copies in the manifest (``speed=0.9``, ``local/augment_corpus.py``) that train with
+            what they are copies of; ``all``; None: none.
     """
 
     class_set: str | dict[str, str] = ""
@@ -42,6 +44,7 @@ class FoldsConfig:
     train_per_class: int = 0
     train_draws: int = 1
     part_field: str = "split"
+    copies: str | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.train_fraction <= 1.0:

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
+from lhotse.utils import fastcopy
 
 from sertools.data.batching import plan_batches
 from sertools.emotion.data import Reading, Utterance, batches_in_order, check_all_found, collate, load_utterances
 from sertools.errors import UserError
+from sertools.manifests import read_cuts, write_cuts
 
 
 def utterance(name: str, frames: int) -> Utterance:
@@ -108,3 +110,27 @@ def test_a_corpus_larger_than_the_room(tiny_corpus: tuple[Path, Path], normalise
 def test_rows_side_by_side_are_as_many(tiny_corpus: tuple[Path, Path]) -> None:
     with pytest.raises(UserError, match="has no egemaps"):
         load_utterances(tiny_corpus[0], {"utt00": 0}, Reading(("egemaps",)))
+
+
+def test_copies_are_normalised_among_themselves(tiny_corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """A speaker's utterances are what they are without copies; a kind of copies has its own mean and deviation."""
+    cuts = list(read_cuts(tiny_corpus[0]))
+    copies = []
+    for cut in cuts[:24]:
+        copy = fastcopy(cut, id=f"{cut.id}_loud", supervisions=[
+            fastcopy(cut.supervisions[0], id=f"{cut.id}_loud", custom=cut.supervisions[0].custom | {"copy": "loud"})
+        ])  # fmt: skip
+        copies.append(copy)
+    write_cuts([*cuts, *copies], tmp_path / "both.jsonl.gz")
+    labels = {cut.id: 0 for cut in cuts}
+    reading = Reading(normalise="speaker")
+    alone = load_utterances(tiny_corpus[0], labels, reading)
+    both = load_utterances(tmp_path / "both.jsonl.gz", labels | {cut.id: 0 for cut in copies}, reading)
+    for name, utterance in alone.items():
+        assert torch.equal(both[name].features, utterance.features)
+    voices = {(u.speaker, u.copy) for u in both.values()}
+    assert len(voices) == 16
+    for voice in voices:
+        rows = torch.cat([u.features for u in both.values() if (u.speaker, u.copy) == voice])
+        assert torch.allclose(rows.mean(0), torch.zeros(6), atol=1e-4)
+        assert torch.allclose(rows.std(0, unbiased=False), torch.ones(6), atol=1e-3)

@@ -11,6 +11,7 @@ import pytest
 from sertools.config import from_dict
 from sertools.errors import UserError
 from sertools.partitions import protocols
+from sertools.partitions.copies import with_copies
 from sertools.partitions.examples import Example
 from sertools.partitions.folds import Folds, find_fold, nth_fold, read_folds, write_folds
 from sertools.partitions.making import FoldsConfig, make_folds
@@ -108,6 +109,9 @@ def test_sources_know_the_training_speakers_alone(tmp_path: Path) -> None:
     for fold, theirs in zip(folds.folds, target.folds, strict=True):
         assert fold.name == theirs.name
         assert {*fold.train, *fold.dev, *fold.test} == set(theirs.train)
+    # sources divide utterances; augmented copies of them are theirs to choose
+    write_folds(tmp_path, with_copies(target, {"slow": {e.utterance: f"{e.utterance}_slow" for e in corpus()}}))
+    assert make_folds(config, genders, classes=CLASSES) == folds
     with pytest.raises(UserError, match="like: FOLDER"):
         made(corpus(), protocol="known_speakers")
 

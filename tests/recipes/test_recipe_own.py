@@ -95,6 +95,15 @@ def test_one_command_from_a_table_with_defects_to_a_comparison(
     own.run("--manifests", "given", "--stage", "3", "--stop-stage", "3")
     assert "is up to date" in own.read("data/mine/log/make_folds.strict.log")
 
+    # augmented copies train too, beside what was trained without them
+    copies = ("--skip-bad", "true", "--system", "pooled_mfcc", "--baseline", "none", "--copies")
+    own.run(*told, *copies, "speed=0.9  volume=-6..6")
+    folds = json.loads(own.read("data/mine/with_speed_0.9_volume_-6-6/folds/strict/folds.json"))
+    assert len(folds["copies"]) == 2 * len(SPEAKERS) * 4
+    assert "AUGMENTED" in own.read("exp/mine_with_speed_0.9_volume_-6-6_pooled_mfcc_strict/results/report.html")
+    refused = own.run(*told, *copies, "faster=2", "--stop-stage", "1", check=False)
+    assert "there are speed=, noise=" in refused.stdout + refused.stderr
+
     # a column of numbers as the target: CCC with an interval
     number = ("--target", "arousal:number", "--system", "pooled_mfcc", "--stage", "3")
     own.run(*told, *number)

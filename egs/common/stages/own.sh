@@ -13,6 +13,7 @@ own_options() {
   option set ""           "settings over it, KEY=VALUE between spaces: \"encoding=cp1252 ignore_case=true\""
   option skip_bad false   "go on without rows and recordings that are broken; DATA/manifests/problems.txt lists them"
   option join ""          "manifests of other corpora beside it, for --protocol cross: \"../iemocap/data/real/manifests ...\""
+  option copies ""        "augmented copies that train too, a copy a word: \"speed=0.9 speed=1.1 noise=5..20\" (docs/running.md#copies)"
   option target ""        "a column that is predicted, COLUMN (its classes) or COLUMN:number; empty: the emotion label"
   option classes ""       "those that take part, \"angry,happy,sad\"; empty: all that there are"
   option protocol strict  "conf/folds/PROTOCOL.yaml: strict (sessions, or groups of speakers), fixed, repeated, random, cross"
@@ -43,7 +44,9 @@ own_names() {
   own_manifests=${manifests:-$data/manifests}
   manifests=$own_manifests
   joined=()
+  plain_cuts=$own_manifests/${dataset}_cuts_all.jsonl.gz table_manifests=$own_manifests
   if [ -n "$join" ]; then join_names; fi
+  if [ -n "$copies" ]; then copies_names; fi
   prepare_corpus() { prepare_own; }
   make_folds() { own_folds; }
 }
@@ -60,6 +63,17 @@ join_names() {
   done
   [ "$protocol" != strict ] || protocol=cross
   data=data/$dataset results=exp/${dataset}_ manifests=data/$dataset/manifests
+}
+
+# copies_names: with --copies; what is made with them lies in folders that are called after them
+copies_names() {
+  local called
+  [ -z "$join" ] || recipe_error "--copies is of one corpus. Of several: local/augment_corpus.py for each, its folders as --manifests and --join, and copies: all in conf/folds/$protocol.yaml"
+  check_once --copies "$copies"
+  called=$(one_line "$copies")
+  called=${called//[= ]/_} called=${called//../-}
+  data=data/$dataset/with_$called results=exp/${dataset}_with_${called}_
+  manifests=$data/manifests own_manifests=$manifests
 }
 
 # only_corpus FOLDER OPTION NAME: set found_corpus to the one in a folder of manifests; of several it is to be NAME
@@ -107,7 +121,12 @@ prepare_own() {
     if $skip_bad; then options+=(--skip-bad); fi
     if [ -n "$audio" ]; then options+=(--audio "$audio"); fi
     [ -n "$table$audio" ] || recipe_error "stage 1 needs --table, or --audio with a pattern (--conf), or --manifests; see --help"
-    $train_cmd "$data/log/prepare.log" prepare_table.py "${options[@]}" ${table:+"$table"} "$own_manifests"
+    $train_cmd "$data/log/prepare.log" prepare_table.py "${options[@]}" ${table:+"$table"} "$table_manifests"
+  fi
+  if [ -n "$copies" ]; then
+    local copy wanted=()
+    for copy in $copies; do wanted+=(--copy "$copy"); done
+    $train_cmd "$data/log/augment.log" augment_corpus.py --jobs "$nj" "${wanted[@]}" "$plain_cuts" "$manifests"
   fi
   if [ -n "$join" ]; then
     $train_cmd "$data/log/join.log" combine_cuts.py "${joined_cuts[@]}" "$manifests"
@@ -116,11 +135,14 @@ prepare_own() {
 
 # inspect_own: the page, once for these manifests
 inspect_own() {
-  if [ "$data/inspection.html" -nt "$(cuts_of_corpus)" ]; then
+  local seen
+  seen=$(cuts_of_corpus)
+  if [ -n "$copies" ]; then seen=$plain_cuts; fi
+  if [ "$data/inspection.html" -nt "$seen" ]; then
     echo "$data/inspection.html is up to date"
     return
   fi
-  $train_cmd "$data/log/inspect.log" sertools inspect "$(cuts_of_corpus)" --jobs "$nj" --page "$data/inspection.html"
+  $train_cmd "$data/log/inspect.log" sertools inspect "$seen" --jobs "$nj" --page "$data/inspection.html"
   echo "look at $PWD/$data/inspection.html"
 }
 
@@ -129,6 +151,7 @@ own_folds() {
   if [ -n "$target" ]; then options=(--set "target.field=${target%%:*}"); fi
   if [[ $target == *:* ]]; then options+=(--set "target.kind=${target#*:}"); fi
   if [ -n "$classes" ]; then options+=(--set "target.classes=[$classes]"); fi
+  if [ -n "$copies" ]; then options+=(--set copies=all); fi
   divide "${folds##*/}" "${folds##*/}" "${options[@]}"
 }
 

@@ -37,9 +37,11 @@ def _divide(examples: Sequence[Example], options: KnownSpeakersOptions) -> Divid
     known = {example.utterance: example for example in examples}
     folds = []
     for number, fold in enumerate(target.folds, start=1):
-        if unknown := [utterance for utterance in fold.train if utterance not in known]:
+        # augmented copies go with their utterances again, if they train here too
+        trained = [utterance for utterance in fold.train if utterance not in target.copies]
+        if unknown := [utterance for utterance in trained if utterance not in known]:
             raise UserError(f"{options.like} trains on {unknown[0]}, which is not here; both must have one class_set")
-        parts = deal_by_speaker([known[u] for u in fold.train], options.num_folds, f"{options.seed} {fold.name}")
+        parts = deal_by_speaker([known[u] for u in trained], options.num_folds, f"{options.seed} {fold.name}")
         test, dev, *rest = parts
         train = tuple(sorted(utterance for part in rest for utterance in part))
         folds.append(Fold(fold.name, train, tuple(sorted(dev)), tuple(sorted(test)), number))

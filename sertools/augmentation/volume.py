@@ -1,0 +1,17 @@
+"""Louder or softer: another distance to the microphone, another studio's level."""
+
+import numpy as np
+
+from sertools.augmentation.augmentation import Augmentation, Change, Samples, read_range
+
+
+def _volume(value: str) -> Change:
+    gains = read_range(value, -60.0, 40.0, "dB")
+
+    def change(samples: Samples, rate: int, generator: np.random.Generator) -> Samples:
+        return (samples * 10 ** (gains.draw(generator) / 20)).astype(np.float32)
+
+    return change
+
+
+VOLUME = Augmentation("volume", "-12..6", "dB louder; what would clip is made as loud as it can be", _volume)

@@ -1,0 +1,91 @@
+"""Copies of utterances: what they are called, what they sound like, and what their supervisions say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from lhotse import MonoCut, Recording, SupervisionSegment
+from lhotse.supervision import AlignmentItem
+
+from sertools.audio.cuts import load_cut
+from sertools.augmentation.copying import FULL_SCALE, changed, make_copies, read_copy
+from sertools.augmentation.fields import COPY, COPY_OF
+from sertools.errors import UserError
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> MonoCut:
+    """The second of two seconds, with a word."""
+    samples = np.random.default_rng(0).normal(0, 0.05, 32000).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    word = AlignmentItem("word", 0.2, 0.5)
+    told = SupervisionSegment(
+        "a/1", "a", 0.0, 1.0, speaker="s", custom={"emotion": "sad", "corpus": "c"}, alignment={"word": [word]}
+    )
+    recording = Recording.from_file(tmp_path / "a.wav")
+    return MonoCut("a/1", 1.0, 1.0, 0, recording=recording, supervisions=[told])
+
+
+def test_a_copy_is_the_cut_changed(cut: MonoCut, tmp_path: Path) -> None:
+    copies = [read_copy("speed=0.8"), read_copy("speed=0.8,noise=5..10"), read_copy("volume=-6")]
+    slow, noisy, soft = (one.cut for one in make_copies([cut], copies, tmp_path / "out", jobs=1))
+    assert [one.id for one in (slow, noisy, soft)] == ["a/1_speed0.8", "a/1_speed0.8_noise5-10", "a/1_volume-6"]
+    whole = load_cut(cut)[0]
+    assert np.abs(load_cut(soft)[0] - whole * 10 ** (-6 / 20)).max() < 1e-4  # 16 bits
+    assert slow.duration == pytest.approx(1.25, abs=1e-4)
+    told = slow.supervisions[0]
+    assert told.custom == {"emotion": "sad", "corpus": "c", COPY: "speed=0.8", COPY_OF: "a/1"}
+    assert (told.speaker, told.recording_id, told.start) == ("s", slow.id, 0.0)
+    assert told.duration == pytest.approx(1.25, abs=1e-4)
+    item = told.alignment["word"][0]
+    assert (item.start, item.duration) == (pytest.approx(0.25, abs=1e-4), pytest.approx(0.625, abs=1e-4))
+    assert cut.supervisions[0].custom == {"emotion": "sad", "corpus": "c"}
+
+
+def test_draws_depend_on_utterance_copy_and_seed_alone(cut: MonoCut) -> None:
+    one = read_copy("noise=0..20")
+    first, _ = changed(cut, one, 0)
+    assert np.array_equal(first, changed(cut, one, 0)[0])
+    assert not np.array_equal(first, changed(cut, one, 1)[0])
+    assert not np.array_equal(first, changed(cut.with_id("b"), one, 0)[0])
+    assert not np.array_equal(first, changed(cut, read_copy("noise=0..20.0"), 0)[0])
+
+
+def test_what_would_clip_is_made_softer(cut: MonoCut, tmp_path: Path) -> None:
+    loud, soft = make_copies([cut], [read_copy("volume=30"), read_copy("volume=-1")], tmp_path / "out", jobs=1)
+    assert (loud.softer, soft.softer) == (True, False)
+    samples = load_cut(loud.cut)[0]
+    assert np.abs(samples).max() == pytest.approx(FULL_SCALE, abs=1e-4)
+    whole = load_cut(cut)[0]
+    assert np.abs(samples / np.abs(samples).max() - whole / np.abs(whole).max()).max() < 1e-3
+
+
+def test_what_is_there_is_kept_and_damage_is_found(cut: MonoCut, tmp_path: Path) -> None:
+    made = make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=1)[0]
+    path = Path(made.cut.recording.sources[0].source)
+    before = path.stat().st_mtime_ns
+    again = make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=1)[0]
+    assert path.stat().st_mtime_ns == before
+    assert again.cut.to_dict() == made.cut.to_dict()
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(UserError, match="remove it and run this again"):
+        make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=1)
+
+
+def test_two_supervisions_and_lost_audio_are_refused(cut: MonoCut, tmp_path: Path) -> None:
+    two = MonoCut("two", 0.0, 1.0, 0, recording=cut.recording, supervisions=cut.supervisions * 2)
+    with pytest.raises(UserError, match="cut two has 2 supervisions"):
+        make_copies([two], [read_copy("speed=0.9")], tmp_path / "out")
+    Path(cut.recording.sources[0].source).unlink()
+    with pytest.raises(UserError, match=r"a/1: .*a\.wav"):
+        make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out")
+    soundfile.write(tmp_path / "a.wav", np.full(32000, 0.1), 16000)
+    with pytest.raises(UserError, match=r"band=300-9000, a/1: a band must lie between 0 and 8000 Hz"):
+        make_copies([cut], [read_copy("band=300-9000")], tmp_path / "out")
+
+
+@pytest.mark.parametrize("wrong", ["", "speed", "speed=", "faster=2", "speed=0.9,", "noise=10..5", "speed=9"])
+def test_what_is_no_copy(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"speed|noise|there are"):
+        read_copy(wrong)
