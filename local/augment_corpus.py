@@ -7,14 +7,16 @@
 
 A --copy is a copy of each utterance; several changes with commas between are made one after the other, and of LOW..HIGH
 each utterance has a number of its own.  Writes OUT/NAME_{recordings,supervisions,cuts}_all.jsonl.gz with the utterances
-and their copies, and the copies' audio (FLAC) to OUT/audio.  Copies train where a fold's configuration says `copies:
+and their copies, and the copies' audio (FLAC) to OUT/copies.  Copies train where a fold's configuration says `copies:
 all`, or names them, wherever what they are copies of trains; they are never dev or test.
 """
 
 import argparse
 import logging
 import os
+import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cli import at_least_one, parser, progress_bar, run
@@ -23,19 +25,23 @@ from cli import at_least_one, parser, progress_bar, run
 # isort: split
 
 from lhotse import RecordingSet, SupervisionSet
+from lhotse.cut import Cut
 
-from sertools.augmentation.copying import Copy, make_copies, read_copy
+from sertools.augmentation.copying import Copy, make_copies, new_ids, read_copy
 from sertools.augmentation.fields import COPY_OF
 from sertools.augmentation.registry import AUGMENTATIONS
 from sertools.errors import UserError
-from sertools.files import content_hash, only_writer, replacing
+from sertools.features.audio import audio_state
+from sertools.files import content_hash, json_hash, only_writer, read_json, replacing, write_json
 from sertools.helptext import seed
-from sertools.manifests import load_cuts, write_cuts
+from sertools.manifests import load_cuts, read_supervisions, write_cuts
 from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
 
-AUDIO = "audio"
+COPIES, AUDIO = "copies", "audio.json"
+OF_FORMER_RUN = re.compile(r"[0-9a-f]{12}")
 CUTS = "_cuts_"
 MANIFEST = ".jsonl.gz"
+MADE_BY = "the preparation of the corpus (local/prepare_corpus.py, or prepare_table.py)"
 
 
 def copy(text: str) -> Copy:
@@ -52,7 +58,7 @@ def main() -> None:
     arguments.add_argument("--copy", type=copy, action="append", required=True, metavar="NAME=VALUE", help=known)
     arguments.add_argument("--seed", type=seed, default=0, help="of what is drawn (default: 0)")
     arguments.add_argument(
-        "--jobs", type=at_least_one, default=os.cpu_count() or 2, help="processes (default: %(default)s)"
+        "--jobs", type=at_least_one, default=os.cpu_count() or 2, help="threads (default: %(default)s)"
     )
     arguments.add_argument("cuts", type=Path, metavar="CUTS", help="NAME_cuts_all.jsonl.gz, with labels")
     arguments.add_argument("out", type=Path, metavar="OUT", help="folder for manifests and audio")
@@ -60,40 +66,38 @@ def main() -> None:
     names = [one.name for one in options.copy]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"--copy {twice} is given twice, and both would be the same; leave one out")
-    require_whole(options.cuts, "the preparation of the corpus (local/prepare_corpus.py)")
+    require_whole(options.cuts, MADE_BY)
     files = {kind: manifest_name(options.cuts, kind) for kind in ("recordings", "supervisions", "cuts")}
     if options.cuts.resolve().parent == options.out.resolve():
         raise UserError(f"{options.out} has the manifest that is copied; give another folder as OUT")
+    refuse_another_corpus(options.out, files["cuts"])
+    cuts = list(load_cuts(options.cuts))
+    check_plain(cuts, options.cuts)
+    check_same(cuts, options.cuts.with_name(files["supervisions"]))
 
-    stamp = Stamp({"copies": names, "seed": options.seed}, {"cuts": content_hash(options.cuts)})
+    # files whose audio was replaced are other speech, though the manifest is the same
+    inputs = {"cuts": content_hash(options.cuts), "audio": json_hash([audio_state(cut) for cut in cuts])}
+    stamp = Stamp({"copies": names, "seed": options.seed, "manifest": options.cuts.name}, inputs)
     with only_writer(options.out):
-        reason = why_stale(options.out, stamp)
         # what was copied by other settings lies in another folder
-        audio = options.out / AUDIO / stamp.key[:12]
-        if reason is None and audio.is_dir():
+        folder = options.out / COPIES / stamp.key[:12]
+        reason = why_stale(options.out, stamp) or lost_audio(options.out)
+        if reason is None:
             logging.info("%s is up to date", options.out)
+            remove_former(folder)
             return
-        logging.info("making %s: %s", options.out, reason or f"{audio} is missing")
-        cuts = list(load_cuts(options.cuts))
-        if any(COPY_OF in (one.custom or {}) for cut in cuts for one in cut.supervisions):
-            raise UserError(f"{options.cuts} has copies already; give the manifest without them")
+        logging.info("making %s: %s", options.out, reason)
+        new_ids(cuts, options.copy)
         begin(options.out)
         with progress_bar("copying", "utterances") as progress:
-            made = make_copies(cuts, options.copy, audio, seed=options.seed, jobs=options.jobs, progress=progress)
-        every = [*cuts, *(one.cut for one in made)]
-        recordings = {cut.recording.id: cut.recording for cut in every}
-        sets = {
-            "recordings": RecordingSet.from_recordings(recordings.values()),
-            "supervisions": SupervisionSet.from_segments(s.with_offset(c.start) for c in every for s in c.supervisions),
-        }
-        for kind, manifest in sets.items():
-            with replacing(options.out / files[kind]) as temporary:
-                manifest.to_file(temporary)
-        write_cuts(every, options.out / files["cuts"])
-        write_stamp(options.out, stamp, list(files.values()))
-        for other in (options.out / AUDIO).iterdir():
-            if other != audio:
-                shutil.rmtree(other)
+            made = make_copies(cuts, options.copy, folder, seed=options.seed, jobs=options.jobs, progress=progress)
+        write_manifests([*cuts, *(one.cut for one in made)], options.out, files)
+        paths = [Path(one.cut.recording.sources[0].source) for one in made]
+        write_json(
+            options.out / AUDIO, {str(path.relative_to(options.out.absolute())): path.stat().st_size for path in paths}
+        )
+        write_stamp(options.out, stamp, [*files.values(), AUDIO])
+        remove_former(folder)
     hours = sum(one.cut.duration for one in made) / 3600
     logging.info("%s: %d utterances and %d copies (%.2f h)", options.out / files["cuts"], len(cuts), len(made), hours)
     if softer := sum(one.softer for one in made):
@@ -106,6 +110,63 @@ def manifest_name(cuts: Path, kind: str) -> str:
     if not there or not name or not split.endswith(MANIFEST):
         raise UserError(f"{cuts} is not called NAME_cuts_all.jsonl.gz, so nobody knows the corpus's name; rename it")
     return f"{name}_{kind}_{split}"
+
+
+def refuse_another_corpus(out: Path, name: str) -> None:
+    """Raise UserError if a folder has the manifests of another corpus."""
+    other = next((path for path in sorted(out.glob(f"*{CUTS}*{MANIFEST}")) if path.name != name), None)
+    if other is not None:
+        raise UserError(f"{other} is of another corpus; give each corpus a folder of its own as OUT")
+
+
+def check_plain(cuts: Sequence[Cut], path: Path) -> None:
+    """Raise UserError if there are copies among the cuts."""
+    copied = next((cut.id for cut in cuts if any(COPY_OF in (one.custom or {}) for one in cut.supervisions)), None)
+    if copied is not None:
+        raise UserError(f"{path} has copies already, such as {copied}; give the manifest without them")
+
+
+def check_same(cuts: Sequence[Cut], path: Path) -> None:
+    """Raise UserError if the supervisions beside the cuts, from which folds are made, say something else."""
+    if not path.exists():
+        return
+    told = {one.id: one for one in read_supervisions(path, MADE_BY)}
+    for cut in cuts:
+        for one in cut.supervisions:
+            other = told.get(one.id)
+            if other is not None and (one.speaker, one.custom) != (other.speaker, other.custom):
+                raise UserError(
+                    f"{path} and the cuts beside it differ about {one.id} (speaker or labels), and copies are made of "
+                    "the cuts: write the correction into both, or prepare the corpus again"
+                )
+
+
+def lost_audio(out: Path) -> str | None:
+    """Say which file of a copy is gone, or has another size than was written; None: all are there."""
+    for name, size in read_json(out / AUDIO, "local/augment_corpus.py").items():
+        path = out / name
+        if not path.is_file() or path.stat().st_size != size:
+            return f"{path} is missing or damaged"
+    return None
+
+
+def write_manifests(cuts: Sequence[Cut], out: Path, files: Mapping[str, str]) -> None:
+    """Recordings, supervisions and cuts, by the names of their files."""
+    sets = {
+        "recordings": RecordingSet.from_recordings({cut.recording.id: cut.recording for cut in cuts}.values()),
+        "supervisions": SupervisionSet.from_segments(s.with_offset(c.start) for c in cuts for s in c.supervisions),
+    }
+    for kind, manifest in sets.items():
+        with replacing(out / files[kind]) as temporary:
+            manifest.to_file(temporary)
+    write_cuts(cuts, out / files["cuts"])
+
+
+def remove_former(kept: Path) -> None:
+    """Remove the audio that runs of this program with other settings have left beside that of a folder."""
+    for other in kept.parent.iterdir():
+        if other != kept and OF_FORMER_RUN.fullmatch(other.name) and other.is_dir() and not other.is_symlink():
+            shutil.rmtree(other)
 
 
 if __name__ == "__main__":

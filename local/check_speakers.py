@@ -10,8 +10,8 @@ normalised too.
 from pathlib import Path
 
 from cli import parser, run
+from sertools.partitions.by_speaker import why_not_by_speaker
 from sertools.partitions.folds import read_folds
-from sertools.partitions.speakers import why_not_by_speaker
 
 
 def main() -> None:

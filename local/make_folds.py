@@ -32,6 +32,7 @@ from sertools.partitions.target import Target
 from sertools.provenance import Stamp, require_whole, why_stale, write_stamp
 
 SHOWN = 12
+MADE_BY = "the corpus preparation stage (local/prepare_corpus.py, prepare_table.py or augment_corpus.py)"
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
     config = load_config(FoldsConfig, options.config, options.overrides)
     supervisions = []
     for path in options.supervisions:
-        require_whole(path, "the corpus preparation stage (local/prepare_corpus.py)")
+        require_whole(path, MADE_BY)
         supervisions += read_supervisions(path)
     supervisions, copies = apart(supervisions)
     chosen, about, lines = choose(config, supervisions)

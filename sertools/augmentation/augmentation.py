@@ -12,6 +12,19 @@ Change = Callable[[Samples, int, np.random.Generator], Samples]
 
 
 @dataclass(frozen=True)
+class Setting:
+    """An augmentation with its value.
+
+    Attributes:
+        value: in its only spelling: ``0.9`` of ``0.90``.
+        change: what it does.
+    """
+
+    value: str
+    change: Change
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """A way in which speech is changed.
 
@@ -19,13 +32,13 @@ class Augmentation:
         name: on the command line, before ``=``.
         example: a value, for the help.
         about: what the value is, with its unit.
-        change: from the value as it is written.  Raises ValueError: it cannot be such a value.
+        read: from the value as it is written.  Raises ValueError: it cannot be such a value.
     """
 
     name: str
     example: str
     about: str
-    change: Callable[[str], Change]
+    read: Callable[[str], Setting]
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,9 @@ class Range:
 
     low: float
     high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:g}" if self.low == self.high else f"{self.low:g}..{self.high:g}"
 
     def draw(self, generator: np.random.Generator) -> float:
         """One of them, uniformly."""

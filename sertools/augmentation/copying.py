@@ -1,9 +1,8 @@
 """Copies of a manifest's utterances, each changed by augmentations and written as audio."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,17 +11,16 @@ from lhotse import Recording, SupervisionSegment
 from lhotse.cut import Cut, MonoCut
 from lhotse.utils import fastcopy
 
-from sertools.audio.cuts import load_cut
 from sertools.audio.degrading import generator_of
-from sertools.audio.opening import BadAudio
 from sertools.augmentation.augmentation import Change, Samples
 from sertools.augmentation.fields import COPY, COPY_OF
 from sertools.augmentation.registry import AUGMENTATIONS
-from sertools.corpora.audio_check import check_audio
+from sertools.corpora.audio_check import AudioFile, check_audio
 from sertools.corpora.audio_write import write_audio
 from sertools.corpora.problems import Problem
 from sertools.errors import UserError
-from sertools.files import json_hash, replacing
+from sertools.features.audio import load_samples
+from sertools.files import json_hash, replacing, sweep
 
 FULL_SCALE = 32767 / 32768
 LONGEST_NAME = 200
@@ -33,7 +31,7 @@ class Copy:
     """A copy of every utterance.
 
     Attributes:
-        name: as on the command line, ``speed=0.9`` or ``speed=0.9,noise=10``.
+        name: ``speed=0.9`` or ``speed=0.9,noise=10``, each value in its only spelling.
         changes: one after the other.
     """
 
@@ -65,16 +63,36 @@ def read_copy(text: str) -> Copy:
     Raises:
         ValueError: there is no such augmentation, or it takes no such value.
     """
-    changes = []
+    names, changes = [], []
     for part in text.split(","):
         name, _, value = part.partition("=")
         if name not in AUGMENTATIONS:
             raise ValueError(f"'{part}': there are {', '.join(f'{one}=' for one in AUGMENTATIONS)}")
         try:
-            changes.append(AUGMENTATIONS[name].change(value))
+            setting = AUGMENTATIONS[name].read(value)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-    return Copy(text, tuple(changes))
+        names.append(f"{name}={setting.value}")
+        changes.append(setting.change)
+    return Copy(",".join(names), tuple(changes))
+
+
+def new_ids(cuts: Sequence[Cut], copies: Sequence[Copy]) -> dict[str, str]:
+    """Id of every copy to the utterance that it is a copy of.
+
+    Raises:
+        UserError: an id is that of an utterance, or of two copies.
+    """
+    found: dict[str, str] = {}
+    known = {cut.id for cut in cuts}
+    for cut in cuts:
+        for copy in copies:
+            name = f"{cut.id}_{copy.suffix}"
+            if name in known or name in found:
+                whose = "there is a cut of that name" if name in known else f"so would one of {found[name]}"
+                raise UserError(f"the copy {copy.name} of {cut.id} would be called {name}, and {whose}: rename one")
+            found[name] = cut.id
+    return found
 
 
 def make_copies(
@@ -83,60 +101,60 @@ def make_copies(
 ) -> list[Made]:  # fmt: skip
     """Write every copy of every cut, cuts in order, the copies of each one after the other.
 
-    A file that is there is kept: what made it is known by its folder's name, which the caller chooses.
+    A whole file that is there is kept: what made it is known by its folder's name, which the caller chooses.
 
     Args:
         cuts: of one recording and one supervision each.
         copies: with different names.
         directory: for the audio, a folder a copy.
         seed: of what is drawn.  An utterance's draws depend on it, the copy and the utterance's id alone.
-        jobs: processes.
+        jobs: threads; most of the work leaves Python's lock.
         progress: called with how many are done, and of how many.
 
     Raises:
-        UserError: a cut has no audio, or not one supervision; an augmentation cannot be applied to it.
+        UserError: a cut has no audio that features could be made of, or not one supervision; an augmentation cannot be
+            applied to it; two ids would be the same.
     """
+    new_ids(cuts, copies)
     for copy in copies:
         (directory / copy.suffix).mkdir(parents=True, exist_ok=True)
+        sweep(directory / copy.suffix)
     tasks = [(cut, copy) for cut in cuts for copy in copies]
-    one = partial(_make_copy, directory=directory, seed=seed)
     made: list[Made] = []
-    # functions of a change cannot be sent to another process: its name is
-    names = [(cut, copy.name) for cut, copy in tasks]
-    with ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(one, names, chunksize=8):
+    # not processes: they would outlive a parent that is killed, and hold its folder
+    pool = ThreadPoolExecutor(max(1, jobs))
+    try:
+        for result in pool.map(lambda task: _make_copy(task[0], task[1], directory, seed), tasks):
             made.append(result)
-            progress(len(made), len(names))
+            progress(len(made), len(tasks))
+    finally:
+        pool.shutdown(cancel_futures=True)
     return made
 
 
-def _make_copy(task: tuple[Cut, str], directory: Path, seed: int) -> Made:
-    cut, name = task
-    copy = read_copy(name)
+def _make_copy(cut: Cut, copy: Copy, directory: Path, seed: int) -> Made:
     if len(cut.supervisions) != 1:
         raise UserError(f"cut {cut.id} has {len(cut.supervisions)} supervisions; an utterance with one is needed")
     new = f"{cut.id}_{copy.suffix}"
     path = directory / copy.suffix / f"{_file_name(cut.id)}.flac"
     samples, softer = changed(cut, copy, seed)
-    if not path.exists():
+    found = check_audio(path) if path.exists() else None
+    if not isinstance(found, AudioFile) or found.num_samples != len(samples):
         with replacing(path) as temporary:
             write_audio(temporary, samples, int(cut.sampling_rate), "FLAC")
-    found = check_audio(path)
+        found = check_audio(path)
     if isinstance(found, Problem):
         raise UserError(f"{path}: {found.reason}; remove it and run this again")
-    return Made(_as_cut(cut, new, name, found.recording(new)), softer)
+    return Made(_as_cut(cut, new, copy.name, found.recording(new)), softer)
 
 
 def changed(cut: Cut, copy: Copy, seed: int) -> tuple[Samples, bool]:
     """Samples (N,) of a copy, and whether they were made softer so that they do not clip.
 
     Raises:
-        UserError: the audio cannot be read; an augmentation cannot be applied to it.
+        UserError: features could not be made of this audio either; an augmentation cannot be applied to it.
     """
-    try:
-        samples = load_cut(cut)[0]
-    except BadAudio as error:
-        raise UserError(f"{cut.id}: {error.reason}") from error
+    samples: Samples = load_samples(cut, int(cut.sampling_rate))[0]
     generator = generator_of(f"{seed} {copy.name} {cut.id}")
     for change in copy.changes:
         try:

@@ -10,7 +10,7 @@ from math import log
 import numpy as np
 from scipy.signal import fftconvolve
 
-from sertools.augmentation.augmentation import Augmentation, Change, Samples, read_range
+from sertools.augmentation.augmentation import Augmentation, Samples, Setting, read_range
 
 DIRECT_DB = (0.0, 10.0)
 """Direct sound above reverberation, drawn for each utterance: a microphone on a table in a living room."""
@@ -35,7 +35,7 @@ def room_response(seconds: float, direct_db: float, rate: int, generator: np.ran
     return np.asarray(response / np.sqrt(np.square(response).sum()), dtype=np.float32)
 
 
-def _reverberation(value: str) -> Change:
+def _reverberation(value: str) -> Setting:
     times = read_range(value, 0.05, 5.0, "s")
 
     def change(samples: Samples, rate: int, generator: np.random.Generator) -> Samples:
@@ -45,7 +45,7 @@ def _reverberation(value: str) -> Change:
         # as loud as it was: how loud is another augmentation
         return np.asarray(wet * np.sqrt(before / after) if after > 0 else wet, dtype=np.float32)
 
-    return change
+    return Setting(str(times), change)
 
 
 REVERBERATION = Augmentation("reverberation", "0.2..0.8", "s until it has fallen by 60 dB", _reverberation)

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from sertools.augmentation.augmentation import Augmentation, Change, Samples, read_range
+from sertools.augmentation.augmentation import Augmentation, Samples, Setting, read_range
 
 
-def _volume(value: str) -> Change:
+def _volume(value: str) -> Setting:
     gains = read_range(value, -60.0, 40.0, "dB")
 
     def change(samples: Samples, rate: int, generator: np.random.Generator) -> Samples:
         return (samples * 10 ** (gains.draw(generator) / 20)).astype(np.float32)
 
-    return change
+    return Setting(str(gains), change)
 
 
 VOLUME = Augmentation("volume", "-12..6", "dB louder; what would clip is made as loud as it can be", _volume)

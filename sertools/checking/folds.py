@@ -50,6 +50,14 @@ def _check_fold(folds: Folds, fold: Fold, found: Findings, where: str) -> None:
             if utterance not in labelled or utterance not in folds.speakers:
                 lacks = "label" if utterance not in labelled else "speaker"
                 found.add(("unknown", lacks), where, f"part {part} has utterance {utterance}, which has no {lacks}")
+    for part in ("dev", "test"):
+        if copies := sorted(folds.copies.keys() & set(parts[part])):
+            shown = f"{len(copies)} of {part} are augmented copies, such as {copies[0]}"
+            found.add(("copies", part), where, shown, leak=True)
+    train = set(parts["train"])
+    if alone := sorted(copy for copy in folds.copies.keys() & train if folds.copies[copy] not in train):
+        shown = f"{len(alone)} augmented copies train without what they are copies of, such as {alone[0]}"
+        found.add("copies alone", where, shown, leak=True)
     for one, other in combinations(PARTS, 2):
         if both := sorted(set(parts[one]) & set(parts[other])):
             shown = f"{len(both)} utterances are in {one} and in {other}, such as {both[0]}"

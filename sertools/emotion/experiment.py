@@ -34,7 +34,16 @@ from sertools.partitions.folds import Fold, Folds, find_fold
 from sertools.partitions.target import Target
 from sertools.provenance import Stamp, begin, made_with, require_whole, why_stale, write_stamp
 from sertools.runs.fields import FIELDS, fields_of, write_fields
-from sertools.runs.folder import CARRIED_FROM, CHOSEN_ON, GUESSED, PREDICTIONS, REMARKS, TRAINED_ON, TRANSCRIPTS
+from sertools.runs.folder import (
+    CARRIED_FROM,
+    CHOSEN_ON,
+    COPIES,
+    GUESSED,
+    PREDICTIONS,
+    REMARKS,
+    TRAINED_ON,
+    TRANSCRIPTS,
+)
 from sertools.runs.predictions import make_predictions, write_predictions
 from sertools.training.checkpoint import Checkpoint, save_checkpoint
 from sertools.training.loop import HERE, HISTORY, Conditions, Trained, json_line
@@ -225,6 +234,7 @@ class _Run:
             ],
             TRAINED_ON: list(self.fold.train),
             **({GUESSED: sorted(self.fold.guessed)} if self.fold.guessed else {}),
+            **({COPIES: copies} if (copies := [u for u in self.fold.train if u in self.folds.copies]) else {}),
             CHOSEN_ON: list(self.fold.dev),
             **({CARRIED_FROM: carried} if (carried := self.inputs.carried_from()) else {}),
             **self.inputs.about(),

@@ -25,7 +25,18 @@ from sertools.partitions.folds import Fold, Folds
 from sertools.partitions.guessing import Guess
 from sertools.prediction.runs import target_of
 from sertools.provenance import require_whole
-from sertools.runs.folder import CHOSEN_ON, CONFIG, GUESSED, HISTORY, INFO, REMARKS, TRAINED_ON, read_config, read_info
+from sertools.runs.folder import (
+    CHOSEN_ON,
+    CONFIG,
+    COPIES,
+    GUESSED,
+    HISTORY,
+    INFO,
+    REMARKS,
+    TRAINED_ON,
+    read_config,
+    read_info,
+)
 from sertools.training.checkpoint import WEIGHTS
 from sertools.training.run import CHECKPOINT
 
@@ -99,7 +110,7 @@ class Teacher:
         check_not_heard(directory / CHECKPOINT, self._folds, fold)
         if TRAINED_ON not in info:
             raise UserError(f"{directory} does not say what it was trained on; train it again with {MADE_BY}")
-        if beyond := set(info[TRAINED_ON]) - set(info.get(GUESSED, ())) - set(fold.train):
+        if beyond := set(info[TRAINED_ON]) - {*info.get(GUESSED, ()), *info.get(COPIES, ())} - set(fold.train):
             raise UserError(
                 f"{directory} was told the labels of {len(beyond)} utterances (such as {min(beyond)}) that do not "
                 f"train in fold {fold.name}: what it says of them would be no guess; train the teacher on these folds"

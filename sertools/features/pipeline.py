@@ -102,7 +102,7 @@ def made_before(config: FeaturesConfig) -> str:
     """The stage that makes the cuts from which features are computed, for messages."""
     if config.kind.reads == "features":
         return "the feature stage (local/collect_features.py) or the i-vector stage"
-    return "the preparation stage (local/prepare_corpus.py)"
+    return "the preparation stage (local/prepare_corpus.py, prepare_table.py or augment_corpus.py)"
 
 
 def compute_features(

@@ -5,6 +5,7 @@ from pathlib import Path
 from lhotse import CutSet, MonoCut, Recording
 from lhotse.cut import Cut
 
+from sertools.augmentation.fields import is_copy
 from sertools.corpora.audio_check import check_all
 from sertools.corpora.found import Found
 from sertools.corpora.layout import visible
@@ -32,7 +33,10 @@ def cuts_of(source: Path, audio: Path | None, config: TableConfig) -> tuple[list
     if source.is_dir() and not (source / "db.yaml").exists():
         return _of_found(find(None, source, config)) if config.pattern else _folder(source)
     if ".jsonl" in source.suffixes and _is_manifest(source):
-        return list(read_recordings_or_cuts(source)), [], []
+        cuts = list(read_recordings_or_cuts(source))
+        utterances = [cut for cut in cuts if not is_copy(cut)]
+        copies = len(cuts) - len(utterances)
+        return utterances, [], [f"{copies} augmented copies of them are not looked at"] if copies else []
     return _of_found(find(source, audio or source.parent, config))
 
 

@@ -69,7 +69,10 @@ def with_copies(folds: Folds, copies: Mapping[str, Mapping[str, str]]) -> Folds:
         corpus_of=folds.corpus_of | {copy: folds.corpus_of[u] for copy, u in of.items() if u in folds.corpus_of},
         shares=folds.shares | {copy: folds.shares[u] for copy, u in of.items() if u in folds.shares},
         copies=of,
-        remarks=(*folds.remarks, f"{AUGMENTED}: every training utterance trains as its copies {', '.join(copies)} too"),
+        remarks=(
+            *folds.remarks,
+            f"{AUGMENTED}: each labelled training utterance trains as its copies {', '.join(copies)} too",
+        ),
     )
     check_folds(result, "the folds with copies")
     return result
@@ -79,6 +82,8 @@ def _added(fold: Fold, copies: Mapping[str, Mapping[str, str]]) -> Fold:
     added = []
     for name, of_name in copies.items():
         if lacking := next((utterance for utterance in fold.train if utterance not in of_name), None):
-            raise UserError(f"utterance {lacking} has no copy {name}; make the copies again, of all corpora that train")
+            raise UserError(
+                f"utterance {lacking} has no copy {name}; local/augment_corpus.py makes it, for each corpus that trains"
+            )
         added += [of_name[utterance] for utterance in fold.train]
     return replace(fold, train=tuple(sorted({*fold.train, *added})))

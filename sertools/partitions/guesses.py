@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sertools.augmentation.fields import is_copy
 from sertools.errors import UserError
 from sertools.manifests import read_cuts
 from sertools.partitions.guessing import Guess, Voice
@@ -13,7 +14,7 @@ COLUMNS = ("fold", "utterance", "speaker", "guess", "confidence", "chosen", "lab
 
 
 def voices_of(cuts: Sequence[Path]) -> dict[str, Voice]:
-    """Who speaks each utterance of some manifests of cuts, by its id.
+    """Who speaks each utterance of some manifests of cuts, by its id; augmented copies are none.
 
     Raises:
         UserError: a cut has no speaker; a damaged manifest.
@@ -21,6 +22,9 @@ def voices_of(cuts: Sequence[Path]) -> dict[str, Voice]:
     found = {}
     for path in cuts:
         for cut in read_cuts(path):
+            # whose label is that of the utterance, which may be a tested one
+            if is_copy(cut):
+                continue
             if not cut.supervisions or not cut.supervisions[0].speaker:
                 raise UserError(f"{path}: {cut.id} has no speaker, so nobody knows whether a tested one would train")
             told = cut.supervisions[0]

@@ -55,6 +55,8 @@ def check_teachable(folds: Folds, where: str) -> None:
 def unlabelled_of(folds: Folds, whole: Folds, where: str) -> dict[str, tuple[str, ...]]:
     """Of each fold (by name), sorted: what trains in the fold of ``whole`` with the same dev and test, and not in it.
 
+    Augmented copies of it are left out: what is guessed is guessed of the utterance.
+
     Raises:
         UserError: no fold of ``whole`` (which ``where`` names) has the same dev and test parts.
     """
@@ -66,7 +68,7 @@ def unlabelled_of(folds: Folds, whole: Folds, where: str) -> dict[str, tuple[str
                 f"{where} has no fold whose dev and test parts are those of fold {fold.name}; give the folds of which "
                 "these are a part: the same configuration without train_fraction and train_per_class"
             )
-        found[fold.name] = tuple(sorted(set(trained[fold.dev, fold.test]) - set(fold.train)))
+        found[fold.name] = tuple(sorted(set(trained[fold.dev, fold.test]) - set(fold.train) - whole.copies.keys()))
     return found
 
 

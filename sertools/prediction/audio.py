@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sertools.audio.cuts import load_cut
 from sertools.audio.opening import BadAudio, open_audio
 from sertools.errors import UserError
+from sertools.features import blocks
 from sertools.limits import STREAM_BYTES
 
 Samples = NDArray[np.float32]
@@ -116,7 +117,7 @@ def array_source(
 
 
 def cut_source(cut: Any, channel: int | None = None) -> Source:
-    """A Lhotse cut; its speaker is that of its first supervision."""
+    """A Lhotse cut; its speaker is that of its first supervision, in augmented copies somebody else."""
 
     def read() -> Iterator[tuple[Samples, int]]:
         try:
@@ -129,9 +130,9 @@ def cut_source(cut: Any, channel: int | None = None) -> Source:
         except BadAudio as error:
             raise UserError(f"cannot be used: {error.reason}") from error
 
-    speaker = next((s.speaker for s in cut.supervisions), None)
+    known = next((s.speaker for s in cut.supervisions), None)
     text = " ".join(s.text for s in cut.supervisions if s.text) or None
-    return Source(cut.id, read, None if speaker is None else str(speaker), text=text)
+    return Source(cut.id, read, None if known is None else blocks.speaker(cut), text=text)
 
 
 def find_sources(

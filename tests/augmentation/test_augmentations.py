@@ -18,7 +18,7 @@ def tone(frequency: float, level: float = 0.3) -> np.ndarray:
 
 
 def apply(name: str, value: str, samples: np.ndarray, seed: int = 0) -> np.ndarray:
-    return AUGMENTATIONS[name].change(value)(samples, RATE, np.random.default_rng(seed))
+    return AUGMENTATIONS[name].read(value).change(samples, RATE, np.random.default_rng(seed))
 
 
 def db(samples: np.ndarray) -> float:
@@ -39,7 +39,7 @@ def test_every_augmentation(name: str) -> None:
     assert not apply(name, one.example, np.zeros(500, np.float32)).any()
     for wrong in ("", "x", "nan", "1e9", "5..2", "-1e9"):
         with pytest.raises(ValueError, match=r"."):
-            one.change(wrong)
+            one.read(wrong)
 
 
 def test_speed_moves_pitch_and_length() -> None:

@@ -9,7 +9,7 @@ from lhotse import MonoCut, Recording, SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
 from sertools.audio.cuts import load_cut
-from sertools.augmentation.copying import FULL_SCALE, changed, make_copies, read_copy
+from sertools.augmentation.copying import FULL_SCALE, changed, make_copies, new_ids, read_copy
 from sertools.augmentation.fields import COPY, COPY_OF
 from sertools.errors import UserError
 
@@ -49,7 +49,7 @@ def test_draws_depend_on_utterance_copy_and_seed_alone(cut: MonoCut) -> None:
     assert np.array_equal(first, changed(cut, one, 0)[0])
     assert not np.array_equal(first, changed(cut, one, 1)[0])
     assert not np.array_equal(first, changed(cut.with_id("b"), one, 0)[0])
-    assert not np.array_equal(first, changed(cut, read_copy("noise=0..20.0"), 0)[0])
+    assert not np.array_equal(first, changed(cut, read_copy("noise=0..20.5"), 0)[0])
 
 
 def test_what_would_clip_is_made_softer(cut: MonoCut, tmp_path: Path) -> None:
@@ -61,31 +61,63 @@ def test_what_would_clip_is_made_softer(cut: MonoCut, tmp_path: Path) -> None:
     assert np.abs(samples / np.abs(samples).max() - whole / np.abs(whole).max()).max() < 1e-3
 
 
-def test_what_is_there_is_kept_and_damage_is_found(cut: MonoCut, tmp_path: Path) -> None:
+def test_what_is_there_is_kept_and_what_is_damaged_is_made_again(cut: MonoCut, tmp_path: Path) -> None:
     made = make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=1)[0]
     path = Path(made.cut.recording.sources[0].source)
-    before = path.stat().st_mtime_ns
-    again = make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=1)[0]
+    whole, before = path.read_bytes(), path.stat().st_mtime_ns
+    left = path.with_name(".new-left.flac")  # by a process that was killed
+    left.write_bytes(b"half")
+    again = make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=2)[0]
     assert path.stat().st_mtime_ns == before
+    assert not left.exists()
     assert again.cut.to_dict() == made.cut.to_dict()
-    path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(UserError, match="remove it and run this again"):
-        make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=1)
+    path.write_bytes(whole[:3000])
+    make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out", jobs=1)
+    assert path.read_bytes() == whole
 
 
-def test_two_supervisions_and_lost_audio_are_refused(cut: MonoCut, tmp_path: Path) -> None:
+def test_ids_are_unique(cut: MonoCut) -> None:
+    slow = read_copy("speed=0.9")
+    assert new_ids([cut], [slow]) == {"a/1_speed0.9": "a/1"}
+    with pytest.raises(UserError, match=r"would be called a/1_speed0\.9, and there is a cut of that name"):
+        new_ids([cut, cut.with_id("a/1_speed0.9")], [slow])
+    with pytest.raises(UserError, match="and so would one of b"):
+        new_ids([cut.with_id("b"), cut.with_id("b_noise5")], [read_copy("noise=5,speed=0.9"), slow])
+
+
+def test_audio_of_which_no_features_are_made_is_refused(cut: MonoCut, tmp_path: Path) -> None:
     two = MonoCut("two", 0.0, 1.0, 0, recording=cut.recording, supervisions=cut.supervisions * 2)
     with pytest.raises(UserError, match="cut two has 2 supervisions"):
         make_copies([two], [read_copy("speed=0.9")], tmp_path / "out")
-    Path(cut.recording.sources[0].source).unlink()
-    with pytest.raises(UserError, match=r"a/1: .*a\.wav"):
-        make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out")
-    soundfile.write(tmp_path / "a.wav", np.full(32000, 0.1), 16000)
+    file = tmp_path / "a.wav"
+    soundfile.write(file, np.full(32000, 0.1), 16000)
     with pytest.raises(UserError, match=r"band=300-9000, a/1: a band must lie between 0 and 8000 Hz"):
         make_copies([cut], [read_copy("band=300-9000")], tmp_path / "out")
+    soundfile.write(file, np.full(32000, np.nan), 16000, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"a/1 \(.*a\.wav\)"):
+        make_copies([cut], [read_copy("volume=3")], tmp_path / "out")
+    file.unlink()
+    with pytest.raises(UserError, match=r"a/1: .*a\.wav"):
+        make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out")
 
 
-@pytest.mark.parametrize("wrong", ["", "speed", "speed=", "faster=2", "speed=0.9,", "noise=10..5", "speed=9"])
+@pytest.mark.parametrize(
+    "wrong", ["", "speed", "speed=", "faster=2", "speed=0.9,", "noise=10..5", "speed=9", "speed=1", "speed=1.004"]
+)
 def test_what_is_no_copy(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"speed|noise|there are"):
         read_copy(wrong)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("speed=0.90", "speed=0.9"),
+        ("speed= .9", "speed=0.9"),
+        ("noise=5.0..20", "noise=5..20"),
+        ("volume=3..3", "volume=3"),
+        ("band=300.0-3400,noise=10", "band=300-3400,noise=10"),
+    ],
+)
+def test_a_copy_has_one_name(written: str, name: str) -> None:
+    assert read_copy(written).name == name

@@ -158,3 +158,18 @@ def test_folds_that_say_they_share_speakers(folds: Folds, tmp_path: Path, capsys
     assert "SPEAKER-DEPENDENT, and says so" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "none.csv")]) == 1
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_a_copy_of_what_is_tested_is_a_leak(check: Callable[..., tuple[int, str]]) -> None:
+    def changed(values: dict[str, Any], part: str) -> None:
+        first = values["folds"][0]
+        values["copies"] = {"slow": first["test"][0]}
+        values["labels"]["slow"], values["speakers"]["slow"] = values["labels"][first["test"][0]], "another"
+        first[part] = sorted([*first[part], "slow"])
+
+    code, told = check(lambda values: changed(values, "train"))
+    assert code
+    assert "1 augmented copies train without what they are copies of, such as slow" in told
+    code, told = check(lambda values: changed(values, "test"))
+    assert code
+    assert "1 of test are augmented copies, such as slow" in told

@@ -37,7 +37,7 @@ def test_copies_train_where_their_utterance_trains(settings: dict[str, Any]) -> 
     for utterance, label in before.labels.items():
         assert {after.labels[f"{utterance}_{name}"] for name in COPIES} == {label}
         assert {after.speakers[f"{utterance}_{name}"] for name in COPIES} == {before.speakers[utterance]}
-    assert after.remarks[-1] == f"{AUGMENTED}: every training utterance trains as its copies slow, noisy too"
+    assert after.remarks[-1] == f"{AUGMENTED}: each labelled training utterance trains as its copies slow, noisy too"
 
 
 def test_raters_votes_and_corpora_go_with_them() -> None:

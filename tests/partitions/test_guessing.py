@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lhotse import MonoCut, SupervisionSegment
+from lhotse.utils import fastcopy
 
 from sertools.checking.folds import check_folds_file
 from sertools.errors import UserError
+from sertools.manifests import write_cuts
+from sertools.partitions.copies import with_copies
 from sertools.partitions.examples import Example
 from sertools.partitions.folds import Folds, read_folds, write_folds
+from sertools.partitions.guesses import voices_of
 from sertools.partitions.guessing import (
     Guess,
     Voice,
@@ -236,3 +241,24 @@ def test_folds_whose_labels_cannot_be_guessed(folds: Folds, message: str) -> Non
     with pytest.raises(UserError, match=message):
         check_teachable(folds, "folds/x")
     check_teachable(LITTLE, "folds/x")
+
+
+def test_copies_are_not_guessed(tmp_path: Path) -> None:
+    """Of a tested utterance a copy could train with its guessed label; of a labelled one it has its label already."""
+    copies = {"slow": {e.utterance: f"{e.utterance}_slow" for e in EXAMPLES}}
+    whole, little = with_copies(WHOLE, copies), with_copies(LITTLE, copies)
+    assert unlabelled_of(LITTLE, whole, "") == unlabelled_of(little, whole, "") == unlabelled_of(LITTLE, WHOLE, "")
+    guesses = {FIRST.name: [Guess(name, "sad", 0.9) for name in LEFT]}
+    made = with_guesses(little, guesses, {}, "exp/teacher").folds[0]
+    assert set(made.train) == {*LEFT, *FIRST.train, *(f"{u}_slow" for u in FIRST.train)}
+    told = [SupervisionSegment(e.utterance, "r", 0.0, 1.0, speaker=e.speaker) for e in EXAMPLES]
+    told += [fastcopy(one, id=f"{one.id}_slow", custom={"copy": "slow", "copy_of": one.id}) for one in told]
+    write_cuts([MonoCut(one.id, 0.0, 1.0, 0, supervisions=[one]) for one in told], tmp_path / "cuts.jsonl.gz")
+    voices = voices_of([tmp_path / "cuts.jsonl.gz"])
+    assert voices.keys() == {e.utterance for e in EXAMPLES}
+    shared = dataclasses.replace(little, speaker_dependent=True)
+    assert (
+        unlabelled_among(shared, voices)[FIRST.name]
+        == unlabelled_among(shared, voices)[FIRST.name]
+        == tuple(sorted(voices.keys() - {*FIRST.train, *FIRST.dev, *FIRST.test}))
+    )

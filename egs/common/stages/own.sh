@@ -69,9 +69,11 @@ join_names() {
 copies_names() {
   local called
   [ -z "$join" ] || recipe_error "--copies is of one corpus. Of several: local/augment_corpus.py for each, its folders as --manifests and --join, and copies: all in conf/folds/$protocol.yaml"
+  [[ $copies =~ ^[A-Za-z0-9.,=\ +-]+$ ]] || recipe_error "--copies $copies: NAME=VALUE ... with spaces between is needed, as in --copies \"speed=0.9 noise=5..20\""
   check_once --copies "$copies"
   called=$(one_line "$copies")
   called=${called//[= ]/_} called=${called//../-}
+  [ ${#called} -le 100 ] || recipe_error "--copies: folders would be called with_$called, which is long. Make them by local/augment_corpus.py, give its folder as --manifests, and write copies: all into conf/folds/$protocol.yaml"
   data=data/$dataset/with_$called results=exp/${dataset}_with_${called}_
   manifests=$data/manifests own_manifests=$manifests
 }

@@ -18,6 +18,7 @@ source_folds() {
     if [ "$source" = speaker ] && ! grep -q '"speaker_dependent": true' "$folds/folds.json"; then
       how+=(--set protocol=known_speakers --set "options={like: $folds}")
     fi
+    if [ -n "${copies-}" ]; then how+=(--set copies=all); fi
     divide "$source.${folds##*/}" "${folds##*/}_$source" "${how[@]}"
   done
 }

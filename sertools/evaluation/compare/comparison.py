@@ -237,7 +237,9 @@ def compare(
         raise UserError("the systems were tested on one speaker; how sure a difference is shows only with several")
     ratio = None
     if folds:
-        ratio = sum(len(fold.test) for fold in folds.folds) / sum(len(fold.train) for fold in folds.folds)
+        # augmented copies say nothing that is independent of their utterances
+        trained = sum(len(set(fold.train) - folds.copies.keys()) for fold in folds.folds)
+        ratio = sum(len(fold.test) for fold in folds.folds) / trained
     wanted = _pairs(names, against, pairs)
     tested = [_Tested.of(system.table.select(part="test"), _origin(systems[0])) for system in systems]
     made = [_compare(tested[a], tested[b], results[a], results[b], ratio) for a, b in wanted]

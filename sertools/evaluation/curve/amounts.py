@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sertools.errors import UserError
-from sertools.runs.folder import GUESSED, SPEECH, TRAINED_ON, Run
+from sertools.runs.folder import COPIES, GUESSED, SPEECH, TRAINED_ON, Run
 from sertools.runs.predictions import Predictions
 
 
@@ -50,7 +50,8 @@ def find_amount(name: str) -> Amount:
 def _utterances(run: Run, table: Predictions) -> float | None:
     if TRAINED_ON not in run.info:
         return None
-    return (len(run.info[TRAINED_ON]) - len(run.info.get(GUESSED, ()))) / max(len(table.classes), 1)
+    labelled = set(run.info[TRAINED_ON]) - {*run.info.get(GUESSED, ()), *run.info.get(COPIES, ())}
+    return len(labelled) / max(len(table.classes), 1)
 
 
 def _minutes(run: Run, table: Predictions) -> float | None:

@@ -10,6 +10,7 @@ import scipy.linalg
 from lhotse.cut import Cut
 from numpy.typing import NDArray
 
+from sertools.augmentation.fields import is_copy
 from sertools.errors import UserError
 from sertools.features.blocks import speaker
 from sertools.features.ivector.extraction import ExtractionConfig, extract
@@ -68,7 +69,7 @@ def utterance_vectors(
     seen: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SpeakerVectors:
-    """One i-vector of each utterance alone: nothing is carried over.
+    """One i-vector of each utterance alone, without augmented copies: nothing is carried over.
 
     Args:
         model: the extractor.
@@ -79,7 +80,8 @@ def utterance_vectors(
     Raises:
         UserError: no features, or fewer than two speakers.
     """
-    cuts = list(read_cuts(cuts_path))
+    # an augmented copy is another voice of the same speaker: nobody to be identified
+    cuts = [cut for cut in read_cuts(cuts_path) if not is_copy(cut)]
     names = np.array([speaker(cut) for cut in cuts])
     if len(set(names.tolist())) < 2:
         raise UserError(f"{cuts_path} has fewer than two speakers: there is nothing to identify")

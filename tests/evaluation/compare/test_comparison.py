@@ -21,6 +21,7 @@ from sertools.evaluation.compare.plots import draw
 from sertools.evaluation.score.results import score, to_json
 from sertools.evaluation.stats.metrics import confusion, unweighted_accuracy
 from sertools.evaluation.stats.uncertainty import Interval
+from sertools.partitions.copies import with_copies
 from sertools.partitions.folds import Folds
 from sertools.runs.predictions import Predictions, read_predictions
 
@@ -76,6 +77,10 @@ def test_differences_and_permutation_as_by_brute_force(table: Predictions, folds
     assert found.t_test is not None
     # 18 utterances are tested, 36 train (strict: of four sessions one tests, one is dev)
     assert found.t_test.ratio == pytest.approx(0.5)
+    # copies of the 36 are no further data
+    copies = with_copies(folds, {"slow": {utterance: f"{utterance}_slow" for utterance in folds.labels}})
+    (again,) = compare([System("A", table), System("B", other)], copies).comparisons
+    assert again.t_test == found.t_test
     assert found.t_test.difference == pytest.approx(found.main.folds)
     assert [c.difference.value for c in found.classes] == pytest.approx(
         [y.recall - x.recall for x, y in zip(a.by_class, b.by_class, strict=True)]

@@ -166,3 +166,14 @@ def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:
         read_curve("x", [[one]], amount=find_amount("speech"))
     with pytest.raises(UserError, match="a curve is over utterances or speech, not over hours"):
         find_amount("hours")
+
+
+def test_copies_and_guesses_are_no_labelled_examples(tmp_path: Path) -> None:
+    directory = experiment(tmp_path / "some", 8, 0.7)
+    size = read_curve("some", single([directory]))[0].points[0].size
+    for path in directory.glob("*/*/checkpoint/info.json"):
+        info = json.loads(path.read_text())
+        copies, guessed = [f"{u}_slow" for u in info["trained_on"]], ["g1", "g2"]
+        more = {"copies": copies, "guessed": guessed, "trained_on": [*info["trained_on"], *copies, *guessed]}
+        path.write_text(json.dumps(info | more))
+    assert read_curve("some", single([directory]))[0].points[0].size == size

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lhotse import SupervisionSegment
+from lhotse.utils import fastcopy
 
 from sertools.config import from_dict
 from sertools.errors import UserError
@@ -64,6 +66,10 @@ def test_plot_is_a_picture_and_always_the_same() -> None:
     assert _common_prefix(["Actor_01"]) == 0
 
 
+def as_copy(supervision: SupervisionSegment) -> SupervisionSegment:
+    return fastcopy(supervision, id=f"{supervision.id}_slow", custom={"copy": "slow", "copy_of": supervision.id})
+
+
 def test_from_cuts(noise_features: Path, tmp_path: Path) -> None:
     options = {
         "transform": {"dim": 8, "context": 1}, "ubm": {"num_gaussians": 4, "init_iterations": 2, "iterations": 1},
@@ -75,6 +81,12 @@ def test_from_cuts(noise_features: Path, tmp_path: Path) -> None:
     assert found.unseen.tolist() == [n % 3 != 0 for n in range(12)]
     assert set(found.genders) == {"unknown"}
     from lhotse import CutSet
+
+    cuts = CutSet.from_file(noise_features)
+    copies = [cut.with_id(f"{cut.id}_slow").map_supervisions(as_copy) for cut in cuts]
+    CutSet.from_cuts([*cuts, *copies]).to_file(tmp_path / "both.jsonl.gz")
+    both = utterance_vectors(model, tmp_path / "both.jsonl.gz", ["spk0"])
+    assert (both.vectors == found.vectors).all()
 
     CutSet.from_file(noise_features).subset(first=1).to_file(tmp_path / "one.jsonl.gz")
     with pytest.raises(UserError, match="fewer than two speakers"):

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from sertools.partitions.by_speaker import why_not_by_speaker
 from sertools.partitions.copies import with_copies
 from sertools.partitions.examples import Example
 from sertools.partitions.folds import Folds
 from sertools.partitions.making import FoldsConfig, make_folds
-from sertools.partitions.speakers import why_not_by_speaker
 
 
 def folds(counts: dict[str, int]) -> Folds:
