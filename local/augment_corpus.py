@@ -35,7 +35,7 @@ from sertools.features.audio import audio_state
 from sertools.files import content_hash, json_hash, only_writer, read_json, replacing, write_json
 from sertools.helptext import seed
 from sertools.manifests import load_cuts, read_supervisions, write_cuts
-from sertools.provenance import Stamp, begin, require_whole, why_stale, write_stamp
+from sertools.provenance import STAMP, Stamp, begin, made_with, require_whole, why_stale, write_stamp
 
 COPIES, AUDIO = "copies", "audio.json"
 OF_FORMER_RUN = re.compile(r"[0-9a-f]{12}")
@@ -63,6 +63,8 @@ def main() -> None:
     arguments.add_argument("cuts", type=Path, metavar="CUTS", help="NAME_cuts_all.jsonl.gz, with labels")
     arguments.add_argument("out", type=Path, metavar="OUT", help="folder for manifests and audio")
     options = arguments.parse_args()
+    # as recordings name their files: not through what a link leads to
+    options.out = Path(os.path.abspath(options.out))
     names = [one.name for one in options.copy]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"--copy {twice} is given twice, and both would be the same; leave one out")
@@ -70,7 +72,7 @@ def main() -> None:
     files = {kind: manifest_name(options.cuts, kind) for kind in ("recordings", "supervisions", "cuts")}
     if options.cuts.resolve().parent == options.out.resolve():
         raise UserError(f"{options.out} has the manifest that is copied; give another folder as OUT")
-    refuse_another_corpus(options.out, files["cuts"])
+    refuse_others(options.out, files["cuts"])
     cuts = list(load_cuts(options.cuts))
     check_plain(cuts, options.cuts)
     check_same(cuts, options.cuts.with_name(files["supervisions"]))
@@ -92,10 +94,8 @@ def main() -> None:
         with progress_bar("copying", "utterances") as progress:
             made = make_copies(cuts, options.copy, folder, seed=options.seed, jobs=options.jobs, progress=progress)
         write_manifests([*cuts, *(one.cut for one in made)], options.out, files)
-        paths = [Path(one.cut.recording.sources[0].source) for one in made]
-        write_json(
-            options.out / AUDIO, {str(path.relative_to(options.out.absolute())): path.stat().st_size for path in paths}
-        )
+        sizes = {str(path): path.stat().st_size for path in (Path(one.cut.recording.sources[0].source) for one in made)}
+        write_json(options.out / AUDIO, sizes)
         write_stamp(options.out, stamp, [*files.values(), AUDIO])
         remove_former(folder)
     hours = sum(one.cut.duration for one in made) / 3600
@@ -112,8 +112,13 @@ def manifest_name(cuts: Path, kind: str) -> str:
     return f"{name}_{kind}_{split}"
 
 
-def refuse_another_corpus(out: Path, name: str) -> None:
-    """Raise UserError if a folder has the manifests of another corpus."""
+def refuse_others(out: Path, name: str) -> None:
+    """Raise UserError if a folder has the manifests of another corpus, or such as this program has not written."""
+    if (out / name).exists():
+        made = made_with(out / name)
+        # a run that was stopped has left a stamp that says nothing of its settings
+        if not (out / STAMP).exists() or (made is not None and "copies" not in made):
+            raise UserError(f"{out / name} is there, and not made by augment_corpus.py; give a new folder as OUT")
     other = next((path for path in sorted(out.glob(f"*{CUTS}*{MANIFEST}")) if path.name != name), None)
     if other is not None:
         raise UserError(f"{other} is of another corpus; give each corpus a folder of its own as OUT")
@@ -131,10 +136,15 @@ def check_same(cuts: Sequence[Cut], path: Path) -> None:
     if not path.exists():
         return
     told = {one.id: one for one in read_supervisions(path, MADE_BY)}
+    if odd := told.keys() ^ {one.id for cut in cuts for one in cut.supervisions}:
+        raise UserError(
+            f"{min(odd)} is in {path} or in the cuts beside it, and not in both: write the correction into both, or "
+            "prepare the corpus again"
+        )
     for cut in cuts:
         for one in cut.supervisions:
-            other = told.get(one.id)
-            if other is not None and (one.speaker, one.custom) != (other.speaker, other.custom):
+            other = told[one.id]
+            if (one.speaker, one.custom) != (other.speaker, other.custom):
                 raise UserError(
                     f"{path} and the cuts beside it differ about {one.id} (speaker or labels), and copies are made of "
                     "the cuts: write the correction into both, or prepare the corpus again"
@@ -144,7 +154,9 @@ def check_same(cuts: Sequence[Cut], path: Path) -> None:
 def lost_audio(out: Path) -> str | None:
     """Say which file of a copy is gone, or has another size than was written; None: all are there."""
     for name, size in read_json(out / AUDIO, "local/augment_corpus.py").items():
-        path = out / name
+        path = Path(name)
+        if not path.is_relative_to(out):
+            return f"{out} was moved: its manifests name {path}"
         if not path.is_file() or path.stat().st_size != size:
             return f"{path} is missing or damaged"
     return None

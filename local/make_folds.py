@@ -13,17 +13,19 @@ OUT/folds.json, and refuses to if a speaker were in two parts of a fold.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cli import add_config, parser, run
+from sertools.augmentation.copying import read_copy
 from sertools.config import load_config, to_dict
 from sertools.corpora.class_sets import compare_counts, select
 from sertools.corpora.registry import get_class_set
 from sertools.errors import UserError
 from sertools.files import content_hash, json_hash, only_writer
 from sertools.manifests import read_supervisions
-from sertools.partitions.copies import apart, chosen_copies, with_copies
+from sertools.partitions.copies import ALL, apart, chosen_copies, with_copies
 from sertools.partitions.examples import corpora_of, examples_of
 from sertools.partitions.folds import FOLDS, Folds, read_folds, write_folds
 from sertools.partitions.labelling import Labelled, TargetConfig, label, with_votes
@@ -77,7 +79,7 @@ def main() -> None:
             about_classes=about, remarks=chosen.remarks, shares=chosen.shares,
         )  # fmt: skip
         if config.copies:
-            folds = with_copies(folds, chosen_copies(copies, config.copies))
+            folds = with_copies(folds, chosen_copies(copies, wanted_copies(config.copies)))
         write_folds(options.out / FOLDS, folds)
         write_stamp(options.out, stamp, [FOLDS])
     tell(folds)
@@ -117,6 +119,15 @@ def choose(config: FoldsConfig, supervisions: list[Any]) -> tuple[Labelled, str,
         labelled = with_votes(labelled, selected, config.target.raters)
         about += "; as the raters voted" if labelled.target.raters else ""
     return labelled, about, [*lines, *labelled.notes]
+
+
+def wanted_copies(wanted: str | Sequence[str]) -> list[str]:
+    """Their names in the only spelling, as the manifest has them."""
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    try:
+        return [name if name == ALL else read_copy(name).name for name in names]
+    except ValueError as error:
+        raise UserError(f"copies: {error}") from error
 
 
 def tell(folds: Folds) -> None:

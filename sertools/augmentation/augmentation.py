@@ -74,4 +74,5 @@ def read_range(text: str, least: float, most: float, unit: str) -> Range:
         raise ValueError(f"a number is needed, or two as LOW..HIGH, not '{text}'") from error
     if not least <= low <= high <= most:
         raise ValueError(f"from {least:g} to {most:g} {unit} is possible, the lower number first, not '{text}'")
-    return Range(low, high)
+    # a value is what its spelling says; and no -0
+    return Range(float(f"{low:g}") + 0.0, float(f"{high:g}") + 0.0)

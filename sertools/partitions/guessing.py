@@ -134,8 +134,9 @@ def with_guesses(
     new = {u: voices[u] for fold in made for u in fold.guessed if u not in folds.speakers}
     corpora = tuple(sorted({*folds.corpora, *(voice.corpus for voice in new.values())}))
     known = {u: folds.corpus_of_utterance(u) for u in folds.speakers} | {u: v.corpus for u, v in new.items()}
+    trained = [len(set(fold.train) - folds.copies.keys()) for fold in made]
     remark = (
-        f"{SELF_TRAINED}: of the {_range([len(fold.train) for fold in made])} training utterances of a fold "
+        f"{SELF_TRAINED}: of the {_range(trained)} training utterances of a fold "
         f"{_range([len(fold.guessed) for fold in made])} carry labels that {teacher} guessed"
     )
     of_teacher = [f"{OF_TEACHER}{line}" for line in remarks if line not in folds.remarks]

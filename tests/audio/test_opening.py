@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from lhotse import MonoCut, Recording
+from lhotse import MonoCut, Recording, SupervisionSegment
 from lhotse.features.io import LilcomChunkyWriter
+from lhotse.utils import fastcopy
 
 from sertools.audio.cuts import cause, load_cut
 from sertools.audio.headers import look
@@ -75,6 +76,11 @@ def test_a_manifest_that_is_right(wav: Path, tmp_path: Path) -> None:
     cut = cut_of(recording(wav))
     assert load_cut(cut).shape == (1, LENGTH)
     assert len(samples_of(cut_source(cut))) == LENGTH
+    # an augmented copy is another voice than its speaker's utterances
+    told = SupervisionSegment(cut.id, cut.recording_id, 0.0, cut.duration, speaker="ann")
+    copy = fastcopy(told, custom={"copy": "noise=9", "copy_of": "it"})
+    voices = [cut_source(fastcopy(cut, supervisions=one)).speaker for one in ([], [told], [copy])]
+    assert voices == [None, "ann", "ann noise=9"]
     for other in (cut.resample(8000), cut.perturb_speed(0.9), cut.resample(8000).perturb_speed(1.1)):
         assert load_cut(other).shape == (1, other.num_samples)
 

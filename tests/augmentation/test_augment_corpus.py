@@ -15,6 +15,7 @@ from quick_programs import Program
 
 from sertools.augmentation.fields import is_copy
 from sertools.manifests import read_cuts, read_supervisions, write_cuts
+from sertools.provenance import begin
 
 SLOW, NOISY = ("--copy", "speed=0.9"), ("--copy", "noise=5..20")
 
@@ -73,7 +74,7 @@ def test_utterances_and_their_copies_once(corpus: Corpus) -> None:
     [
         lambda corpus: corpus.audio()[0].unlink(),
         lambda corpus: corpus.audio()[0].write_bytes(b"broken"),
-        lambda corpus: (corpus.out / "stamp.json").unlink(),
+        lambda corpus: begin(corpus.out),
     ],
     ids=["lost", "damaged", "not finished"],
 )
@@ -126,10 +127,35 @@ def test_what_is_refused(corpus: Corpus) -> None:
     assert "mine_cuts_all.jsonl.gz is of another corpus" in corpus.refused(*SLOW, cuts=renamed)
 
 
-def test_labels_beside_the_cuts_that_differ_are_refused(corpus: Corpus) -> None:
+def test_manifests_beside_the_cuts_that_differ_are_refused(corpus: Corpus) -> None:
+    path = corpus.folder / "mine_supervisions_all.jsonl.gz"
     supervisions = [cut.supervisions[0] for cut in read_cuts(corpus.cuts)]
-    path = corpus.folder / "mine_supervisions_all.jsonl"
+
+    def written(supervisions: list[SupervisionSegment]) -> None:
+        lines = "".join(json.dumps(one.to_dict()) + "\n" for one in supervisions)
+        path.write_bytes(gzip.compress(lines.encode()))
+
+    written(supervisions[:2])
+    assert "u2 is in" in corpus.refused(*SLOW)
     supervisions[1].custom = {"emotion": "happy"}
-    path.write_text("".join(json.dumps(one.to_dict()) + "\n" for one in supervisions))
-    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    written(supervisions)
     assert "differ about u1 (speaker or labels)" in corpus.refused(*SLOW)
+
+
+def test_a_folder_by_another_way_and_moved(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    (corpus.folder / "below").mkdir()
+    monkeypatch.chdir(corpus.folder / "below")
+    assert "3 copies" in corpus.run(*SLOW, out=Path("../out"))
+    assert "is up to date" in corpus.run(*SLOW)
+    moved = corpus.folder / "moved"
+    corpus.out.rename(moved)
+    assert "was moved" in corpus.run(*SLOW, out=moved)
+    for cut in read_cuts(moved / "mine_cuts_all.jsonl.gz"):
+        assert Path(cut.recording.sources[0].source).exists()
+
+
+def test_a_manifest_that_is_there_is_kept(corpus: Corpus) -> None:
+    corpus.out.mkdir()
+    shutil.copy(corpus.cuts, corpus.out)
+    assert "not made by augment_corpus.py" in corpus.refused(*SLOW)
+    assert (corpus.out / corpus.cuts.name).read_bytes() == corpus.cuts.read_bytes()

@@ -101,11 +101,23 @@ def test_audio_of_which_no_features_are_made_is_refused(cut: MonoCut, tmp_path: 
         make_copies([cut], [read_copy("speed=0.9")], tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    "wrong", ["", "speed", "speed=", "faster=2", "speed=0.9,", "noise=10..5", "speed=9", "speed=1", "speed=1.004"]
+WRONG = (
+    "",
+    "speed",
+    "speed=",
+    "faster=2",
+    "speed=0.9,",
+    "noise=10..5",
+    "speed=9",
+    "speed=1",
+    "speed=1.004",
+    "volume=0",
 )
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_no_copy(wrong: str) -> None:
-    with pytest.raises(ValueError, match=r"speed|noise|there are"):
+    with pytest.raises(ValueError, match=r"speed|noise|volume|there are"):
         read_copy(wrong)
 
 
@@ -116,6 +128,8 @@ def test_what_is_no_copy(wrong: str) -> None:
         ("speed= .9", "speed=0.9"),
         ("noise=5.0..20", "noise=5..20"),
         ("volume=3..3", "volume=3"),
+        ("noise=-0", "noise=0"),
+        ("noise=1.23456789", "noise=1.23457"),
         ("band=300.0-3400,noise=10", "band=300-3400,noise=10"),
     ],
 )

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 from lhotse import CutSet
+from lhotse.utils import fastcopy
 from nearest_mean import NearestMean, NearestMeanConfig
 from vector_corpus import CLASSES, make_vector_corpus
 
-from sertools.emotion.experiment import Experiment, train_runs
+from sertools.emotion.experiment import Experiment, run_directory, train_runs
 from sertools.emotion.kinds import KINDS, SystemMaker, find_kind, load_system
 from sertools.emotion.system import Predicted, RunId
 from sertools.errors import UserError
 from sertools.evaluation.curve.amounts import UTTERANCES
 from sertools.evaluation.score.scoring import evaluate
-from sertools.manifests import read_cuts
+from sertools.manifests import read_cuts, write_cuts
+from sertools.partitions.copies import with_copies
 from sertools.partitions.folds import Folds, read_folds, write_folds
 from sertools.partitions.subsets import Subset, subsets
 from sertools.provenance import Stamp, write_stamp
@@ -246,6 +248,25 @@ def test_a_teacher_that_knows_too_much_or_too_little(corpus: Path, guess: Guesse
     refused(corpus / "head", "--share must be above 0 and at most 1", "--share", 1.5)
     guessed = guess(corpus / "head", tmp_path / "guessed")
     refused(corpus / "head", "has guessed labels; give the folds that the first teacher", folds=guessed)
+
+
+def test_a_teacher_that_was_taught_copies_may_guess(corpus: Path, guess: Guesser, tmp_path: Path) -> None:
+    """A copy of a labelled utterance is no label of another."""
+    cuts = list(read_cuts(corpus / "cuts.jsonl.gz"))
+    copies = [
+        fastcopy(cut, id=f"{cut.id}_slow", supervisions=[fastcopy(cut.supervisions[0], id=f"{cut.id}_slow")])
+        for cut in cuts
+    ]
+    write_cuts([*cuts, *copies], tmp_path / "cuts.jsonl.gz")
+    little = read_folds(corpus / "little")
+    folds = with_copies(little, {"slow": {utterance: f"{utterance}_slow" for utterance in little.labels}})
+    teacher = train(tmp_path, HEAD, folds, "teacher")
+    info = json.loads((run_directory(teacher, folds.folds[0].name, 1) / "checkpoint/info.json").read_text())
+    assert len(info["copies"]) * 2 == len(info["trained_on"])
+    made = read_folds(guess(teacher, tmp_path / "guessed"))
+    assert [fold.guessed.keys() for fold in made.folds] == [
+        fold.guessed.keys() for fold in read_folds(guess(corpus / "head", tmp_path / "as_ever")).folds
+    ]
 
 
 def test_folds_of_others_are_not_written_over(corpus: Path, guess: Guesser, tmp_path: Path) -> None:

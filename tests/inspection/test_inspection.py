@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from lhotse import MonoCut, Recording, SupervisionSegment
 
 from sertools.__main__ import main
 from sertools.inspection.findings import Findings, find, smallest_difference
 from sertools.inspection.measure import Measured, with_samples
+from sertools.manifests import write_cuts
 
 RATE = 16000
 PATTERN = r"pattern=^(?P<speaker>\w)_(?P<label>[a-z]+)_"
@@ -104,3 +106,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "broken.wav").write_bytes((tmp_path / "a_sad_1.wav").read_bytes()[:5000])
     assert main(["inspect", str(tmp_path), "--jobs", "1"]) == 1
     assert "truncated audio" in capsys.readouterr().out
+
+
+def test_augmented_copies_are_not_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cuts = []
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", np.random.default_rng(number).normal(0, 0.1, RATE), RATE)
+        told = SupervisionSegment(str(number), "r", 0.0, 1.0, custom={"copy": "x", "copy_of": "0"} if number else None)
+        recording = Recording.from_file(tmp_path / f"{number}.wav")
+        cuts.append(MonoCut(str(number), 0.0, 1.0, 0, recording=recording, supervisions=[told]))
+    write_cuts(cuts, tmp_path / "cuts.jsonl.gz")
+    main(["inspect", str(tmp_path / "cuts.jsonl.gz"), "--jobs", "1"])
+    shown = capsys.readouterr().out
+    assert "3 augmented copies of them are not looked at" in shown
+    assert "utterances            1 in 1 recordings" in shown

@@ -100,6 +100,9 @@ def test_one_command_from_a_table_with_defects_to_a_comparison(
     own.run(*told, *copies, "speed=0.9  volume=-6..6")
     folds = json.loads(own.read("data/mine/with_speed_0.9_volume_-6-6/folds/strict/folds.json"))
     assert len(folds["copies"]) == 2 * len(SPEAKERS) * 4
+    run = own.directory / "exp/mine_with_speed_0.9_volume_-6-6_pooled_mfcc_strict"
+    for info in map(json.loads, (path.read_text() for path in run.glob("fold_*/seed_1/checkpoint/info.json"))):
+        assert len(info["copies"]) * 3 == len(info["trained_on"]) * 2
     assert "AUGMENTED" in own.read("exp/mine_with_speed_0.9_volume_-6-6_pooled_mfcc_strict/results/report.html")
     refused = own.run(*told, *copies, "faster=2", "--stop-stage", "1", check=False)
     assert "there are speed=, noise=" in refused.stdout + refused.stderr
