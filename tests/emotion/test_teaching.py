@@ -258,15 +258,15 @@ def test_a_teacher_that_was_taught_copies_may_guess(corpus: Path, guess: Guesser
         for cut in cuts
     ]
     write_cuts([*cuts, *copies], tmp_path / "cuts.jsonl.gz")
+    write_stamp(tmp_path, Stamp({"functionals": {"set": "toy"}}), ["cuts.jsonl.gz"])
     little = read_folds(corpus / "little")
     folds = with_copies(little, {"slow": {utterance: f"{utterance}_slow" for utterance in little.labels}})
     teacher = train(tmp_path, HEAD, folds, "teacher")
     info = json.loads((run_directory(teacher, folds.folds[0].name, 1) / "checkpoint/info.json").read_text())
     assert len(info["copies"]) * 2 == len(info["trained_on"])
-    made = read_folds(guess(teacher, tmp_path / "guessed"))
-    assert [fold.guessed.keys() for fold in made.folds] == [
-        fold.guessed.keys() for fold in read_folds(guess(corpus / "head", tmp_path / "as_ever")).folds
-    ]
+    made = read_folds(guess(teacher, tmp_path / "guessed", "--share", 1))
+    ever = read_folds(guess(corpus / "head", tmp_path / "ever", "--share", 1))
+    assert [fold.guessed.keys() for fold in made.folds] == [fold.guessed.keys() for fold in ever.folds]
 
 
 def test_folds_of_others_are_not_written_over(corpus: Path, guess: Guesser, tmp_path: Path) -> None:
