@@ -65,8 +65,9 @@ def test_outputs_are_those_of_panns(folder: Path, made: ModuleType) -> None:
         embedding = network.embedding(padded, lengths)
         logits = network.head(embedding)
     for row, name in enumerate(names):
-        assert relative(embedding[row], reference[f"{name}_embedding"]) < 1e-6
-        assert relative(logits[row], reference[f"{name}_logits"]) < 1e-6
+        # another processor sums in another order: 1.3e-6 was seen
+        assert relative(embedding[row], reference[f"{name}_embedding"]) < 5e-6
+        assert relative(logits[row], reference[f"{name}_logits"]) < 5e-6
 
 
 def three_steps(network: Cnn14, made: ModuleType) -> tuple[list[float], list[LayerDistance]]:
