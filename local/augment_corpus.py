@@ -5,8 +5,8 @@
         data/manifests/ravdess_cuts_all.jsonl.gz data/augmented/manifests
     augment_corpus.py --copy reverberation=0.2..0.8,band=300-3400 --jobs 8 CUTS OUT
 
-A --copy is a copy of each utterance; several changes with commas between are made one after the other, and of LOW..HIGH
-each utterance has a number of its own.  Writes OUT/NAME_{recordings,supervisions,cuts}_all.jsonl.gz with the utterances
+A --copy is a copy of each utterance; several changes with commas between are made one after the other, and from LOW..HIGH
+each utterance draws its own number.  Writes OUT/NAME_{recordings,supervisions,cuts}_all.jsonl.gz with the utterances
 and their copies, and the copies' audio (FLAC) to OUT/copies.  Copies train where a fold's configuration says `copies:
 all`, or names them, wherever what they are copies of trains; they are never dev or test.
 """
@@ -28,7 +28,7 @@ from lhotse import RecordingSet, SupervisionSet
 from lhotse.cut import Cut
 
 from sertools.augmentation.copying import Copy, make_copies, new_ids, read_copy
-from sertools.augmentation.fields import COPY_OF
+from sertools.augmentation.fields import is_copy
 from sertools.augmentation.registry import AUGMENTATIONS
 from sertools.errors import UserError
 from sertools.features.audio import audio_state
@@ -126,7 +126,7 @@ def refuse_others(out: Path, name: str) -> None:
 
 def check_plain(cuts: Sequence[Cut], path: Path) -> None:
     """Raise UserError if there are copies among the cuts."""
-    copied = next((cut.id for cut in cuts if any(COPY_OF in (one.custom or {}) for one in cut.supervisions)), None)
+    copied = next((cut.id for cut in cuts if is_copy(cut)), None)
     if copied is not None:
         raise UserError(f"{path} has copies already, such as {copied}; give the manifest without them")
 
