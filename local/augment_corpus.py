@@ -5,10 +5,10 @@
         data/manifests/ravdess_cuts_all.jsonl.gz data/augmented/manifests
     augment_corpus.py --copy reverberation=0.2..0.8,band=300-3400 --jobs 8 CUTS OUT
 
-A --copy is a copy of each utterance; several changes with commas between are made one after the other, and from LOW..HIGH
-each utterance draws its own number.  Writes OUT/NAME_{recordings,supervisions,cuts}_all.jsonl.gz with the utterances
-and their copies, and the copies' audio (FLAC) to OUT/copies.  Copies train where a fold's configuration says `copies:
-all`, or names them, wherever what they are copies of trains; they are never dev or test.
+A --copy is a copy of each utterance; several changes with commas between are made one after the other, and from
+LOW..HIGH each utterance draws its own number.  Writes OUT/NAME_{recordings,supervisions,cuts}_all.jsonl.gz with the
+utterances and their copies, and the copies' audio (FLAC) to OUT/copies.  Copies train where a fold's configuration says
+`copies: all`, or names them, wherever what they are copies of trains; they are never dev or test.
 """
 
 import argparse
